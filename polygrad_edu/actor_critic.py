@@ -1,0 +1,261 @@
+"""Actor-critic: a Gaussian policy and a value function that learn from imagined trajectories.
+
+On-policy advantage actor-critic with generalised advantage estimation (arXiv 1506.02438), as in arXiv
+2312.08533, Algorithm 2. Everything here is in the environment's units.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+
+from .score_guidance import standardise_actions
+
+
+def mlp(input_size: int, output_size: int, width: int) -> nn.Sequential:
+    """Two hidden layers of Linear, LayerNorm and ELU: the shape of both networks."""
+    return nn.Sequential(
+        nn.Linear(input_size, width),
+        nn.LayerNorm(width, eps=1e-3),
+        nn.ELU(),
+        nn.Linear(width, width),
+        nn.LayerNorm(width, eps=1e-3),
+        nn.ELU(),
+        nn.Linear(width, output_size),
+    )
+
+
+class GaussianPolicy(nn.Module):
+    r"""$\pi(a \mid s) = N(\tanh(f(s)), \sigma^2)$ with one learned sigma per action dimension."""
+
+    def __init__(self, observation_size: int, action_size: int, width: int, initial_std: float, minimum_std: float):
+        super().__init__()
+        if not initial_std > minimum_std > 0:
+            raise ValueError(f"initial_std {initial_std} must exceed minimum_std {minimum_std}, and both be positive")
+        self.network = mlp(observation_size, action_size, width)
+        self.log_std = nn.Parameter(torch.full((action_size,), math.log(initial_std - minimum_std)))
+        self.minimum_std = minimum_std
+
+    def mean(self, observations: Tensor) -> Tensor:
+        return torch.tanh(self.network(observations))  # [..., A]
+
+    @property
+    def std(self) -> Tensor:
+        return self.log_std.exp() + self.minimum_std  # [A]
+
+    def forward(self, observations: Tensor) -> Independent:
+        """The distribution of actions at raw ``observations`` [..., O]."""
+        mean = self.mean(observations)
+        return Independent(Normal(mean, self.std.expand_as(mean), validate_args=False), 1, validate_args=False)
+
+
+class Advantages(NamedTuple):
+    """Per time step, all but the last: [B, H-1]."""
+
+    advantages: Tensor
+    value_targets: Tensor
+    reality_weight: Tensor
+
+
+def lambda_returns(
+    rewards: Tensor, terminals: Tensor, values: Tensor, gamma: float, lambda_: float, last_step_counts: bool = False
+) -> Advantages:
+    r"""Generalised advantage estimation on imagined trajectories, which may end before they end.
+
+    Args:
+        rewards, terminals, values: [B, H]; a terminal of 1 says that step t ended the episode.
+
+        last_step_counts: whether the terminal step itself has weight 1 (ours) or 0 (the official code).
+
+    The reality weight is 1 until a terminal and 0 after it: what is imagined after the end is no experience.
+    """
+    alive = 1 - terminals  # [B, H]
+    # \delta_t = r_t + \gamma (1 - d_t) V(s_{t+1}) - V(s_t)
+    deltas = rewards[:, :-1] + gamma * alive[:, :-1] * values[:, 1:] - values[:, :-1]  # [B, H-1]
+    advantage = torch.zeros_like(deltas[:, 0])
+    advantages = []
+    for t in reversed(range(deltas.shape[1])):
+        # A_t = \delta_t + \gamma \lambda (1 - d_t) A_{t+1}
+        advantage = deltas[:, t] + gamma * lambda_ * alive[:, t] * advantage
+        advantages.append(advantage)
+    advantages = torch.stack(advantages[::-1], dim=1)  # [B, H-1]
+    reality_weight = alive[:, :-1].cumprod(dim=1)
+    if last_step_counts:
+        reality_weight = torch.cat([torch.ones_like(reality_weight[:, :1]), reality_weight[:, :-1]], dim=1)
+    return Advantages(advantages, advantages + values[:, :-1], reality_weight)
+
+
+class Losses(NamedTuple):
+    actor: Tensor
+    critic: Tensor
+    entropy: Tensor
+    log_prob: Tensor  # [B, H-1]
+    value_targets: Tensor  # [B, H-1]
+    action_std: Tensor  # of the standardised actions: 1 when they are on-policy
+    action_mean: Tensor  # of the standardised actions: 0 when they are on-policy
+
+
+class ActorCritic(nn.Module):
+    r"""The policy, the critic, the critic's slow copy, and the update of all three.
+
+    The critic learns $(V - m) / s$, where m and s follow the mean and standard deviation of its targets
+    and its last layer is rescaled so that V does not jump when they move (PopArt, arXiv 1602.07714). Without
+    it a critic faces values from -1,500 (Pendulum) to 3,000 (Hopper) with one learning rate.
+    ``value_statistics_rate=0`` is the official code's behaviour: raw values.
+
+    With ``real_steps_only`` the advantages are standardised over the steps that are real, the terminal step
+    counted among them. The official code leaves the terminal step out, and standardises over what is
+    imagined after it too: on a task that ends early that is most of the batch.
+    """
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        width: int = 256,
+        initial_std: float = 1.0,
+        minimum_std: float = 0.1,
+        gamma: float = 0.99,
+        lambda_: float = 0.9,
+        entropy_weight: float = 1e-5,
+        target_average: float = 0.995,
+        value_statistics_rate: float = 0.0,
+        real_steps_only: bool = False,
+    ):
+        super().__init__()
+        self.policy = GaussianPolicy(observation_size, action_size, width, initial_std, minimum_std)
+        self.critic = mlp(observation_size, 1, width)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.gamma, self.lambda_ = gamma, lambda_
+        self.entropy_weight = entropy_weight
+        self.target_average = target_average
+        self.value_statistics_rate = value_statistics_rate
+        self.real_steps_only = real_steps_only
+        self.register_buffer("value_mean", torch.zeros(()))
+        self.register_buffer("value_scale", torch.ones(()))
+
+    def value(self, observations: Tensor, critic: nn.Module | None = None) -> Tensor:
+        """V(s) of raw ``observations`` [..., O], by the critic or the copy given."""
+        normed = (critic or self.critic)(observations)[..., 0]  # [...]
+        return self.value_mean + self.value_scale * normed
+
+    def losses(self, observations: Tensor, actions: Tensor, rewards: Tensor, terminals: Tensor) -> Losses:
+        """Both losses on a batch of imagined trajectories, [B, H, ...] in the environment's units."""
+        with torch.no_grad():
+            values = self.value(observations, self.target_critic)  # [B, H]
+            advantages, targets, weight = lambda_returns(
+                rewards, terminals, values, self.gamma, self.lambda_, self.real_steps_only
+            )
+            real = weight if self.real_steps_only else torch.ones_like(weight)
+            n_real = real.sum()
+            centred = advantages - (advantages * real).sum() / n_real
+            normed_advantages = centred / (((centred**2 * real).sum() / (n_real - 1)).sqrt() + 1e-8)
+        past = slice(None, -1)
+        distribution = self.policy(observations[:, past])
+        log_prob = distribution.log_prob(actions[:, past])  # [B, H-1]
+        entropy = distribution.entropy()  # [B, H-1]
+        # L_\pi = -E[ w (A \log \pi(a|s) + \eta H(\pi)) ]
+        actor = -((log_prob * normed_advantages + self.entropy_weight * entropy) * weight).mean()
+        # L_V = E[ w (V(s) - R^\lambda)^2 / 2 ], in units of the value scale
+        error = (self.value(observations[:, past]) - targets) / self.value_scale
+        critic = 0.5 * (error.square() * weight).mean()
+        with torch.no_grad():
+            standardised = standardise_actions(actions[:, past], distribution)  # [B, H-1, A]
+            action_std = standardised.std(dim=(0, 1)).mean()
+            action_mean = standardised.mean(dim=(0, 1)).mean()
+        return Losses(actor, critic, entropy.mean(), log_prob.detach(), targets, action_std, action_mean)
+
+    @torch.no_grad()
+    def update_target(self) -> None:
+        """Move the critic's slow copy one step towards the critic."""
+        torch._foreach_lerp_(
+            list(self.target_critic.parameters()), list(self.critic.parameters()), 1 - self.target_average
+        )
+
+    @torch.no_grad()
+    def follow_value_statistics(self, targets: Tensor) -> None:
+        """Let m and s follow ``targets``, with both critics' outputs unchanged."""
+        if self.value_statistics_rate == 0:
+            return
+        mean = self.value_mean.lerp(targets.mean(), self.value_statistics_rate)
+        # spread around the running mean, so that a drift counts too
+        square = self.value_scale.square().lerp((targets - mean).square().mean(), self.value_statistics_rate)
+        scale = square.sqrt().clamp(min=1e-2)
+        for critic in (self.critic, self.target_critic):
+            last = critic[-1]
+            last.weight.mul_(self.value_scale / scale)
+            last.bias.copy_((self.value_scale * last.bias + self.value_mean - mean) / scale)
+        self.value_mean.copy_(mean)
+        self.value_scale.copy_(scale)
+
+
+class ActorCriticOptimiser:
+    """One update: both gradients, a critic step, and an actor step of a chosen size.
+
+    The actor takes Adam's step, shortened until the mean absolute change of log pi(a|s) over the batch is
+    ``target_change``. The change is close to linear in the step's length, so a few secant steps find it; the
+    official code retries with learning rates 0.8 apart, up to fifty times, its Adam state moving at each.
+    """
+
+    line_search_steps = 4
+
+    def __init__(
+        self,
+        actor_critic: ActorCritic,
+        actor_learning_rate: float,
+        critic_learning_rate: float,
+        target_change: float,
+        gradient_clip: float = 0.1,
+    ):
+        self.actor_critic = actor_critic
+        self.actor = torch.optim.AdamW(actor_critic.policy.parameters(), lr=actor_learning_rate)
+        self.critic = torch.optim.AdamW(actor_critic.critic.parameters(), lr=critic_learning_rate)
+        self.target_change = target_change
+        self.gradient_clip = gradient_clip
+
+    def update(self, observations: Tensor, actions: Tensor, rewards: Tensor, terminals: Tensor) -> dict[str, Tensor]:
+        """Learn from one batch of imagined trajectories (Algorithm 2, policy update); returns what to log."""
+        model = self.actor_critic
+        model.update_target()
+        losses = model.losses(observations, actions, rewards, terminals)
+        self.actor.zero_grad(set_to_none=True)
+        self.critic.zero_grad(set_to_none=True)
+        (losses.actor + losses.critic).backward()
+        for part in (model.policy, model.critic):
+            nn.utils.clip_grad_norm_(part.parameters(), self.gradient_clip)
+        self.critic.step()
+        change, fraction = self._step_actor(observations[:, :-1], actions[:, :-1], losses.log_prob)
+        model.follow_value_statistics(losses.value_targets)
+        return {
+            "actor_loss": losses.actor.detach(),
+            "critic_loss": losses.critic.detach(),
+            "policy_entropy": losses.entropy.detach(),
+            "policy_std": model.policy.std.detach().mean(),
+            "action_std": losses.action_std,
+            "action_mean": losses.action_mean,
+            "imagined_reward": rewards.mean(),
+            "imagined_terminals": terminals.mean(),
+            "value": losses.value_targets.mean(),
+            "log_prob_change": change,
+            "step_fraction": fraction,
+        }
+
+    @torch.no_grad()
+    def _step_actor(self, observations: Tensor, actions: Tensor, old_log_prob: Tensor) -> tuple[Tensor, Tensor]:
+        """Adam's step times a fraction of at most 1, found without waiting for the device."""
+        parameters = list(self.actor_critic.policy.parameters())
+        before = [parameter.clone() for parameter in parameters]
+        self.actor.step()
+        steps = torch._foreach_sub(parameters, before)
+        fraction = torch.ones((), device=old_log_prob.device)
+        for _ in range(self.line_search_steps):
+            change = (self.actor_critic.policy(observations).log_prob(actions) - old_log_prob).abs().mean()
+            fraction = (fraction * self.target_change / change.clamp(min=1e-12)).clamp(max=1.0)
+            for parameter, start, step in zip(parameters, before, steps, strict=True):
+                parameter.copy_(start + fraction * step)
+        return change, fraction

@@ -1,0 +1,239 @@
+"""The command line: ``polygrad-edu train | evaluate | video | doctor | lab``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from . import __version__
+from .doctor import examine
+from .presets import PRESETS, SETTINGS, get_preset
+
+app = typer.Typer(
+    help="PolyGRAD, as a course you can run: learn a MuJoCo task inside a world model's imagination.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_SETTINGS_HELP = "Settings, each an option by its name with dashes or underscores:\n\n" + "\n\n".join(
+    f"--{name.replace('_', '-')}: {field.metadata['help']} (full-size default {field.default})"
+    for name, field in SETTINGS.items()
+)
+RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as written by train.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (cuda where there is one).")]
+_EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+class InputError(Exception):
+    """Bad input: one line that says what was wrong and what would be right. Exit status 2."""
+
+
+def checked(read: Callable[..., Any], *arguments: Any) -> Any:
+    """Call ``read``; its ValueError is about the user's input, so show it as one line."""
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def choose_device(name: str) -> str:
+    """``auto`` to the best there is; a device that is not there is an error."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu" or (name == "cuda" and torch.cuda.is_available()):
+        return name
+    if name == "cuda":
+        raise InputError("there is no CUDA device here; use --device cpu (polygrad-edu doctor says what torch sees)")
+    raise InputError(f"device {name!r} is unknown; choose cpu, cuda or auto")
+
+
+def parse_overrides(arguments: list[str]) -> dict[str, str]:
+    """``--name value`` and ``--name=value`` pairs that the command itself does not know."""
+    overrides, rest = {}, list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--"):
+            raise InputError(f"unexpected argument {name!r}; settings are given as --name value")
+        if not equals:
+            if not rest:
+                raise InputError(f"{name} needs a value: {name} VALUE")
+            value = rest.pop(0)
+        overrides[name[2:].replace("-", "_")] = value
+    return overrides
+
+
+@app.command(context_settings=_EXTRA, epilog=_SETTINGS_HELP)
+def train(
+    context: typer.Context,
+    preset: Annotated[str | None, typer.Argument(help=f"One of {', '.join(PRESETS)}.", show_default="inverted-pendulum")] = None,
+    seed: Annotated[int, typer.Option(help="Of every random draw: same seed, same run.", min=0, show_default="0")] = None,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="Run directory to make.", show_default="runs/PRESET-seedSEED")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue this run from its last checkpoint.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a policy in imagination.
+
+    Shows the return, the world model's loss, how on-policy the imagined actions are (their standard
+    deviation in units of the policy's: 1 is right) and the time left. Any setting of the preset can be
+    changed by name, for example: polygrad-edu train hopper --horizon 20 --guidance gradient
+    """
+    from .training import continue_run, start_run
+
+    overrides = parse_overrides(context.args)
+    console = Console(stderr=as_json)
+    device = choose_device(device)
+    if resume is not None:
+        if preset is not None or seed is not None or out is not None:
+            raise InputError("--resume takes the preset, the seed and the directory from the run; leave them out")
+        if unknown := sorted(set(overrides) - {"env_steps"}):
+            raise InputError(f"a resumed run keeps its settings; only --env-steps may change, not {', '.join(unknown)}")
+        training = checked(continue_run, resume, device, overrides)
+    else:
+        name, seed = preset or "inverted-pendulum", seed or 0
+        settings = checked(checked(get_preset, name).with_overrides, overrides)
+        training = checked(start_run, out or _free_directory(name, seed), name, settings, seed, device)
+    result = training.run(console)
+    if as_json:
+        print(json.dumps(result))
+
+
+def _free_directory(name: str, seed: int) -> Path:
+    """runs/NAME-seedSEED, or the first such name with a number that is not taken."""
+    base = Path("runs") / f"{name}-seed{seed}"
+    candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 1000))]
+    return next(path for path in candidates if not path.exists())
+
+
+@app.command()
+def evaluate(
+    run: RunDirectory,
+    episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; the default is that of result.json.", min=0)] = 2_000_000,
+    as_json: Json = False,
+) -> None:
+    """Play the kept policy in the real simulator and report its return."""
+    from . import environments
+    from .checkpoint import load_checkpoint
+
+    loop, _ = checked(load_checkpoint, run)
+    returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, seed)
+    answer = {
+        "run": str(run), "env_id": loop.preset.env_id, "env_steps": loop.env_step, "episodes": episodes,
+        "return_mean": float(returns.mean()), "return_std": float(returns.std()),
+        "return_min": float(returns.min()), "return_max": float(returns.max()),
+    }  # fmt: skip
+    if as_json:
+        print(json.dumps(answer))
+    else:
+        print(
+            f"{answer['env_id']}: return {returns.mean():.1f} ± {returns.std():.1f} over {episodes} episodes "
+            f"(from {returns.min():.1f} to {returns.max():.1f}), the policy kept from {loop.env_step:,} steps."
+        )
+
+
+@app.command()
+def video(
+    run: RunDirectory,
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="RUN/video.mp4")] = None,
+    renderer: Annotated[str, typer.Option(help="drawn (needs no OpenGL) or mujoco (MuJoCo's own).")] = "drawn",
+    seed: Annotated[int, typer.Option(help="Of the shown trajectories.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Write a video: imagined above, the same actions simulated below, then the trained agent."""
+    from .checkpoint import load_checkpoint
+    from .training import make_video
+
+    if renderer not in ("drawn", "mujoco"):
+        raise InputError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")
+    loop, _ = checked(load_checkpoint, run)
+    path = out or run / "video.mp4"
+    if path.suffix != ".mp4" or not path.parent.is_dir():
+        raise InputError(f"{path} must be an .mp4 file in a directory that is there")
+    make_video(loop, path, renderer, seed)
+    print(json.dumps({"video": str(path)}) if as_json else f"The video lies in {path}.")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this machine: versions, device, rendering, video, lessons; each trouble with its remedy."""
+    checks = examine()
+    if as_json:
+        print(json.dumps({"version": __version__, "checks": [check._asdict() for check in checks]}))
+    else:
+        for check in checks:
+            mark = "ok  " if check.ok else "MISS" if check.needed else "note"
+            print(f"{mark}  {check.name:<12} {check.found}")
+            if not check.ok:
+                print(f"{'':18} {check.remedy}")
+    if any(check.needed and not check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def lab(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to copy the lessons.")] = Path("polygrad-lessons"),
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    start: Annotated[bool, typer.Option(help="Start JupyterLab after copying.")] = True,
+) -> None:
+    """Copy the lessons to DIR and open JupyterLab there. Your own changed copies are never overwritten."""
+    source = find_lessons()
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; name a directory for the lessons")
+    copied = kept = 0
+    for lesson in sorted(source.rglob("*.ipynb")):
+        target = directory / lesson.relative_to(source)
+        if target.exists():
+            kept += 1
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(lesson, target)
+        copied += 1
+    print(f"{copied} lessons copied to {directory}" + (f", {kept} already there left as they are." if kept else "."))
+    if start:
+        options = [] if browser else ["--no-browser"]
+        raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", *options], cwd=directory))
+
+
+def find_lessons() -> Path:
+    """The lessons beside the package in a clone, or inside it when it was installed."""
+    package = Path(str(resources.files("polygrad_edu")))
+    for folder in (package / "notebooks", package.parent / "notebooks"):
+        if folder.is_dir():
+            return folder
+    raise InputError("the lessons are not part of this installation; run this in a clone of the repository")
+
+
+def main() -> None:
+    """Entry point: bad input ends with one line and status 2, a failure while running with one line and 1."""
+    from .imagination_loop import NotFiniteError
+
+    try:
+        status = app(standalone_mode=False) or 0
+    except (InputError, typer.TyperException) as error:
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if message:
+            print(f"polygrad-edu: {' '.join(message.split())}", file=sys.stderr)
+        status = 2
+    except (NotFiniteError, OSError) as error:
+        print(f"polygrad-edu: {' '.join(str(error).split())}", file=sys.stderr)
+        status = 1
+    except (KeyboardInterrupt, typer.Abort):
+        print("polygrad-edu: stopped", file=sys.stderr)
+        status = 130
+    sys.stdout.flush()
+    os._exit(status) if status == 130 else sys.exit(status)

@@ -1,0 +1,188 @@
+"""Environments: Gymnasium tasks with actions in [-1, 1] and a simulator state that can be read and set.
+
+Setting the state is what makes a world model's mistakes visible: put the simulator where an imagined
+trajectory began, play the imagined actions, and compare.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+import torch
+
+# Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
+# simulator continues to the last bit.
+_STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS) | int(mujoco.mjtState.mjSTATE_WARMSTART)
+
+
+def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
+    """Make a task whose actions of -1 to 1 span its own range, or a part of it; larger ones are clipped.
+
+    Args:
+        action_scale: the part of the task's range that actions of -1 to 1 span. A third of
+            InvertedPendulum's +-3 is what the official code uses, which plays actions as they are.
+        env_id: a Gymnasium id, for example ``Hopper-v5``. The ``-v4`` MuJoCo tasks are nearest to the ``-v3``
+            ones of the paper: v5 pays no healthy reward on the terminal step, and changes Walker2d's feet.
+
+    Raises:
+        ValueError: no such task, no bounded Box action space, no vector of observations, or a simulator whose
+            state cannot be set.
+    """
+    try:
+        with warnings.catch_warnings():  # an older version is the user's choice
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            env = gymnasium.make(env_id)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ValueError(f"cannot make the task {env_id!r}: {str(error).splitlines()[0]}") from None
+    box = gymnasium.spaces.Box
+    for kind, space in (("action", env.action_space), ("observation", env.observation_space)):
+        if not isinstance(space, box) or len(space.shape) != 1:
+            raise ValueError(f"{env_id} has the {kind} space {space}; PolyGRAD needs a vector (a Box of one dimension)")
+    if not np.isfinite(env.action_space.low).all() or not np.isfinite(env.action_space.high).all():
+        raise ValueError(f"{env_id} has unbounded actions; PolyGRAD scales the bounds to -1 and 1, so it needs some")
+    env.reset(seed=0)
+    if not _is_mujoco(env) and not isinstance(getattr(env.unwrapped, "state", None), (np.ndarray, tuple, list)):
+        raise ValueError(f"the simulator of {env_id} keeps no state to set; choose a MuJoCo task or Pendulum-v1")
+    with warnings.catch_warnings():  # of bounds cast to float32
+        warnings.simplefilter("ignore", category=UserWarning)
+        return gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(env, -1 / action_scale, 1 / action_scale))
+
+
+def _is_mujoco(env: gymnasium.Env) -> bool:
+    return isinstance(getattr(env.unwrapped, "model", None), mujoco.MjModel)
+
+
+def get_simulator_state(env: gymnasium.Env) -> np.ndarray:
+    """The simulator's whole state as one float64 vector."""
+    task = env.unwrapped
+    if not _is_mujoco(env):
+        return np.array(task.state, dtype=np.float64)
+    state = np.empty(mujoco.mj_stateSize(task.model, _STATE))
+    mujoco.mj_getState(task.model, task.data, state, _STATE)
+    return state
+
+
+def set_simulator_state(env: gymnasium.Env, state: np.ndarray) -> np.ndarray:
+    """Put the simulator into ``state`` and return the observation there."""
+    task = env.unwrapped
+    if _is_mujoco(env):
+        mujoco.mj_setState(task.model, task.data, np.ascontiguousarray(state, dtype=np.float64), _STATE)
+        mujoco.mj_forward(task.model, task.data)
+    else:
+        task.state = np.array(state, dtype=np.float64)
+        task.last_u = None
+    return task._get_obs().copy()
+
+
+def states_from_observations(env: gymnasium.Env, first_state: np.ndarray, observations: np.ndarray) -> np.ndarray:
+    """Simulator states that show ``observations`` [H, O], for drawing what was imagined.
+
+    Positions that a task leaves out of its observations (how far a walker has come) are summed up from the
+    velocities, starting at ``first_state``.
+
+    Returns:
+        [H, S] states; time and solver warm start are those of ``first_state``.
+    """
+    task, name = env.unwrapped, type(env.unwrapped).__name__
+    observations = np.asarray(observations, dtype=np.float64)
+    if name == "PendulumEnv":  # cos, sin, angular velocity
+        return np.stack([np.arctan2(observations[:, 1], observations[:, 0]), observations[:, 2]], axis=1)
+    if not _is_mujoco(env):
+        raise ValueError(f"cannot tell the state of {name} from its observations")
+    n_positions, n_velocities = task.model.nq, task.model.nv
+    structure = getattr(task, "observation_structure", {})  # the v5 tasks say it themselves
+    skipped = structure.get("skipped_qpos", n_positions + n_velocities - observations.shape[1])
+    set_simulator_state(env, first_state)
+    states = []
+    for observation in observations:
+        if name == "ReacherEnv":  # cosines, sines, target, velocities, fingertip to target
+            positions = np.concatenate([np.arctan2(observation[2:4], observation[:2]), observation[4:6]])
+            velocities = np.concatenate([observation[6:8], np.zeros(2)])
+        else:
+            shown = n_positions - skipped
+            velocities = observation[shown : shown + n_velocities]
+            travelled = task.data.qpos[:skipped] + (velocities[:skipped] * task.dt if states else 0)
+            positions = np.concatenate([travelled, observation[:shown]])
+        task.data.qpos[:], task.data.qvel[:] = positions, velocities
+        states.append(get_simulator_state(env))
+    return np.array(states)
+
+
+def replay_actions(env: gymnasium.Env, state: np.ndarray, actions: np.ndarray) -> dict[str, np.ndarray]:
+    """Play ``actions`` [H, A] from ``state``: what really happens.
+
+    Returns:
+        ``observations`` [H, O] (each the one that the action was taken at), ``rewards`` [H], ``terminals`` [H]
+        and ``states`` [H, S]; after a terminal step the last observation and state are repeated, as in the
+        replay's windows.
+    """
+    env.reset()
+    observation = set_simulator_state(env, state)
+    state = get_simulator_state(env)
+    rows: dict[str, list[Any]] = {"observations": [], "rewards": [], "terminals": [], "states": []}
+    terminal = False
+    for action in actions:
+        reward = 0.0
+        rows["observations"].append(observation)
+        rows["states"].append(state)
+        if not terminal:
+            next_observation, reward, terminal, _, _ = env.step(action)
+            if not terminal:
+                observation, state = next_observation, get_simulator_state(env)
+        rows["rewards"].append(reward)
+        rows["terminals"].append(terminal)
+    return {name: np.array(values, dtype=np.float64) for name, values in rows.items()}
+
+
+def snapshot(env: gymnasium.Env) -> dict[str, Any]:
+    """All that decides an environment's future, as data that JSON can hold."""
+    return {
+        "simulator_state": get_simulator_state(env).tolist(),
+        "elapsed_steps": _time_limit(env)._elapsed_steps,
+        "random_state": env.unwrapped.np_random.bit_generator.state,
+    }
+
+
+def restore(env: gymnasium.Env, taken: dict[str, Any]) -> None:
+    """Bring an environment to a :func:`snapshot`; it then goes on as the first would have."""
+    env.reset(seed=0)
+    set_simulator_state(env, np.array(taken["simulator_state"]))
+    _time_limit(env)._elapsed_steps = taken["elapsed_steps"]
+    env.unwrapped.np_random.bit_generator.state = taken["random_state"]
+
+
+def _time_limit(env: gymnasium.Env) -> gymnasium.wrappers.TimeLimit:
+    while not isinstance(env, gymnasium.wrappers.TimeLimit):
+        if env is env.unwrapped:
+            raise ValueError(f"{env} has no time limit: its episodes need an end (max_episode_steps)")
+        env = env.env
+    return env
+
+
+def evaluate(make_env: Callable[[], gymnasium.Env], policy, episodes: int, seed: int, device="cpu") -> np.ndarray:
+    """Returns of the policy's mean action, [episodes], all episodes stepped side by side.
+
+    Args:
+        policy: from observations [B, O] to a distribution, of which the mean is played.
+        seed: episode i starts from ``seed + i``.
+    """
+    envs = [make_env() for _ in range(episodes)]
+    observations = np.stack([env.reset(seed=seed + i)[0] for i, env in enumerate(envs)])  # [E, O]
+    returns, running = np.zeros(episodes), np.ones(episodes, dtype=bool)
+    while running.any():
+        alive = np.flatnonzero(running)
+        with torch.no_grad():
+            inputs = torch.as_tensor(observations[alive], dtype=torch.float32, device=device)
+            actions = policy(inputs).mean.cpu().numpy()
+        for i, action in zip(alive, actions, strict=True):
+            observations[i], reward, terminal, truncated, _ = envs[i].step(action)
+            returns[i] += reward
+            running[i] = not (terminal or truncated)
+    for env in envs:
+        env.close()
+    return returns

@@ -1,0 +1,198 @@
+"""Replay: transitions in, normalised sequences out.
+
+The world model learns from windows of H consecutive time points. A window may run past a terminal step
+(the rest is padded with an absorbing state: reward 0, terminal 1), but never from one episode into the
+next, nor past the point where an episode was merely cut off.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Standardiser:
+    """Maps values to zero mean and unit standard deviation, with statistics that follow the data.
+
+    Statistics are merged exactly and stably, whatever the sizes of the pieces (Chan et al., 1979), so they
+    equal those of all values ever given.
+    """
+
+    epsilon = 1e-6  # as in the official code; a constant value then maps to 0
+
+    def __init__(self, size: int, device: torch.device | str = "cpu"):
+        self.size = size
+        self.count = 0
+        self.sum_of_squares = np.zeros(size)  # of deviations from the mean
+        self.running_mean = np.zeros(size)
+        self.device = device
+        self.refresh()
+
+    def update(self, values: np.ndarray) -> None:
+        """Merge ``values`` [N, size] into the statistics; :meth:`refresh` makes them count."""
+        values = np.asarray(values, dtype=np.float64).reshape(-1, self.size)
+        n = len(values)
+        if n == 0:
+            return
+        mean = values.mean(axis=0)
+        delta = mean - self.running_mean
+        total = self.count + n
+        self.sum_of_squares += ((values - mean) ** 2).sum(axis=0) + delta**2 * self.count * n / total
+        self.running_mean = self.running_mean + delta * n / total
+        self.count = total
+
+    def refresh(self) -> None:
+        """Use the statistics gathered so far."""
+        std = np.sqrt(self.sum_of_squares / self.count) if self.count else np.ones(self.size)
+        self.set(self.running_mean, std)
+
+    def set(self, mean: np.ndarray | Tensor, std: np.ndarray | Tensor) -> None:
+        self.mean = torch.as_tensor(np.asarray(mean), dtype=torch.float32).to(self.device)  # [size]
+        self.scale = torch.as_tensor(np.asarray(std), dtype=torch.float32).to(self.device) + self.epsilon
+
+    def normalise(self, values: Tensor) -> Tensor:
+        return (values - self.mean) / self.scale
+
+    def denormalise(self, normed: Tensor) -> Tensor:
+        return normed * self.scale + self.mean
+
+
+class Normaliser:
+    """A :class:`Standardiser` each for observations, actions, rewards and terminals: all units change here."""
+
+    fields = ("observations", "actions", "rewards", "terminals")
+
+    def __init__(self, observation_size: int, action_size: int, device: torch.device | str = "cpu"):
+        self.observations = Standardiser(observation_size, device)
+        self.actions = Standardiser(action_size, device)
+        self.rewards = Standardiser(1, device)
+        self.terminals = Standardiser(1, device)
+
+    def refresh(self) -> None:
+        for field in self.fields:
+            getattr(self, field).refresh()
+
+    def normalise_trajectory(self, observations: Tensor, rewards: Tensor, terminals: Tensor) -> Tensor:
+        """[B, H, O], [B, H], [B, H] in the environment's units to [B, H, O+2]."""
+        parts = [
+            self.observations.normalise(observations),
+            self.rewards.normalise(rewards[..., None]),
+            self.terminals.normalise(terminals[..., None]),
+        ]
+        return torch.cat(parts, dim=-1)  # [B, H, O+2]
+
+    def denormalise_trajectory(self, trajectory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The inverse of :meth:`normalise_trajectory`."""
+        observations, rewards, terminals = trajectory.split([self.observations.size, 1, 1], dim=-1)
+        return (
+            self.observations.denormalise(observations),  # [B, H, O]
+            self.rewards.denormalise(rewards)[..., 0],  # [B, H]
+            self.terminals.denormalise(terminals)[..., 0],  # [B, H]
+        )
+
+
+class Sequences(NamedTuple):
+    """A batch of windows; ``trajectory`` and ``actions`` are normalised, ``first_observations`` are raw."""
+
+    trajectory: Tensor  # [B, H, O+2]
+    actions: Tensor  # [B, H, A]
+    first_observations: Tensor  # [B, O]
+    first_indices: Tensor  # [B] place in the replay
+
+
+class SequenceReplay:
+    """All transitions so far, kept as flat tensors on the device, and the windows that may be drawn from them.
+
+    Row i holds s_i, a_i, the reward of that step and whether it ended the episode. A transition can be
+    drawn as soon as the H-1 that follow it are there, so a long episode teaches before it is over.
+
+    Args:
+        capacity: most transitions held; adding more raises ``IndexError``.
+        simulator_state_size: length of the simulator's state, stored beside each transition in float64 so
+            that imagined actions can be replayed from it.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        horizon: int,
+        observation_size: int,
+        action_size: int,
+        simulator_state_size: int = 0,
+        device: torch.device | str = "cpu",
+    ):
+        self.horizon = horizon
+        self.device = device
+        self.observations = torch.zeros(capacity, observation_size, device=device)
+        self.actions = torch.zeros(capacity, action_size, device=device)
+        self.rewards = torch.zeros(capacity, device=device)
+        self.terminals = torch.zeros(capacity, device=device)
+        self.simulator_states = torch.zeros(capacity, simulator_state_size, dtype=torch.float64)
+        # The last row of the episode that each row belongs to: windows stop there.
+        self.last_of_episode = torch.zeros(capacity, dtype=torch.long, device=device)
+        self.starts = torch.zeros(capacity, dtype=torch.long, device=device)
+        self.size = 0
+        self.n_starts = 0
+        self.episode_start = 0
+        self.normaliser = Normaliser(observation_size, action_size, device)
+        self._normalised_size = 0
+
+    tensors = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
+    counters = ("size", "n_starts", "episode_start", "_normalised_size")
+
+    def add(self, observation, action, reward: float, terminal: bool, truncated: bool, simulator_state=()) -> None:
+        """Store one transition; ``terminal`` means no future, ``truncated`` only that we stopped looking."""
+        if self.size == len(self.rewards):
+            raise IndexError(f"the replay is full: it was made for {self.size} transitions")
+        i = self.size
+        self.observations[i] = torch.as_tensor(np.asarray(observation), dtype=torch.float32)
+        self.actions[i] = torch.as_tensor(np.asarray(action), dtype=torch.float32)
+        self.rewards[i] = float(reward)
+        self.terminals[i] = float(terminal)
+        self.simulator_states[i] = torch.as_tensor(np.asarray(simulator_state), dtype=torch.float64)
+        self.size += 1
+        begin = max(self.episode_start, i - self.horizon + 1)
+        self.last_of_episode[begin : i + 1] = i
+        if i - self.episode_start >= self.horizon - 1:
+            self._allow(i - self.horizon + 1)
+        if terminal:
+            # Windows from the last H-1 steps run into the absorbing state.
+            for start in range(max(self.episode_start, i - self.horizon + 2), i + 1):
+                self._allow(start)
+        if terminal or truncated:
+            self.episode_start = self.size
+
+    def _allow(self, start: int) -> None:
+        self.starts[self.n_starts] = start
+        self.n_starts += 1
+
+    def refresh_normaliser(self) -> Normaliser:
+        """Let the normalisation follow all that has been added."""
+        new = slice(self._normalised_size, self.size)
+        for field in Normaliser.fields:
+            getattr(self.normaliser, field).update(getattr(self, field)[new].cpu().numpy())
+        self._normalised_size = self.size
+        self.normaliser.refresh()
+        return self.normaliser
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Sequences:
+        """Draw windows uniformly; ``generator`` must live on the replay's device."""
+        if self.n_starts == 0:
+            raise ValueError(f"no window of {self.horizon} steps in the replay yet: add longer or finished episodes")
+        chosen = torch.randint(self.n_starts, (batch_size,), generator=generator, device=self.device)
+        return self.windows(self.starts[chosen])
+
+    def windows(self, first: Tensor) -> Sequences:
+        """The windows that start at rows ``first`` [B]."""
+        rows = first[:, None] + torch.arange(self.horizon, device=self.device)  # [B, H]
+        last = self.last_of_episode[first][:, None]  # [B, 1]
+        past_end = (rows > last).float()
+        rows = rows.minimum(last)
+        trajectory = self.normaliser.normalise_trajectory(
+            self.observations[rows], self.rewards[rows] * (1 - past_end), self.terminals[rows]
+        )
+        actions = self.normaliser.actions.normalise(self.actions[rows])
+        return Sequences(trajectory, actions, self.observations[first], first)
