@@ -118,11 +118,8 @@ def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[s
         standardiser = getattr(loop.replay.normaliser, field)
         for key in _STATISTICS:
             value, old = tensors[f"normaliser/{field}/{key}"], getattr(standardiser, key)
-            if isinstance(old, torch.Tensor):
-                value = value.to(old)
-            else:
-                value = int(value) if key == "count" else value.numpy()
-            setattr(standardiser, key, value)
+            on_host = int(value) if key == "count" else value.numpy()
+            setattr(standardiser, key, value.to(old) if isinstance(old, torch.Tensor) else on_host)
     loop.generator.set_state(tensors["generator"])
     torch.set_rng_state(tensors["torch_generator"])
     loop.guidance_tuner.log_scale = tensors["guidance_log_scale"]
@@ -177,7 +174,9 @@ def save_checkpoint(run: Path, loop: ImaginationLoop, wall_seconds: float) -> Pa
     return final
 
 
-def load_checkpoint(run: Path, device: str = "cpu", overrides: dict[str, str] | None = None) -> tuple[ImaginationLoop, float]:
+def load_checkpoint(
+    run: Path, device: str = "cpu", overrides: dict[str, str] | None = None
+) -> tuple[ImaginationLoop, float]:
     """The loop as it stood at the run's last checkpoint, and the seconds it had taken.
 
     Raises:

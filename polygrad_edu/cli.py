@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -26,14 +27,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_SETTINGS_HELP = "Settings, each an option by its name with dashes or underscores:\n\n" + "\n\n".join(
-    f"--{name.replace('_', '-')}: {field.metadata['help']} (full-size default {field.default})"
-    for name, field in SETTINGS.items()
-)
+DEFAULT_PRESET = "inverted-pendulum"
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as written by train.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (cuda where there is one).")]
-_EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 class InputError(Exception):
@@ -61,30 +58,32 @@ def choose_device(name: str) -> str:
     raise InputError(f"device {name!r} is unknown; choose cpu, cuda or auto")
 
 
-def parse_overrides(arguments: list[str]) -> dict[str, str]:
-    """``--name value`` and ``--name=value`` pairs that the command itself does not know."""
-    overrides, rest = {}, list(arguments)
-    while rest:
-        name, equals, value = rest.pop(0).partition("=")
-        if not name.startswith("--"):
-            raise InputError(f"unexpected argument {name!r}; settings are given as --name value")
-        if not equals:
-            if not rest:
-                raise InputError(f"{name} needs a value: {name} VALUE")
-            value = rest.pop(0)
-        overrides[name[2:].replace("-", "_")] = value
-    return overrides
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes ``**settings`` an option for each setting of a preset."""
+    kinds = {"int": "INTEGER", "float": "NUMBER", "bool": "true|false", "str": "TEXT"}
+    options = []
+    for name, field in SETTINGS.items():
+        shown = f"{field.metadata['help']} (full size: {field.default})"
+        option = typer.Option(help=shown, metavar=kinds[field.type], rich_help_panel="Settings of the preset")
+        annotation = Annotated[str | None, option]
+        options.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+    signature = inspect.signature(command, eval_str=True)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
+    command.__signature__ = signature.replace(parameters=own + options)
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in own + options}
+    return command
 
 
-@app.command(context_settings=_EXTRA, epilog=_SETTINGS_HELP)
+@app.command()
+@with_settings
 def train(
-    context: typer.Context,
-    preset: Annotated[str | None, typer.Argument(help=f"One of {', '.join(PRESETS)}.", show_default="inverted-pendulum")] = None,
-    seed: Annotated[int, typer.Option(help="Of every random draw: same seed, same run.", min=0, show_default="0")] = None,
+    preset: Annotated[str, typer.Argument(help=f"One of {', '.join(PRESETS)}.", show_default=DEFAULT_PRESET)] = "",
+    seed: Annotated[int, typer.Option(help="Of every random draw: same seed, same run.", min=0)] = 0,
     device: Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="Run directory to make.", show_default="runs/PRESET-seedSEED")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue this run from its last checkpoint.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory to make.", show_default="runs/PRESET-seedSEED")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue this run; keeps its settings.")] = None,
     as_json: Json = False,
+    **settings: str | None,
 ) -> None:
     """Train a policy in imagination.
 
@@ -94,19 +93,19 @@ def train(
     """
     from .training import continue_run, start_run
 
-    overrides = parse_overrides(context.args)
+    overrides = {name: value for name, value in settings.items() if value is not None}
     console = Console(stderr=as_json)
     device = choose_device(device)
     if resume is not None:
-        if preset is not None or seed is not None or out is not None:
+        if preset or seed or out:
             raise InputError("--resume takes the preset, the seed and the directory from the run; leave them out")
         if unknown := sorted(set(overrides) - {"env_steps"}):
             raise InputError(f"a resumed run keeps its settings; only --env-steps may change, not {', '.join(unknown)}")
         training = checked(continue_run, resume, device, overrides)
     else:
-        name, seed = preset or "inverted-pendulum", seed or 0
-        settings = checked(checked(get_preset, name).with_overrides, overrides)
-        training = checked(start_run, out or _free_directory(name, seed), name, settings, seed, device)
+        name = preset or DEFAULT_PRESET
+        chosen = checked(checked(get_preset, name).with_overrides, overrides)
+        training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
     result = training.run(console)
     if as_json:
         print(json.dumps(result))
@@ -123,7 +122,7 @@ def _free_directory(name: str, seed: int) -> Path:
 def evaluate(
     run: RunDirectory,
     episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the first episode; the default is that of result.json.", min=0)] = 2_000_000,
+    seed: Annotated[int, typer.Option(help="Of the first episode; default: as in result.json.", min=0)] = 2_000_000,
     as_json: Json = False,
 ) -> None:
     """Play the kept policy in the real simulator and report its return."""
@@ -186,7 +185,7 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def lab(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to copy the lessons.")] = Path("polygrad-lessons"),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the lessons go.")] = Path("polygrad-lessons"),
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     start: Annotated[bool, typer.Option(help="Start JupyterLab after copying.")] = True,
 ) -> None:

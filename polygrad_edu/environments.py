@@ -46,21 +46,22 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
     if not np.isfinite(env.action_space.low).all() or not np.isfinite(env.action_space.high).all():
         raise ValueError(f"{env_id} has unbounded actions; PolyGRAD scales the bounds to -1 and 1, so it needs some")
     env.reset(seed=0)
-    if not _is_mujoco(env) and not isinstance(getattr(env.unwrapped, "state", None), (np.ndarray, tuple, list)):
+    if not is_mujoco(env) and not isinstance(getattr(env.unwrapped, "state", None), (np.ndarray, tuple, list)):
         raise ValueError(f"the simulator of {env_id} keeps no state to set; choose a MuJoCo task or Pendulum-v1")
     with warnings.catch_warnings():  # of bounds cast to float32
         warnings.simplefilter("ignore", category=UserWarning)
         return gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(env, -1 / action_scale, 1 / action_scale))
 
 
-def _is_mujoco(env: gymnasium.Env) -> bool:
+def is_mujoco(env: gymnasium.Env) -> bool:
+    """Whether MuJoCo simulates this task."""
     return isinstance(getattr(env.unwrapped, "model", None), mujoco.MjModel)
 
 
 def get_simulator_state(env: gymnasium.Env) -> np.ndarray:
     """The simulator's whole state as one float64 vector."""
     task = env.unwrapped
-    if not _is_mujoco(env):
+    if not is_mujoco(env):
         return np.array(task.state, dtype=np.float64)
     state = np.empty(mujoco.mj_stateSize(task.model, _STATE))
     mujoco.mj_getState(task.model, task.data, state, _STATE)
@@ -70,7 +71,7 @@ def get_simulator_state(env: gymnasium.Env) -> np.ndarray:
 def set_simulator_state(env: gymnasium.Env, state: np.ndarray) -> np.ndarray:
     """Put the simulator into ``state`` and return the observation there."""
     task = env.unwrapped
-    if _is_mujoco(env):
+    if is_mujoco(env):
         mujoco.mj_setState(task.model, task.data, np.ascontiguousarray(state, dtype=np.float64), _STATE)
         mujoco.mj_forward(task.model, task.data)
     else:
@@ -92,7 +93,7 @@ def states_from_observations(env: gymnasium.Env, first_state: np.ndarray, observ
     observations = np.asarray(observations, dtype=np.float64)
     if name == "PendulumEnv":  # cos, sin, angular velocity
         return np.stack([np.arctan2(observations[:, 1], observations[:, 0]), observations[:, 2]], axis=1)
-    if not _is_mujoco(env):
+    if not is_mujoco(env):
         raise ValueError(f"cannot tell the state of {name} from its observations")
     n_positions, n_velocities = task.model.nq, task.model.nv
     structure = getattr(task, "observation_structure", {})  # the v5 tasks say it themselves
@@ -186,3 +187,16 @@ def evaluate(make_env: Callable[[], gymnasium.Env], policy, episodes: int, seed:
     for env in envs:
         env.close()
     return returns
+
+
+def play_episode(env: gymnasium.Env, policy, seed: int, device: torch.device | str = "cpu") -> np.ndarray:
+    """The simulator's states [N, S] along one episode of the policy's mean action, for drawing."""
+    observation, _ = env.reset(seed=seed)
+    states, done = [get_simulator_state(env)], False
+    while not done:
+        with torch.no_grad():
+            action = policy(torch.as_tensor(observation, dtype=torch.float32, device=device)).mean.cpu().numpy()
+        observation, _, terminal, truncated, _ = env.step(action)
+        states.append(get_simulator_state(env))
+        done = terminal or truncated
+    return np.array(states)

@@ -32,7 +32,7 @@ SELECTION_SEED, REPORT_SEED = 1_000_000, 2_000_000
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch, before anything is drawn."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - for libraries that still draw from it
     torch.manual_seed(seed)
 
 
@@ -144,7 +144,8 @@ class ImaginationLoop:
         """Take one step in the real environment (a random one at first) and store it."""
         state = environments.get_simulator_state(self.env)
         if self.env_step < self.preset.prefill_steps:
-            action = 2 * torch.rand(self.replay.normaliser.actions.size, generator=self.generator, device=self.device) - 1
+            action_size = self.replay.normaliser.actions.size
+            action = 2 * torch.rand(action_size, generator=self.generator, device=self.device) - 1
         else:
             action = self._sample_action()
         action = action.cpu().numpy()
@@ -201,7 +202,9 @@ class ImaginationLoop:
         batch = self.replay.sample(n_trajectories, self.generator)
         return self.imagine_from(batch.first_observations)
 
-    def imagine_from(self, first_observations: Tensor, generator: torch.Generator | None = None) -> ImaginedTrajectories:
+    def imagine_from(
+        self, first_observations: Tensor, generator: torch.Generator | None = None
+    ) -> ImaginedTrajectories:
         """Imagine from given raw observations [B, O]."""
         return self.averaged_model.imagine(
             first_observations,
@@ -216,9 +219,7 @@ class ImaginationLoop:
     def improve_policy(self) -> dict[str, Tensor]:
         """Imagine, then one actor-critic update; tunes the guidance scale by the actions' spread."""
         imagined = self.imagine(self.preset.imagined_trajectories)
-        metrics = self.optimiser.update(
-            imagined.observations, imagined.actions, imagined.rewards, imagined.terminals
-        )
+        metrics = self.optimiser.update(imagined.observations, imagined.actions, imagined.rewards, imagined.terminals)
         if self.preset.guidance == "gradient":
             self.guidance_tuner.update(metrics["action_std"])
             metrics["guidance_scale"] = self.guidance_tuner.scale
@@ -227,9 +228,7 @@ class ImaginationLoop:
     def evaluate(self) -> dict[str, float]:
         """Returns of the policy's mean action; the best policy so far is kept."""
         policy = self.actor_critic.policy
-        returns = environments.evaluate(
-            self.make_env, policy, self.preset.eval_episodes, SELECTION_SEED, self.device
-        )
+        returns = environments.evaluate(self.make_env, policy, self.preset.eval_episodes, SELECTION_SEED, self.device)
         self.last_eval = float(returns.mean())
         if self.last_eval >= self.best_return:
             self.best_return = self.last_eval

@@ -70,7 +70,7 @@ class Preset:
     gae_lambda: float = setting(0.9, "lambda of the advantage estimate", 0, 1)
     entropy_weight: float = setting(1e-5, "weight of the entropy bonus", 0)
     target_average: float = setting(0.995, "averaging of the target critic, per update", 0, 1)
-    value_statistics_rate: float = setting(0.0, "how fast the value's scale is followed; 0: raw values (official)", 0, 1)
+    value_statistics_rate: float = setting(0.0, "how fast the value's scale is followed; 0: not (official)", 0, 1)
     real_steps_only: bool = setting(False, "standardise advantages over real steps, the terminal one included (ours)")
     gradient_clip: float = setting(0.1, "largest gradient norm of actor and of critic", 0)
     # looking and saving
@@ -85,7 +85,7 @@ class Preset:
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name), types_of[f.name]))
         if self.sampling_steps > self.diffusion_steps:
             raise ValueError(
-                f"sampling_steps is {self.sampling_steps}, more than the {self.diffusion_steps} diffusion_steps there are"
+                f"sampling_steps {self.sampling_steps} are more than the {self.diffusion_steps} diffusion_steps"
             )
         if self.initial_std <= self.minimum_std:
             raise ValueError(f"initial_std {self.initial_std} must be larger than minimum_std {self.minimum_std}")
@@ -144,9 +144,10 @@ def _checked(f: dataclasses.Field, value: Any, kind: type) -> Any:
             value = json.loads(value.lower()) if kind is bool else float(value.replace("_", ""))
         except ValueError:
             raise wrong from None
-    if isinstance(value, bool) != (kind is bool) or not isinstance(value, (int, float) if kind in (int, float) else kind):
+    numeric = kind in (int, float)
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, (int, float) if numeric else kind):
         raise wrong
-    if kind in (int, float):
+    if numeric:
         if not math.isfinite(value) or (kind is int and value != int(value)):
             raise wrong
         value = kind(value)
@@ -169,6 +170,7 @@ _LAPTOP = Preset(
     ema_decay=0.99,
     pretrain_updates=500,
     guidance="fixed-noise",
+    guidance_tuning_rate=0.03,
     imagined_trajectories=128,
     policy_update_every=4,
     policy_width=64,

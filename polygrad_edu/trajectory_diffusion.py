@@ -190,8 +190,9 @@ class TrajectoryDiffusion(nn.Module):
                 action_noise = draw(schedule.jumps[index], batch, horizon, action_size)
             else:
                 action_noise = draw(batch, horizon, action_size)
+            state = (schedule, index, trajectory, actions, first)
             trajectory, actions = self.reverse_step(
-                schedule, index, trajectory, actions, first, policy, normaliser, guidance, trajectory_noise, action_noise
+                *state, policy, normaliser, guidance, trajectory_noise, action_noise
             )
             if return_chain:
                 chain.append((trajectory, actions))

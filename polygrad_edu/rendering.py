@@ -1,0 +1,267 @@
+"""Rendering: simulator states as pictures and videos, without OpenGL.
+
+A task's solids are drawn as flat shapes, seen along one direction without perspective. That needs nothing but
+Pillow, so it works on any machine; MuJoCo's own renderer is there for those where OpenGL is.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import gymnasium
+import imageio_ffmpeg
+import mediapy
+import mujoco
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .environments import get_simulator_state, is_mujoco, set_simulator_state
+
+PLANE, SPHERE, CAPSULE, CYLINDER = (
+    int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}")) for name in ("PLANE", "SPHERE", "CAPSULE", "CYLINDER")
+)
+SKY, GROUND, TICK, INK = (238, 243, 248), (214, 206, 190), (176, 166, 146), (45, 55, 72)
+BODY_COLOURS = ((72, 129, 186), (221, 139, 72), (110, 166, 104), (186, 98, 112))
+OVERSAMPLING = 2  # drawn larger and shrunk, for smooth edges
+FRAMES_PER_SECOND, HOLD, EPISODE_FRAMES = 30, 3, 300
+
+
+def draw_states(
+    env: gymnasium.Env, states: np.ndarray, width: int = 320, height: int = 240, renderer: str = "drawn"
+) -> list[np.ndarray]:
+    """One uint8 frame [height, width, 3] for each simulator state of ``states`` [N, S].
+
+    Args:
+        renderer: ``drawn`` needs no OpenGL; ``mujoco`` is MuJoCo's own.
+
+    Raises:
+        ValueError: unknown renderer.
+        OSError: OpenGL is missing.
+    """
+    if renderer not in ("drawn", "mujoco"):
+        raise ValueError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")
+    if not is_mujoco(env):
+        return [_draw_pendulum(state[0], width, height) for state in states]
+    before = get_simulator_state(env)
+    try:
+        if renderer == "mujoco":
+            return _render_with_opengl(env, states, width, height)
+        camera = Camera(env, width, height)
+        return [camera.draw(state) for state in states]
+    finally:
+        set_simulator_state(env, before)
+
+
+class Camera:
+    """Looks at a MuJoCo task from far away: along y for what moves in the x-z plane, from above for what lies flat.
+
+    The picture keeps its scale; it follows a robot that travels along x.
+    """
+
+    def __init__(self, env: gymnasium.Env, width: int, height: int):
+        self.env, self.model, self.data = env, env.unwrapped.model, env.unwrapped.data
+        self.width, self.height = width * OVERSAMPLING, height * OVERSAMPLING
+        model = self.model
+        plane = model.geom_type == PLANE
+        self.has_ground = bool(plane.any())
+        # what is fixed to the world (arenas, rails) says nothing about the robot's size
+        self.moving = [i for i in range(model.ngeom) if model.body_weldid[model.geom_bodyid[i]] != 0]
+        joints = model.jnt_type
+        slides = [i for i in range(model.njnt) if joints[i] == mujoco.mjtJoint.mjJNT_SLIDE and not model.jnt_limited[i]]
+        free = bool((joints == mujoco.mjtJoint.mjJNT_FREE).any())
+        self.follows = free or bool(slides)
+        hinges = [model.jnt_axis[i] for i in range(model.njnt) if joints[i] == mujoco.mjtJoint.mjJNT_HINGE]
+        flat = bool(hinges) and all(abs(axis[2]) > 0.9 for axis in hinges)
+        if flat:
+            self.right, self.up = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+        elif free:  # a robot in three dimensions: from the side and a little above
+            self.right, self.up = np.array([0.87, 0.5, 0]), np.array([-0.17, 0.3, 0.94])
+        else:
+            self.right, self.up = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
+        self.seen_from_side = not flat
+        self.depth = np.cross(self.right, self.up)  # towards the viewer
+        # framed by the model's rest pose, so that every picture of a task has the same scale
+        rest = mujoco.MjData(model)
+        mujoco.mj_forward(model, rest)
+        points, reach = rest.geom_xpos[self.moving], model.geom_rbound[self.moving].max()
+        self.centre = rest.xpos[1].copy() if flat else points.mean(axis=0)
+        offsets = (points - self.centre) @ np.stack([self.right, self.up], axis=1)  # [G, 2]
+        self.scale = 0.4 * self.height / (np.abs(offsets).max() + reach)  # pixels per metre
+
+    def to_pixels(self, points: np.ndarray) -> np.ndarray:
+        """[..., 3] in metres to [..., 2] in pixels."""
+        offset = points - self.centre
+        x = self.width / 2 + self.scale * (offset @ self.right)
+        y = self.height / 2 - self.scale * (offset @ self.up)
+        return np.stack([x, y], axis=-1)
+
+    def draw(self, state: np.ndarray) -> np.ndarray:
+        set_simulator_state(self.env, state)
+        if self.follows:
+            self.centre[0] = self.data.geom_xpos[self.moving, 0].mean()
+        image = Image.new("RGB", (self.width, self.height), SKY)
+        draw = ImageDraw.Draw(image)
+        if self.has_ground and self.seen_from_side:
+            self._draw_ground(draw)
+        positions = self.data.geom_xpos
+        for geom in sorted(range(self.model.ngeom), key=lambda i: positions[i] @ self.depth):
+            if self.model.geom_type[geom] != PLANE and self.model.geom_rgba[geom, 3] > 0:
+                self._draw_geom(draw, geom)
+        return _shrunk(image)
+
+    def _draw_ground(self, draw: ImageDraw.ImageDraw) -> None:
+        """Ground up to the horizon of the robot's plane, with a tick each half metre: they show how far it went."""
+        half = self.width / 2 / self.scale / max(self.right[0], 0.5)
+        first, last = self.centre[0] - half, self.centre[0] + half
+        _, level = self.to_pixels(np.array([self.centre[0], self.centre[1], 0.0]))
+        draw.rectangle([0, level, self.width, self.height], fill=GROUND)
+        for tick in np.arange(np.ceil(first * 2), np.floor(last * 2) + 1) / 2:
+            x, _ = self.to_pixels(np.array([tick, self.centre[1], 0.0]))
+            draw.line([x, level, x - 8, level + 16], fill=TICK, width=3)
+        draw.line([0, level, self.width, level], fill=TICK, width=3)
+
+    def _draw_geom(self, draw: ImageDraw.ImageDraw, geom: int) -> None:
+        kind, size = int(self.model.geom_type[geom]), self.model.geom_size[geom]
+        position, rotation = self.data.geom_xpos[geom], self.data.geom_xmat[geom].reshape(3, 3)
+        moving = geom in self.moving
+        colour = BODY_COLOURS[self.model.geom_bodyid[geom] % len(BODY_COLOURS)] if moving else TICK
+        if kind in (SPHERE, CAPSULE):
+            half = rotation[:, 2] * (size[1] if kind == CAPSULE else 0.0)
+            ends = self.to_pixels(np.stack([position - half, position + half]))
+            radius = max(size[0] * self.scale, 2.0)
+            for grown, fill in ((2.5, INK), (0.0, colour)):  # the outline is a larger shape below
+                _rounded_line(draw, ends, radius + grown, fill)
+            return
+        # boxes, cylinders and whatever else: the outline of its corners
+        extent = np.array([size[0], size[0], size[1]]) if kind == CYLINDER else size
+        signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
+        corners = self.to_pixels(position + (signs * extent) @ rotation.T)  # [8, 2]
+        draw.polygon([tuple(point) for point in _convex_hull(corners)], fill=colour, outline=INK)
+
+
+def _rounded_line(draw: ImageDraw.ImageDraw, ends: np.ndarray, radius: float, fill: tuple[int, int, int]) -> None:
+    draw.line([tuple(point) for point in ends], fill=fill, width=round(2 * radius))
+    for x, y in ends:
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
+
+
+def _convex_hull(points: np.ndarray) -> np.ndarray:
+    """Corners of the smallest convex polygon around ``points`` [N, 2], in order (gift wrapping by angle)."""
+    start = points[np.lexsort((points[:, 1], points[:, 0]))[0]]
+    hull, direction = [start], 0.0
+    for _ in range(len(points)):
+        offset = points - hull[-1]
+        distance = np.hypot(*offset.T)
+        turn = np.mod(np.arctan2(offset[:, 1], offset[:, 0]) + np.pi / 2 - direction, 2 * np.pi)
+        turn[turn > 2 * np.pi - 1e-9] = 0.0
+        turn[distance < 1e-9] = np.inf
+        chosen = np.lexsort((-distance, turn.round(9)))[0]
+        if not np.isfinite(turn[chosen]) or np.hypot(*(points[chosen] - start)) < 1e-9:
+            break
+        direction += turn[chosen]
+        hull.append(points[chosen])
+    return np.array(hull)
+
+
+def _draw_pendulum(angle: float, width: int, height: int) -> np.ndarray:
+    """Gymnasium's Pendulum: a rod of one metre, its angle counted from upright."""
+    width, height = width * OVERSAMPLING, height * OVERSAMPLING
+    image = Image.new("RGB", (width, height), SKY)
+    draw = ImageDraw.Draw(image)
+    pivot = np.array([width / 2, height / 2])
+    tip = pivot + 0.38 * height * np.array([-np.sin(angle), -np.cos(angle)])
+    for grown, fill in ((2.5, INK), (0.0, BODY_COLOURS[3])):
+        _rounded_line(draw, np.stack([pivot, tip]), 0.035 * height + grown, fill)
+    _rounded_line(draw, np.stack([pivot, pivot]), 0.015 * height, INK)
+    return _shrunk(image)
+
+
+def _shrunk(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.reduce(OVERSAMPLING))
+
+
+def _render_with_opengl(env: gymnasium.Env, states: np.ndarray, width: int, height: int) -> list[np.ndarray]:
+    try:
+        renderer = mujoco.Renderer(env.unwrapped.model, height, width)
+    except Exception as error:  # MuJoCo raises whatever the missing library happens to cause
+        raise OSError(
+            f"MuJoCo's renderer does not start here (MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r}, "
+            f"{type(error).__name__}); use the renderer drawn, or install OpenGL (see polygrad-edu doctor)"
+        ) from None
+    with renderer:
+        frames = []
+        for state in states:
+            set_simulator_state(env, state)
+            camera = "track" if mujoco.mj_name2id(env.unwrapped.model, mujoco.mjtObj.mjOBJ_CAMERA, "track") >= 0 else -1
+            renderer.update_scene(env.unwrapped.data, camera)
+            frames.append(renderer.render())
+        return frames
+
+
+def with_caption(frame: np.ndarray, text: str) -> np.ndarray:
+    """The frame with a band of text above it: [height + band, width, 3]."""
+    band = max(18, frame.shape[0] // 11)
+    image = Image.new("RGB", (frame.shape[1], band), (255, 255, 255))
+    ImageDraw.Draw(image).text(
+        (6, band / 2), text, fill=INK, font=ImageFont.load_default(size=0.62 * band), anchor="lm"
+    )
+    return np.concatenate([np.asarray(image), frame])
+
+
+def stack_frames(top: list[np.ndarray], bottom: list[np.ndarray]) -> list[np.ndarray]:
+    """Two films of equal length and width, one above the other."""
+    if len(top) != len(bottom):
+        raise ValueError(f"the films must be of equal length, not {len(top)} and {len(bottom)} frames")
+    return [
+        np.concatenate([a, np.full((2, a.shape[1], 3), INK, np.uint8), b]) for a, b in zip(top, bottom, strict=True)
+    ]
+
+
+def write_video(path: Path, frames: list[np.ndarray], fps: int = FRAMES_PER_SECOND) -> None:
+    """Write frames [height, width, 3] as mp4, whole or not at all; odd sizes get a line more, as the codec wants."""
+    if not frames:
+        raise ValueError("a video needs at least one frame")
+    mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
+    path = Path(path)
+    height, width = frames[0].shape[:2]
+    margin = ((0, height % 2), (0, width % 2), (0, 0))
+    partial = path.with_name(f".{path.stem}.partial.mp4")
+    try:
+        mediapy.write_video(partial, [np.pad(frame, margin, mode="edge") for frame in frames], fps=fps)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def imagined_and_real_video(
+    env: gymnasium.Env, segments: list[dict[str, np.ndarray]], episode: np.ndarray, path: Path, renderer: str = "drawn"
+) -> None:
+    """Write a run's video: imagined trajectories above what the simulator does, then the agent's real episode.
+
+    Args:
+        segments: each with ``imagined_states`` and ``real_states`` [H, S], and ``real_terminals`` [H].
+        episode: states [N, S] of the trained agent.
+    """
+    frames: list[np.ndarray] = []
+    for segment in segments:
+        ended = np.concatenate([[0], segment["real_terminals"][:-1]]).astype(bool)
+        imagined = [with_caption(f, "imagined by the world model") for f in
+                    draw_states(env, segment["imagined_states"], renderer=renderer)]  # fmt: skip
+        real = [with_caption(f, "same actions in the simulator" + (" - ended" if over else "")) for f, over in
+                zip(draw_states(env, segment["real_states"], renderer=renderer), ended, strict=True)]  # fmt: skip
+        frames += [frame for frame in stack_frames(imagined, real) for _ in range(HOLD)]
+    shown = np.arange(0, len(episode), max(1, -(-len(episode) // EPISODE_FRAMES)))
+    agent = [
+        with_caption(frame, f"the trained agent, step {step} of {len(episode) - 1}")
+        for step, frame in zip(shown, draw_states(env, episode[shown], renderer=renderer), strict=True)
+    ]
+    height = max(frame.shape[0] for frame in frames + agent)
+    write_video(path, [_padded(frame, height) for frame in frames + agent])
+
+
+def _padded(frame: np.ndarray, height: int) -> np.ndarray:
+    """The frame in the middle of a taller one."""
+    above = (height - frame.shape[0]) // 2
+    margin = ((above, height - frame.shape[0] - above), (0, 0), (0, 0))
+    return np.pad(frame, margin, constant_values=255)
