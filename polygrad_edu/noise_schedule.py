@@ -20,15 +20,14 @@ class NoiseSchedule(nn.Module):
     the steps, for sampling faster than the model was trained.
 
     Args:
-        betas: [T] noise added at each step, each in (0, 1). Kept in float64 while the derived
-            quantities are computed, stored as float32.
+        betas: [T] noise added at each step, each in (0, 1). What follows from them is computed in their
+            precision and stored as float32.
         trained_steps: [T] what each step is called by the denoiser. ``None`` means 0..T-1; a respaced
             schedule keeps the numbers of the steps it was taken from.
     """
 
     def __init__(self, betas: Tensor, trained_steps: Tensor | None = None):
         super().__init__()
-        betas = betas.double()
         if betas.ndim != 1 or len(betas) == 0 or not bool(((betas > 0) & (betas < 1)).all()):
             raise ValueError("betas must be a non-empty vector of numbers between 0 and 1, both excluded")
         if trained_steps is None:
@@ -73,7 +72,8 @@ class NoiseSchedule(nn.Module):
         signal = torch.cos(u * math.pi / 2).clamp(min=0) ** (2 * tau)  # [T+1]
         last = math.cos(math.pi / 2) ** (2 * tau)  # zero but for rounding, which a small tau magnifies
         signal = (last - signal) / (last - 1)
-        return cls((1 - signal[1:] / signal[:-1]).clamp(max=0.999))
+        # from here on in float32, as in the official code, whose rounding shows in the fifth digit
+        return cls((1 - signal[1:] / signal[:-1]).clamp(max=0.999).float())
 
     @classmethod
     def linear(cls, n_steps: int) -> NoiseSchedule:
@@ -81,7 +81,7 @@ class NoiseSchedule(nn.Module):
         if n_steps < 1:
             raise ValueError(f"a linear schedule needs n_steps >= 1, not {n_steps}")
         scale = 1000 / n_steps
-        return cls(torch.linspace(1e-4 * scale, 0.02 * scale, n_steps, dtype=torch.float64).clamp(max=0.999))
+        return cls(torch.linspace(1e-4 * scale, 0.02 * scale, n_steps).clamp(max=0.999))
 
     def add_noise(self, x_0: Tensor, step: Tensor, noise: Tensor) -> Tensor:
         """Draw from q(x_t | x_0), the forward process in one jump.
@@ -118,7 +118,8 @@ class NoiseSchedule(nn.Module):
         # float64 from the stored betas, because ratios of tiny signals lose float32's digits
         alpha_bar = torch.cumprod(1 - self.betas.double().cpu(), dim=0)[visited]  # [S]
         previous = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
-        respaced = NoiseSchedule(1 - alpha_bar / previous, self.trained_steps.cpu()[visited])
+        betas = (1 - alpha_bar / previous).clamp(max=1 - 1e-12)  # 1 itself where no signal is left
+        respaced = NoiseSchedule(betas, self.trained_steps.cpu()[visited])
         return respaced.to(self.betas.device)
 
 

@@ -88,6 +88,11 @@ class Camera:
         self.centre = rest.xpos[1].copy() if flat else points.mean(axis=0)
         offsets = (points - self.centre) @ np.stack([self.right, self.up], axis=1)  # [G, 2]
         self.scale = 0.4 * self.height / (np.abs(offsets).max() + reach)  # pixels per metre
+        # a cart on a limited rail stays in the picture to the rail's ends
+        slide = int(mujoco.mjtJoint.mjJNT_SLIDE)
+        rails = [i for i in range(model.njnt) if joints[i] == slide and model.jnt_limited[i] and not flat]
+        if rails:
+            self.scale = min(self.scale, 0.48 * self.width / (np.abs(model.jnt_range[rails]).max() + reach))
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """[..., 3] in metres to [..., 2] in pixels."""

@@ -1,0 +1,36 @@
+"""What all tests share: one thread, fixed seeds, and the official code's recorded numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=["a", "b"])
+def golden(request):
+    """Load one recorded file of setting a or b: floats as float32 tensors, integers and text as they are."""
+
+    def load(name):
+        arrays = np.load(Path(__file__).parent / "golden" / request.param / f"{name}.npz")
+        return {key: torch.from_numpy(arrays[key]) if arrays[key].ndim else arrays[key].item() for key in arrays.files}
+
+    return load
+
+
+@pytest.fixture
+def close():
+    """Agreement to 1e-5, absolute or relative, whichever is larger."""
+
+    def check(ours, official):
+        official = torch.as_tensor(official, dtype=torch.float32)
+        torch.testing.assert_close(torch.as_tensor(ours, dtype=torch.float32), official, atol=1e-5, rtol=1e-5)
+
+    return check

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from polygrad_edu.replay import Normaliser, SequenceReplay, Standardiser
+
+numbers = st.floats(-1e4, 1e4, width=32)
+
+
+@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 40), st.just(3)), elements=numbers), st.data())
+def test_statistics_do_not_depend_on_how_the_data_came(values, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=4)))
+    standardiser = Standardiser(3)
+    for piece in np.split(values, cuts):
+        standardiser.update(piece)
+    standardiser.refresh()
+    np.testing.assert_allclose(standardiser.mean, values.mean(0), rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(standardiser.scale, values.std(0) + 1e-6, rtol=1e-4, atol=1e-3)
+
+
+@given(hnp.arrays(np.float32, (10, 2), elements=numbers))
+def test_normalising_is_undone(values):
+    standardiser = Standardiser(2)
+    standardiser.set(np.array([1.0, -20.0]), np.array([3.0, 0.5]))
+    back = standardiser.denormalise(standardiser.normalise(torch.from_numpy(values)))
+    torch.testing.assert_close(back, torch.from_numpy(values), rtol=1e-5, atol=1e-3)
+
+
+def test_trajectories_keep_their_parts_in_place():
+    normaliser = Normaliser(3, 1)
+    normaliser.rewards.set(np.array([5.0]), np.array([2.0]))
+    observations, rewards, terminals = torch.randn(4, 6, 3), torch.randn(4, 6), torch.ones(4, 6)
+    back = normaliser.denormalise_trajectory(normaliser.normalise_trajectory(observations, rewards, terminals))
+    for ours, given_ in zip(back, (observations, rewards, terminals), strict=True):
+        torch.testing.assert_close(ours, given_)
+
+
+def filled(episodes, horizon):
+    """Episodes of (length, terminal); observation = [episode, time], action = time, reward = 1 + time."""
+    replay = SequenceReplay(max(1, sum(length for length, _ in episodes)), horizon, 2, 1, 1)
+    for number, (length, terminal) in enumerate(episodes):
+        for time in range(length):
+            last = time == length - 1
+            replay.add([number, time], [time], 1 + time, last and terminal, last and not terminal, [time])
+    return replay
+
+
+episode_lists = st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_size=6)
+
+
+@given(episode_lists, st.integers(2, 6))
+def test_windows_never_leave_their_episode(episodes, horizon):
+    replay = filled(episodes, horizon)
+    starts = replay.starts[: replay.n_starts]
+    windows = replay.windows(starts)
+    observations, rewards, terminals = replay.normaliser.denormalise_trajectory(windows.trajectory)
+    actions = replay.normaliser.actions.denormalise(windows.actions)
+    expected_starts = 0
+    for length, terminal in episodes:
+        expected_starts += length if terminal else max(0, length - horizon + 1)
+    assert len(starts) == len(set(starts.tolist())) == expected_starts
+    for row in range(len(starts)):
+        number, first = observations[row, 0].round().int().tolist()
+        length, terminal = episodes[number]
+        for step in range(horizon):
+            time = min(first + step, length - 1)
+            assert observations[row, step].round().int().tolist() == [number, time]
+            assert round(actions[row, step, 0].item()) == time
+            past = first + step >= length
+            assert not past or terminal, "a window ran past a mere cut-off"
+            assert round(rewards[row, step].item()) == (0 if past else 1 + time)
+            assert round(terminals[row, step].item()) == (terminal and first + step >= length - 1)
+
+
+def test_an_unfinished_episode_can_already_be_learned_from():
+    replay = SequenceReplay(20, 4, 1, 1)
+    for time in range(6):
+        replay.add([time], [0], 0, False, False)
+    assert replay.starts[: replay.n_starts].tolist() == [0, 1, 2]
+
+
+def test_sampling_is_reproducible_and_reaches_every_start():
+    replay = filled([(9, True), (8, False)], 4)
+    draws = [replay.sample(500, torch.Generator().manual_seed(seed)).first_indices for seed in (1, 1, 2)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert set(draws[0].tolist()) == set(replay.starts[: replay.n_starts].tolist())
+
+
+def test_statistics_count_when_they_are_refreshed():
+    replay = filled([(9, True)], 4)
+    assert replay.normaliser.observations.count == 0
+    replay.refresh_normaliser()
+    replay.refresh_normaliser()
+    assert replay.normaliser.observations.count == 9
+    assert replay.normaliser.rewards.mean.item() == pytest.approx(5.0)
+
+
+def test_simulator_states_keep_every_digit():
+    replay = SequenceReplay(2, 2, 1, 1, 1)
+    replay.add([0], [0], 0, False, False, [np.pi])
+    assert replay.simulator_states[0].item() == np.pi
+
+
+def test_a_full_and_an_empty_replay_say_so():
+    replay = filled([(3, True)], 2)
+    with pytest.raises(IndexError, match="made for 3"):
+        replay.add([0, 0], [0], 0, False, False, [0])
+    with pytest.raises(ValueError, match="no window of 5"):
+        SequenceReplay(4, 5, 1, 1).sample(1, torch.Generator())
