@@ -66,7 +66,7 @@ class Preset:
     target_change: float = setting(0.01, "mean |change of log pi| that the line search aims at", 0)
     initial_std: float = setting(1.0, "policy standard deviation at the start, of actions in [-1, 1]", 1e-3)
     minimum_std: float = setting(0.1, "least policy standard deviation", 1e-4)
-    gamma: float = setting(0.99, "discount", 0, 1)
+    gamma: float = setting(0.99, "discount of later rewards", 0, 1)
     gae_lambda: float = setting(0.9, "lambda of the advantage estimate", 0, 1)
     entropy_weight: float = setting(1e-5, "weight of the entropy bonus", 0)
     target_average: float = setting(0.995, "averaging of the target critic, per update", 0, 1)
@@ -189,7 +189,7 @@ _LAPTOP = Preset(
 PRESETS: types.MappingProxyType[str, Preset] = types.MappingProxyType(
     {
         "inverted-pendulum": replace(_LAPTOP, env_id="InvertedPendulum-v5", env_steps=6_000, action_scale=1 / 3),
-        "pendulum": replace(_LAPTOP, env_id="Pendulum-v1", env_steps=15_000),
+        "pendulum": replace(_LAPTOP, env_id="Pendulum-v1", env_steps=10_000),
         "reacher": replace(_LAPTOP, env_id="Reacher-v5", env_steps=20_000),
         "hopper": replace(_LAPTOP, env_id="Hopper-v5", env_steps=20_000, width=384, noise_tau=0.1, prefill_steps=1_000),
         "walker2d": replace(_LAPTOP, env_id="Walker2d-v5", env_steps=30_000, width=384, noise_tau=0.1),

@@ -1,0 +1,168 @@
+import json
+import shutil
+
+import pytest
+import torch
+from rich.console import Console
+
+from polygrad_edu.checkpoint import capture, load_checkpoint, read_config, save_checkpoint, write_config
+from polygrad_edu.imagination_loop import ImaginationLoop
+from polygrad_edu.training import continue_run, start_run
+
+from .test_imagination_loop import run, tiny
+
+
+def assert_same(first, second):
+    (tensors, state), (others, other_state) = capture(first), capture(second)
+    assert tensors.keys() == others.keys()
+    for name, value in tensors.items():
+        assert torch.equal(value, others[name]), name
+    assert str(state) == str(other_state)  # as text: nan equals nan
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A run directory with two checkpoints, and the loop that wrote them."""
+    preset = tiny("hopper", guidance="gradient", env_steps=70)
+    write_config(tmp_path, "hopper", preset, 5)
+    loop = ImaginationLoop(preset, 5)
+    for _ in range(2):
+        run(loop, 24)
+        save_checkpoint(tmp_path, loop, 1.5)
+    return tmp_path, loop
+
+
+@pytest.mark.parametrize("name", ["inverted-pendulum", "pendulum", "hopper"])
+@pytest.mark.parametrize("stop", [23, 47])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, name, stop):
+    """Stopped among the random steps and among the learning ones, each in the middle of an episode."""
+    preset = tiny(name, guidance="gradient", env_steps=70)
+    write_config(tmp_path, name, preset, 5)
+    loop = ImaginationLoop(preset, 5)
+    run(loop, stop)
+    save_checkpoint(tmp_path, loop, 0.0)
+    run(loop, 70 - stop)
+    torch.manual_seed(12345)  # whatever state the process is in
+    resumed, _ = load_checkpoint(tmp_path)
+    run(resumed, 70 - stop)
+    assert_same(loop, resumed)
+
+
+def test_a_checkpoint_holds_the_whole_loop(saved):
+    directory, loop = saved
+    loaded, seconds = load_checkpoint(directory)
+    assert seconds == 1.5
+    assert_same(loop, loaded)
+
+
+def test_a_stopped_training_resumes_to_the_same_result(tmp_path):
+    quiet = Console(quiet=True)
+    whole = start_run(tmp_path / "whole", "inverted-pendulum", tiny(), 2, "cpu").run(quiet)
+    stopped = start_run(tmp_path / "stopped", "inverted-pendulum", tiny(), 2, "cpu")
+    steps = stopped.loop.steps
+
+    def interrupted():
+        for metrics in steps():
+            yield metrics
+            if stopped.loop.env_step == 53:
+                raise KeyboardInterrupt
+
+    stopped.loop.steps = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run(quiet)
+    assert not (tmp_path / "stopped" / "result.json").exists()
+    resumed = continue_run(tmp_path / "stopped", "cpu", {})
+    assert resumed.loop.env_step == 40
+    result = resumed.run(quiet)
+    assert {k: v for k, v in result.items() if k != "wall_seconds"} == {
+        k: v for k, v in whole.items() if k != "wall_seconds"
+    }
+    logs = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "stopped")]
+    for ours, theirs in zip(*logs, strict=True):
+        assert json.loads(ours) | {"wall_seconds": 0} == json.loads(theirs) | {"wall_seconds": 0}
+
+
+def test_a_run_can_be_prolonged(saved):
+    directory, _ = saved
+    longer = continue_run(directory, "cpu", {"env_steps": "90"})
+    assert longer.loop.preset.env_steps == 90
+    assert read_config(directory)[1].env_steps == 90
+    run(longer.loop, 90 - 48)
+
+
+def test_the_last_two_checkpoints_are_kept(saved):
+    directory, loop = saved
+    run(loop, 3)
+    save_checkpoint(directory, loop, 2.0)
+    assert sorted(path.name for path in (directory / "checkpoint").iterdir()) == ["step-00000048", "step-00000051"]
+
+
+def test_a_checkpoint_cut_short_is_not_one(saved, monkeypatch):
+    directory, loop = saved
+    run(loop, 2)
+
+    def full_disk(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("polygrad_edu.checkpoint.save_file", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        save_checkpoint(directory, loop, 2.0)
+    loaded, _ = load_checkpoint(directory)
+    assert loaded.env_step == 48
+
+
+def last_checkpoint(directory):
+    return sorted((directory / "checkpoint").glob("step-*"))[-1]
+
+
+def damage_tensors(directory):
+    path = last_checkpoint(directory) / "tensors.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut_tensors(directory):
+    path = last_checkpoint(directory) / "tensors.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def other_network(directory):
+    config = json.loads((directory / "config.json").read_text())
+    config["settings"]["width"] = 24
+    (directory / "config.json").write_text(json.dumps(config))
+
+
+def edit_state(**changes):
+    def edit(directory):
+        path = last_checkpoint(directory) / "state.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_tensors, "checksum is wrong; remove it to use step-00000024"),
+        (cut_tensors, "checksum is wrong"),
+        (other_network, "belongs to another run"),
+        (lambda d: (last_checkpoint(d) / "state.json").write_text("{"), "cannot be read as JSON"),
+        (lambda d: (last_checkpoint(d) / "state.json").unlink(), "cannot be read as JSON"),
+        (edit_state(format="other"), "not a checkpoint of this version"),
+        (edit_state(counters={}), "damaged"),
+        (edit_state(environment=[]), "damaged"),
+        (edit_state(replay={"size": 10**9}), "damaged"),
+        (lambda d: shutil.rmtree(d / "checkpoint"), "holds no checkpoint"),
+        (lambda d: (d / "config.json").unlink(), "is not a run directory"),
+        (lambda d: (d / "config.json").write_text('{"preset": 3}'), "lacks the preset's name"),
+        (lambda d: (d / "config.json").write_text("[]"), "must hold a JSON object"),
+    ],
+)
+def test_damaged_and_foreign_runs_are_refused_in_one_line(saved, damage, message):
+    directory, _ = saved
+    damage(directory)
+    with pytest.raises(ValueError, match=message) as error:
+        load_checkpoint(directory)
+    assert "\n" not in str(error.value)
+    assert str(directory) in str(error.value)

@@ -1,0 +1,163 @@
+"""The command line as a user meets it: real processes, real files, one line for each mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from .test_imagination_loop import TINY
+
+OPTIONS = [word for name, value in TINY.items() for word in (f"--{name.replace('_', '-')}", value)]
+
+
+def call(*arguments, cwd=None):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", "from polygrad_edu.cli import main; main()", *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny finished run and what training it printed with --json."""
+    directory = tmp_path_factory.mktemp("cli") / "run"
+    done = call("train", "--seed", 3, "--out", directory, "--json", *OPTIONS)
+    assert done.returncode == 0, done.stderr
+    return directory, done
+
+
+def test_training_leaves_a_whole_run_and_says_where(trained):
+    directory, done = trained
+    result = json.loads(done.stdout)
+    assert result == json.loads((directory / "result.json").read_text())
+    assert {"preset", "env_id", "seed", "env_steps", "return_mean", "return_std", "episodes", "wall_seconds",
+            "device", "versions"} <= result.keys()  # fmt: skip
+    assert (result["preset"], result["env_id"], result["seed"]) == ("inverted-pendulum", "InvertedPendulum-v5", 3)
+    assert (result["env_steps"], result["episodes"]) == (60, 2)
+    assert "over 2 new episodes; the run and its video.mp4 lie in" in done.stderr
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    assert [line["env_step"] for line in lines] == [30, 60]
+    assert {"eval_return", "world_model_loss", "action_std"} <= lines[-1].keys()
+    assert (directory / "video.mp4").stat().st_size > 1000
+    assert len(list((directory / "checkpoint").iterdir())) == 2
+    kinds = {path.suffix for path in directory.rglob("*") if path.is_file()}
+    assert kinds == {".json", ".jsonl", ".safetensors", ".mp4"}
+
+
+def test_evaluation_repeats_the_reported_return(trained):
+    directory, done = trained
+    answer = json.loads(call("evaluate", directory, "--episodes", 2, "--json").stdout)
+    assert answer["return_mean"] == pytest.approx(json.loads(done.stdout)["return_mean"])
+    spoken = call("evaluate", directory, "--episodes", 3)
+    assert spoken.returncode == 0
+    assert "InvertedPendulum-v5: return" in spoken.stdout
+
+
+def test_video_writes_where_it_is_told(trained, tmp_path):
+    directory, _ = trained
+    done = call("video", directory, "--out", tmp_path / "film.mp4", "--json")
+    assert json.loads(done.stdout) == {"video": str(tmp_path / "film.mp4")}
+    assert (tmp_path / "film.mp4").stat().st_size > 1000
+
+
+def test_a_finished_run_can_be_prolonged(trained):
+    directory, _ = trained
+    done = call("train", "--resume", directory, "--env-steps", 70, "--json")
+    assert json.loads(done.stdout)["env_steps"] == 70
+
+
+def test_doctor_names_every_part():
+    done = call("doctor")
+    for part in ("python", "torch", "mujoco", "device", "simulator", "drawing", "video", "opengl"):
+        assert part in done.stdout
+    checks = json.loads(call("doctor", "--json").stdout)["checks"]
+    assert all(check["ok"] or check["remedy"] for check in checks)
+    assert all(check["ok"] for check in checks if check["needed"]), checks
+    assert done.returncode == 0
+
+
+def test_lab_copies_lessons_and_never_overwrites(tmp_path):
+    done = call("lab", tmp_path / "mine", "--no-start")
+    assert done.returncode == 0, done.stderr
+    lesson = tmp_path / "mine" / "00_start_here.ipynb"
+    lesson.write_text("my notes")
+    assert "left as they are" in call("lab", tmp_path / "mine", "--no-start").stdout
+    assert lesson.read_text() == "my notes"
+
+
+def test_help_teaches_the_settings():
+    shown = call("train", "--help").stdout
+    assert "--sampling-steps" in shown
+    assert "ornstein-uhlenbeck" in shown
+    assert "hopper" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "hoper"], "no preset 'hoper'; did you mean hopper"),
+        (["train", "--horizn", "3"], "No such option: --horizn"),
+        (["train", "--horizon", "x"], "horizon must be a whole number, not 'x'"),
+        (["train", "--horizon", "1"], "horizon must be from 2"),
+        (["train", "--seed", "-1"], "-1 is not in the range"),
+        (["train", "--seed", "one"], "not a valid integer"),
+        (["train", "--env-id", "CartPole-v1"], "CartPole-v1 has the action space Discrete(2)"),
+        (["train", "--env-id", "Nope-v0"], "cannot make the task 'Nope-v0'"),
+        (["train", "--device", "tpu"], "device 'tpu' is unknown; choose cpu, cuda or auto"),
+        (["train", "--out", "."], ". is there already"),
+        (["train", "--resume", "nowhere"], "nowhere is not a run directory"),
+        (["train", "hopper", "--resume", "."], "leave them out"),
+        (["train", "--resume", ".", "--horizon", "5"], "only --env-steps may change, not horizon"),
+        (["evaluate", "nowhere"], "nowhere is not a run directory"),
+        (["evaluate", "nowhere", "--episodes", "0"], "0 is not in the range"),
+        (["video", "nowhere", "--renderer", "crayon"], "choose drawn or mujoco"),
+        (["video", "nowhere"], "nowhere is not a run directory"),
+        (["lab", "occupied"], "occupied is a file"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, arguments, message):
+    (tmp_path / "occupied").write_text("x")
+    done = call(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("polygrad-edu: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["occupied"]
+
+
+def test_a_loss_that_explodes_ends_the_run_with_one_line_and_status_1(tmp_path):
+    done = call("train", "--out", tmp_path / "run", *OPTIONS, "--learning-rate", "1e30")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "became nan at step" in last or "became inf at step" in last
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_continues(tmp_path, kind):
+    options = [*OPTIONS, "--env-steps", "100000", "--checkpoint-every", "50", "--eval-every", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from polygrad_edu.cli import main; main()", "train", "--out", tmp_path / "run", *options],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("run/checkpoint/step-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(kind)
+    output, _ = process.communicate(timeout=60)
+    if kind == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Continue with: polygrad-edu train --resume" in output.replace("\n", "")
+        assert "Traceback" not in output
+    step = int(sorted(tmp_path.glob("run/checkpoint/step-*"))[-1].name[5:])
+    done = call("train", "--resume", tmp_path / "run", "--env-steps", step + 10, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["env_steps"] == step + 10

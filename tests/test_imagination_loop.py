@@ -1,0 +1,94 @@
+import math
+
+import pytest
+import torch
+
+from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
+from polygrad_edu.presets import PRESETS, get_preset
+
+TINY = {
+    "env_steps": "60", "prefill_steps": "40", "pretrain_updates": "5", "width": "16", "depth": "1",
+    "batch_size": "16", "imagined_trajectories": "16", "policy_width": "16", "eval_every": "30",
+    "eval_episodes": "1", "final_episodes": "2", "checkpoint_every": "20",
+}  # fmt: skip
+
+
+def tiny(name="inverted-pendulum", **overrides):
+    return get_preset(name).with_overrides(TINY | {key: str(value) for key, value in overrides.items()})
+
+
+def run(loop, n):
+    return [loop.step() for _ in range(n)]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("guidance", ["fixed-noise", "gradient"])
+def test_every_preset_learns_and_imagines_within_its_shapes(name, guidance):
+    loop = ImaginationLoop(tiny(name, guidance=guidance, eval_every=1000, env_steps=50), seed=1)
+    metrics = {}
+    for _ in range(48):
+        metrics |= loop.step()
+    assert math.isfinite(metrics["world_model_loss"])
+    assert math.isfinite(metrics["actor_loss"])
+    assert loop.world_model_updates == 5 + 8
+    imagined = loop.imagine(7)
+    size, actions = loop.replay.observations.shape[1], loop.replay.actions.shape[1]
+    assert imagined.observations.shape == (7, loop.preset.horizon, size)
+    assert imagined.actions.shape == (7, loop.preset.horizon, actions)
+    assert all(torch.isfinite(part).all() for part in imagined[:4])
+
+
+def test_same_seed_same_run_and_another_seed_another():
+    first, again, other = (ImaginationLoop(tiny(), seed=seed) for seed in (3, 3, 4))
+    for loop in (first, again, other):
+        run(loop, 50)
+    for ours, theirs in zip(first.world_model.parameters(), again.world_model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(first.replay.observations, again.replay.observations)
+    assert not torch.equal(first.replay.observations, other.replay.observations)
+
+
+def test_the_averaged_model_follows_the_trained_one():
+    loop = ImaginationLoop(tiny(ema_decay=0.9), seed=0)
+    run(loop, 39)
+    old = [parameter.clone() for parameter in loop.averaged_model.parameters()]
+    loop.replay.refresh_normaliser()
+    loop.fit_world_model()
+    for average, before, new in zip(loop.averaged_model.parameters(), old, loop.world_model.parameters(), strict=True):
+        torch.testing.assert_close(average, 0.9 * before + 0.1 * new.detach())
+
+
+def test_the_world_model_learns_its_data():
+    loop = ImaginationLoop(tiny(width=64, depth=2, env_steps=300, prefill_steps=300, batch_size=128), seed=0)
+    while loop.env_step < 299:
+        loop.act()
+    loop.replay.refresh_normaliser()
+    losses = [loop.fit_world_model().item() for _ in range(300)]
+    assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
+
+
+def test_the_best_policy_is_kept():
+    loop = ImaginationLoop(tiny(), seed=0)
+    loop.evaluate()
+    best = {name: value.clone() for name, value in loop.best_policy.state_dict().items()}
+    with torch.no_grad():
+        loop.actor_critic.policy.network[-1].bias.fill_(50.0)  # pushes the cart off as hard as it can
+    loop.evaluate()
+    assert loop.last_eval < loop.best_return
+    assert all(torch.equal(value, best[name]) for name, value in loop.best_policy.state_dict().items())
+
+
+def test_the_gradient_rule_tunes_its_scale_and_others_do_not():
+    for guidance in ("gradient", "fixed-noise"):
+        loop = ImaginationLoop(tiny(guidance=guidance), seed=0)
+        before = loop.guidance_tuner.scale.item()
+        run(loop, 50)
+        assert (loop.guidance_tuner.scale.item() != before) == (guidance == "gradient")
+
+
+def test_a_simulation_that_diverges_is_caught(monkeypatch):
+    loop = ImaginationLoop(tiny(), seed=0)
+    step = loop.env.step
+    monkeypatch.setattr(loop.env, "step", lambda action: (step(action)[0] * float("nan"), 1.0, False, False, {}))
+    with pytest.raises(NotFiniteError, match="InvertedPendulum-v5 returned a non-finite observation"):
+        loop.step()
