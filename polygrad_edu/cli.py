@@ -155,7 +155,7 @@ def video(
 ) -> None:
     """Write a video: imagined above, the same actions simulated below, then the trained agent."""
     from .checkpoint import load_checkpoint
-    from .training import make_video
+    from .video import make_video
 
     if renderer not in ("drawn", "mujoco"):
         raise InputError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")

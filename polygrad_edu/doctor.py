@@ -82,11 +82,11 @@ def _draw() -> str:
 def _write_video() -> str:
     import numpy as np
 
-    from . import rendering
+    from . import video
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.mp4"
-        rendering.write_video(path, [np.zeros((32, 32, 3), np.uint8)] * 3, fps=30)
+        video.write_video(path, [np.zeros((32, 32, 3), np.uint8)] * 3, fps=30)
         return f"ffmpeg writes mp4 ({path.stat().st_size} bytes)"
 
 

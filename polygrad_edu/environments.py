@@ -27,7 +27,8 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
         action_scale: the part of the task's range that actions of -1 to 1 span. A third of
             InvertedPendulum's +-3 is what the official code uses, which plays actions as they are.
         env_id: a Gymnasium id, for example ``Hopper-v5``. The ``-v4`` MuJoCo tasks are nearest to the ``-v3``
-            ones of the paper: v5 pays no healthy reward on the terminal step, and changes Walker2d's feet.
+            ones of the paper: v5 pays no healthy reward on the terminal step, and changes the friction of
+            Walker2d's left foot.
 
     Raises:
         ValueError: no such task, no bounded Box action space, no vector of observations, or a simulator whose

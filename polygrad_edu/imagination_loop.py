@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from . import environments
-from .actor_critic import ActorCritic, ActorCriticOptimiser
+from .actor_critic import ActorCritic
 from .denoiser import ResidualMLPDenoiser
 from .noise_schedule import NoiseSchedule
+from .policy_update import ActorCriticOptimiser
 from .presets import Preset
 from .replay import SequenceReplay
 from .score_guidance import GuidanceScaleTuner

@@ -16,10 +16,11 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import __version__, environments, rendering
+from . import __version__, environments
 from .checkpoint import load_checkpoint, read_config, save_checkpoint, write_config, write_json
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from .presets import Preset
+from .video import make_video
 
 SHOWN = ("world_model_loss", "action_std", "policy_std", "critic_loss", "value", "guidance_scale")
 REFRESH_EVERY = 25  # environment steps between looks at the losses, which wait for the device
@@ -189,28 +190,3 @@ def _step_of(line: str) -> float:
         return json.loads(line)["env_step"]
     except (ValueError, KeyError, TypeError):
         return math.inf
-
-
-def make_video(
-    loop: ImaginationLoop, path: Path, renderer: str = "drawn", seed: int = 0, n_trajectories: int = 6
-) -> None:
-    """Write the run's video: imagined above, the same actions simulated below, then the kept policy's episode."""
-    generator = torch.Generator(loop.device).manual_seed(seed)
-    env = loop.make_env()
-    first = loop.replay.sample(n_trajectories, generator)
-    imagined = loop.imagine_from(first.first_observations, generator)
-    segments = []
-    for i, row in enumerate(first.first_indices.tolist()):
-        state = loop.replay.simulator_states[row].numpy()
-        real = environments.replay_actions(env, state, imagined.actions[i].cpu().numpy())
-        observations = imagined.observations[i].cpu().numpy()
-        segments.append(
-            {
-                "imagined_states": environments.states_from_observations(env, state, observations),
-                "real_states": real["states"],
-                "real_terminals": real["terminals"],
-            }
-        )
-    episode = environments.play_episode(env, loop.best_policy, REPORT_SEED, loop.device)
-    rendering.imagined_and_real_video(env, segments, episode, path, renderer)
-    env.close()

@@ -47,7 +47,7 @@ class TrajectoryDiffusion(nn.Module):
         prediction: what the network's output stands for. ``x0`` is the paper's, the clean trajectory itself.
             ``velocity`` (arXiv 2202.00512) lets it say what to change in its input instead, so that it need
             not learn to copy what is hardly noisy; on 1,000 transitions of InvertedPendulum the error
-            at horizon 2 was less than half.
+            one step ahead was less than half.
     """
 
     def __init__(self, denoiser: nn.Module, schedule: NoiseSchedule, observation_size: int, prediction: str = "x0"):

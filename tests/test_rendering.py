@@ -1,4 +1,6 @@
-import imageio_ffmpeg
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -12,12 +14,6 @@ def start(env_id):
     env = environments.make(env_id)
     env.reset(seed=1)
     return env, environments.get_simulator_state(env)
-
-
-def video_frames(path):
-    reader = imageio_ffmpeg.read_frames(str(path))
-    width, height = next(reader)["size"]
-    return [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
 
 
 @pytest.mark.parametrize("env_id", TASKS)
@@ -82,61 +78,21 @@ def test_the_pendulum_points_up_at_zero():
 
 
 def test_mujocos_own_renderer_gives_frames_or_says_what_to_do():
-    env, state = start("InvertedPendulum-v5")
-    try:
-        (frame,) = rendering.draw_states(env, state[None], renderer="mujoco")
-    except OSError as error:
-        assert "use the renderer drawn" in str(error)
-        assert "\n" not in str(error)
-    else:
-        assert frame.shape == (240, 320, 3)
-        assert frame.std() > 1
+    """In a process of its own, as a broken OpenGL may end the one that asks; which branch depends on the machine."""
+    script = (
+        "from polygrad_edu import environments, rendering\n"
+        "env = environments.make('InvertedPendulum-v5'); env.reset(seed=0)\n"
+        "state = environments.get_simulator_state(env)[None]\n"
+        "try: (frame,) = rendering.draw_states(env, state, renderer='mujoco'); print(frame.shape, frame.std() > 1)\n"
+        "except OSError as error: print('refused:', error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    printed = done.stdout.strip().splitlines()
+    assert len(printed) == 1, done.stderr
+    assert printed[0] == "(240, 320, 3) True" or ("refused:" in printed[0] and "use the renderer drawn" in printed[0])
 
 
 def test_an_unknown_renderer_is_refused():
     env, state = start("InvertedPendulum-v5")
     with pytest.raises(ValueError, match="drawn or mujoco"):
         rendering.draw_states(env, state[None], renderer="crayon")
-
-
-def test_captions_and_stacks_add_up():
-    frame = np.full((100, 80, 3), 7, np.uint8)
-    captioned = rendering.with_caption(frame, "imagined")
-    assert captioned.shape == (118, 80, 3)
-    assert (captioned[18:] == frame).all()
-    assert captioned[:18].min() < 128, "the text is there"
-    (stacked,) = rendering.stack_frames([frame], [captioned])
-    assert stacked.shape == (100 + 2 + 118, 80, 3)
-    with pytest.raises(ValueError, match="1 and 2 frames"):
-        rendering.stack_frames([frame], [frame, frame])
-
-
-@pytest.mark.parametrize("shape", [(48, 64), (49, 63)])
-def test_a_video_holds_its_frames(tmp_path, shape):
-    bright = [np.full((*shape, 3), value, np.uint8) for value in (20, 120, 220)]
-    rendering.write_video(tmp_path / "film.mp4", bright, fps=10)
-    frames = video_frames(tmp_path / "film.mp4")
-    assert [round(frame.mean() / 100) for frame in frames] == [0, 1, 2]
-    assert frames[0].shape == (shape[0] + shape[0] % 2, shape[1] + shape[1] % 2, 3)
-    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
-
-
-def test_no_frames_no_file(tmp_path):
-    with pytest.raises(ValueError, match="at least one frame"):
-        rendering.write_video(tmp_path / "film.mp4", [])
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_runs_video_shows_imagined_real_and_episode(tmp_path):
-    env, state = start("InvertedPendulum-v5")
-    real = environments.replay_actions(env, state, np.ones((10, 1), np.float32))
-    segment = {
-        "imagined_states": np.repeat(state[None], 10, axis=0),
-        "real_states": real["states"],
-        "real_terminals": real["terminals"],
-    }
-    rendering.imagined_and_real_video(env, [segment], np.repeat(state[None], 700, axis=0), tmp_path / "run.mp4")
-    frames = video_frames(tmp_path / "run.mp4")
-    assert len(frames) == 10 * rendering.HOLD + 234  # 700 states, every third
-    above, below = frames[27][: frames[0].shape[0] // 2], frames[27][-frames[0].shape[0] // 2 :]
-    assert np.abs(above[20:200].astype(int) - below[20:200].astype(int)).max() > 60, "the simulator's pole has fallen"
