@@ -18,8 +18,8 @@ from .environments import get_simulator_state, is_mujoco, set_simulator_state
 PLANE, SPHERE, CAPSULE, CYLINDER = (
     int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}")) for name in ("PLANE", "SPHERE", "CAPSULE", "CYLINDER")
 )
-SKY, GROUND, TICK, INK = (238, 243, 248), (214, 206, 190), (176, 166, 146), (45, 55, 72)
-BODY_COLOURS = ((72, 129, 186), (221, 139, 72), (110, 166, 104), (186, 98, 112))
+SKY, GROUND, MARK, INK = (238, 243, 248), (214, 206, 190), (176, 166, 146), (45, 55, 72)
+BODY_COLOURS = ((72, 129, 186), (221, 139, 72), (186, 98, 112), (110, 166, 104))
 OVERSAMPLING = 2  # drawn larger and shrunk, for smooth edges
 
 
@@ -50,9 +50,10 @@ def draw_states(
 
 
 class Camera:
-    """Looks at a MuJoCo task from far away: along y for what moves in the x-z plane, from above for what lies flat.
+    """Looks at a MuJoCo task from far away.
 
-    The picture keeps its scale; it follows a robot that travels along x.
+    Along y for what moves in the x-z plane, from above for what lies flat, and from the side and a little above
+    for what moves freely. The picture keeps its scale; it follows a robot that travels.
     """
 
     def __init__(self, env: gymnasium.Env, width: int, height: int):
@@ -66,16 +67,17 @@ class Camera:
         joints = model.jnt_type
         slides = [i for i in range(model.njnt) if joints[i] == mujoco.mjtJoint.mjJNT_SLIDE and not model.jnt_limited[i]]
         free = bool((joints == mujoco.mjtJoint.mjJNT_FREE).any())
-        self.follows = free or bool(slides)
+        # the horizontal axes (0 for x, 1 for y) that the robot can travel along without end
+        self.followed = [axis for axis in (0, 1) if free or any(abs(model.jnt_axis[i, axis]) > 0.5 for i in slides)]
         hinges = [model.jnt_axis[i] for i in range(model.njnt) if joints[i] == mujoco.mjtJoint.mjJNT_HINGE]
         flat = bool(hinges) and all(abs(axis[2]) > 0.9 for axis in hinges)
         if flat:
             self.right, self.up = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
-        elif free:  # a robot in three dimensions: from the side and a little above
+        elif free:
             self.right, self.up = np.array([0.87, 0.5, 0]), np.array([-0.17, 0.3, 0.94])
         else:
             self.right, self.up = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
-        self.seen_from_side = not flat
+        self.seen_from_side = not flat and not free
         self.depth = np.cross(self.right, self.up)  # towards the viewer
         # framed by the model's rest pose, so that every picture of a task has the same scale
         rest = mujoco.MjData(model)
@@ -84,11 +86,19 @@ class Camera:
         self.centre = rest.xpos[1].copy() if flat else points.mean(axis=0)
         offsets = (points - self.centre) @ np.stack([self.right, self.up], axis=1)  # [G, 2]
         self.scale = 0.4 * self.height / (np.abs(offsets).max() + reach)  # pixels per metre
-        # a cart on a limited rail stays in the picture to the rail's ends
+        # a cart, the first body, on a limited rail stays in the picture to the rail's ends
         slide = int(mujoco.mjtJoint.mjJNT_SLIDE)
-        rails = [i for i in range(model.njnt) if joints[i] == slide and model.jnt_limited[i] and not flat]
-        if rails:
-            self.scale = min(self.scale, 0.48 * self.width / (np.abs(model.jnt_range[rails]).max() + reach))
+        on_cart = (joints == slide) & (model.jnt_limited != 0) & (model.jnt_bodyid == 1)
+        if on_cart.any() and not flat:
+            self.scale = min(self.scale, 0.48 * self.width / (np.abs(model.jnt_range[on_cart]).max() + reach))
+        if self.has_ground:
+            self.floor = rest.geom_xpos[plane, 2].max()
+            if not flat:  # the ground lies low in the picture: robots jump and flip
+                self.centre[2] = max(self.centre[2], self.floor + 0.3 * self.height / self.scale)
+        # what the model colours alike has one colour here
+        _, kinds = np.unique(model.geom_rgba[self.moving], axis=0, return_inverse=True)
+        palette = [BODY_COLOURS[kind % len(BODY_COLOURS)] for kind in kinds.ravel()]
+        self.colours = dict(zip(self.moving, palette, strict=True))
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """[..., 3] in metres to [..., 2] in pixels."""
@@ -99,12 +109,13 @@ class Camera:
 
     def draw(self, state: np.ndarray) -> np.ndarray:
         set_simulator_state(self.env, state)
-        if self.follows:
-            self.centre[0] = self.data.geom_xpos[self.moving, 0].mean()
+        self.centre[self.followed] = self.data.geom_xpos[self.moving].mean(axis=0)[self.followed]
         image = Image.new("RGB", (self.width, self.height), SKY)
         draw = ImageDraw.Draw(image)
         if self.has_ground and self.seen_from_side:
             self._draw_ground(draw)
+        elif self.has_ground and self.followed:
+            self._draw_grid(draw)
         positions = self.data.geom_xpos
         for geom in sorted(range(self.model.ngeom), key=lambda i: positions[i] @ self.depth):
             if self.model.geom_type[geom] != PLANE and self.model.geom_rgba[geom, 3] > 0:
@@ -112,21 +123,36 @@ class Camera:
         return _shrunk(image)
 
     def _draw_ground(self, draw: ImageDraw.ImageDraw) -> None:
-        """Ground up to the horizon of the robot's plane, with a tick each half metre: they show how far it went."""
-        half = self.width / 2 / self.scale / max(self.right[0], 0.5)
-        first, last = self.centre[0] - half, self.centre[0] + half
-        _, level = self.to_pixels(np.array([self.centre[0], self.centre[1], 0.0]))
+        """The ground from the side, with a tick each half metre: they show how far the robot went."""
+        _, level = self.to_pixels(np.array([*self.centre[:2], self.floor]))
+        if level >= self.height:
+            return
         draw.rectangle([0, level, self.width, self.height], fill=GROUND)
-        for tick in np.arange(np.ceil(first * 2), np.floor(last * 2) + 1) / 2:
-            x, _ = self.to_pixels(np.array([tick, self.centre[1], 0.0]))
-            draw.line([x, level, x - 8, level + 16], fill=TICK, width=3)
-        draw.line([0, level, self.width, level], fill=TICK, width=3)
+        half = self.width / 2 / self.scale + 0.5
+        for tick in np.arange(np.ceil(2 * (self.centre[0] - half)), 2 * (self.centre[0] + half)) / 2:
+            x, _ = self.to_pixels(np.array([tick, *self.centre[1:]]))
+            draw.line([x, level, x - 8, level + 16], fill=MARK, width=3)
+        draw.line([0, level, self.width, level], fill=MARK, width=3)
+
+    def _draw_grid(self, draw: ImageDraw.ImageDraw) -> None:
+        """The ground from above or obliquely, as squares of half a metre, up to a horizon behind the robot."""
+        draw.rectangle([0, 0, self.width, self.height], fill=GROUND)
+        below = np.array([*self.centre[:2], self.floor])
+        reach = self.width / self.scale  # metres, beyond the picture's edge
+        for axis in (0, 1):
+            for mark in np.arange(np.ceil(2 * (below[axis] - reach)), 2 * (below[axis] + reach)) / 2:
+                ends = np.stack([below, below])  # [2, 3]
+                ends[:, axis] = mark
+                ends[:, 1 - axis] += (-reach, reach)
+                draw.line([tuple(point) for point in self.to_pixels(ends)], fill=MARK, width=2)
+        if self.up[2] > 0:
+            _, level = self.to_pixels(below)
+            draw.rectangle([0, 0, self.width, level - 0.15 * self.height], fill=SKY)
 
     def _draw_geom(self, draw: ImageDraw.ImageDraw, geom: int) -> None:
         kind, size = int(self.model.geom_type[geom]), self.model.geom_size[geom]
         position, rotation = self.data.geom_xpos[geom], self.data.geom_xmat[geom].reshape(3, 3)
-        moving = geom in self.moving
-        colour = BODY_COLOURS[self.model.geom_bodyid[geom] % len(BODY_COLOURS)] if moving else TICK
+        colour = self.colours.get(geom, MARK)
         if kind in (SPHERE, CAPSULE):
             half = rotation[:, 2] * (size[1] if kind == CAPSULE else 0.0)
             ends = self.to_pixels(np.stack([position - half, position + half]))
@@ -172,7 +198,7 @@ def _draw_pendulum(angle: float, width: int, height: int) -> np.ndarray:
     draw = ImageDraw.Draw(image)
     pivot = np.array([width / 2, height / 2])
     tip = pivot + 0.38 * height * np.array([-np.sin(angle), -np.cos(angle)])
-    for grown, fill in ((2.5, INK), (0.0, BODY_COLOURS[3])):
+    for grown, fill in ((2.5, INK), (0.0, BODY_COLOURS[2])):
         _rounded_line(draw, np.stack([pivot, tip]), 0.035 * height + grown, fill)
     _rounded_line(draw, np.stack([pivot, pivot]), 0.015 * height, INK)
     return _shrunk(image)

@@ -70,6 +70,20 @@ def test_a_hopper_stands_on_the_ground_and_a_fall_brings_it_down():
     assert tops[0] + 20 < tops[1]
 
 
+@pytest.mark.parametrize("env_id", ["Ant-v5", "Swimmer-v5"])
+def test_a_robot_that_travels_stays_in_the_picture_and_the_ground_moves(env_id):
+    env, state = start(env_id)
+    travelled = np.stack([state] * 3)
+    travelled[1, 1:3] += 20.0, 30.0  # x and y, whole squares of the ground
+    travelled[2, 2] += 0.2
+    here, far, aside = rendering.draw_states(env, travelled)
+    np.testing.assert_array_equal(here, far)
+    robot = (here == np.array(rendering.BODY_COLOURS[0])).all(-1)
+    np.testing.assert_array_equal(robot, (aside == np.array(rendering.BODY_COLOURS[0])).all(-1))
+    assert robot.sum() > 1000
+    assert (here != aside).any(-1).sum() > 500
+
+
 def test_the_pendulum_points_up_at_zero():
     env, _ = start("Pendulum-v1")
     up, down = rendering.draw_states(env, np.array([[0.0, 0.0], [np.pi, 0.0]]))
