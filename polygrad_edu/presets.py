@@ -191,9 +191,9 @@ PRESETS: types.MappingProxyType[str, Preset] = types.MappingProxyType(
         "inverted-pendulum": replace(_LAPTOP, env_id="InvertedPendulum-v5", env_steps=6_000, action_scale=1 / 3),
         "pendulum": replace(_LAPTOP, env_id="Pendulum-v1", env_steps=10_000),
         "reacher": replace(_LAPTOP, env_id="Reacher-v5", env_steps=20_000),
-        "hopper": replace(_LAPTOP, env_id="Hopper-v5", env_steps=20_000, width=384, noise_tau=0.1, prefill_steps=1_000),
-        "walker2d": replace(_LAPTOP, env_id="Walker2d-v5", env_steps=30_000, width=384, noise_tau=0.1),
-        "half-cheetah": replace(_LAPTOP, env_id="HalfCheetah-v5", env_steps=30_000, width=384, noise_tau=0.1),
+        "hopper": replace(_LAPTOP, env_id="Hopper-v5", env_steps=15_000, width=384, prefill_steps=1_000),
+        "walker2d": replace(_LAPTOP, env_id="Walker2d-v5", env_steps=30_000, width=384),
+        "half-cheetah": replace(_LAPTOP, env_id="HalfCheetah-v5", env_steps=30_000, width=384),
     }
 )
 
