@@ -162,7 +162,11 @@ def save_checkpoint(run: Path, loop: ImaginationLoop, wall_seconds: float) -> Pa
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     # safetensors refuses tensors that share memory or have gaps
-    save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, partial / "tensors.safetensors")
+    content = {name: value.detach().cpu().clone() for name, value in tensors.items()}
+    try:
+        save_file(content, partial / "tensors.safetensors")
+    except SafetensorError as error:  # its word for a disk that is full or gone
+        raise OSError(f"the checkpoint of step {loop.env_step} could not be written: {error}") from None
     digest = hashlib.sha256((partial / "tensors.safetensors").read_bytes()).hexdigest()
     state |= {"format": FORMAT, "sha256": digest, "wall_seconds": wall_seconds}
     _write_synced(partial / "state.json", json.dumps(state))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -234,5 +233,4 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("polygrad-edu: stopped", file=sys.stderr)
         status = 130
-    sys.stdout.flush()
-    os._exit(status) if status == 130 else sys.exit(status)
+    sys.exit(status)

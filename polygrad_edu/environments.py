@@ -6,8 +6,9 @@ trajectory began, play the imagined actions, and compare.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
@@ -35,8 +36,7 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
             state cannot be set.
     """
     try:
-        with warnings.catch_warnings():  # an older version is the user's choice
-            warnings.filterwarnings("ignore", category=DeprecationWarning)
+        with _without_deprecations():
             env = gymnasium.make(env_id)
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(f"cannot make the task {env_id!r}: {str(error).splitlines()[0]}") from None
@@ -52,6 +52,19 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
     with warnings.catch_warnings():  # of bounds cast to float32
         warnings.simplefilter("ignore", category=UserWarning)
         return gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(env, -1 / action_scale, 1 / action_scale))
+
+
+@contextlib.contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """An older version of a task is the user's choice, an older attribute in its model file Gymnasium's."""
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            yield
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 def is_mujoco(env: gymnasium.Env) -> bool:
