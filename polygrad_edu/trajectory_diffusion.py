@@ -187,7 +187,8 @@ class TrajectoryDiffusion(nn.Module):
             if guidance.rule == "fixed-noise":
                 action_noise = start_actions
             elif guidance.score == "autograd":
-                action_noise = draw(schedule.jumps[index], batch, horizon, action_size)
+                n_guided = min(schedule.jumps[index], schedule.trained_step_numbers[index])
+                action_noise = draw(n_guided, batch, horizon, action_size)
             else:
                 action_noise = draw(batch, horizon, action_size)
             state = (schedule, index, trajectory, actions, first)

@@ -84,6 +84,41 @@ def test_a_reverse_step_is_pure(world):
     assert all(torch.equal(a, b) for a, b in zip(arguments, before, strict=True))
 
 
+@pytest.mark.parametrize("n_sampling_steps", [1, 5, 12])
+def test_autograd_guidance_imagines_with_any_number_of_steps(world, n_sampling_steps):
+    model, policy, normaliser, guidance, chain = world
+    horizon = chain["action_chain"].shape[2]
+    imagined = model.imagine(
+        normaliser.observations.denormalise(chain["first_obs"]), policy, normaliser,
+        Guidance(score="autograd", **guidance), horizon, n_sampling_steps, torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    assert torch.isfinite(imagined.actions).all()
+    assert not imagined.actions.requires_grad
+
+
+class FarAway(torch.nn.Module):
+    """A denoiser that always wants to be elsewhere."""
+
+    def forward(self, trajectory, actions, step):
+        return torch.full_like(trajectory, 1e6)
+
+
+@pytest.mark.parametrize("n_sampling_steps", [64, 16])
+def test_the_change_limit_is_per_trained_step(n_sampling_steps):
+    schedule = NoiseSchedule.cosine(64)
+    model, walked = TrajectoryDiffusion(FarAway(), schedule, 1), schedule.respaced(n_sampling_steps)
+    policy = linear_policy(torch.zeros(1, 1), torch.zeros(1), torch.ones(1))
+    guidance = Guidance(change_limit=0.25, change_limit_steps=10)
+    silence, actions = torch.zeros(2, 3, 3), torch.zeros(2, 3, 1)
+    for index in range(n_sampling_steps):
+        moved, _ = model.reverse_step(
+            walked, index, silence, actions, silence[:, 0, :1], policy, Normaliser(1, 1), guidance, silence, actions
+        )
+        limited = walked.trained_step_numbers[index] <= 10
+        expected = 0.25 * walked.jumps[index] if limited else 1e6 * walked.posterior_mean_coef1[index].item()
+        assert moved[:, 1:].max().item() == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("rule", ["gradient", "ornstein-uhlenbeck", "fixed-noise", "sample", "none"])
 def test_imagining_is_reproducible_and_starts_where_it_should(world, rule):
     model, policy, normaliser, guidance, chain = world
