@@ -145,6 +145,16 @@ class ActorCritic(nn.Module):
         normed = (critic or self.critic)(observations)[..., 0]  # [...]
         return self.value_mean + self.value_scale * normed
 
+    def advantage(self, observations: Tensor, rewards: Tensor, terminals: Tensor) -> Tensor:
+        """One-step advantages of imagined trajectories in units of the value scale, [B, H-1]; for guidance.
+
+        ``terminals`` may lie between 0 and 1, as they do while a trajectory is still being denoised.
+        """
+        values = self.value(observations, self.target_critic)  # [B, H]
+        alive = 1 - terminals[:, :-1].clamp(0, 1)
+        # A_t = r_t + \gamma (1 - d_t) V(s_{t+1}) - V(s_t)
+        return (rewards[:, :-1] + self.gamma * alive * values[:, 1:] - values[:, :-1]) / self.value_scale
+
     def losses(self, observations: Tensor, actions: Tensor, rewards: Tensor, terminals: Tensor) -> Losses:
         """Both losses on a batch of imagined trajectories, [B, H, ...] in the environment's units."""
         with torch.no_grad():

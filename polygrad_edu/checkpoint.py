@@ -90,7 +90,7 @@ def capture(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, A
                 tensors[f"normaliser/{field}/{key}"] = torch.as_tensor(value)
     tensors["generator"] = loop.generator.get_state()
     tensors["torch_generator"] = torch.get_rng_state()
-    tensors["guidance_log_scale"] = loop.guidance_tuner.log_scale
+    tensors |= loop.world_model.tuned()
     tensors["observation"] = torch.as_tensor(loop.observation)
     state = {
         "counters": {name: getattr(loop, name) for name in loop.counters},
@@ -122,7 +122,8 @@ def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[s
             setattr(standardiser, key, value.to(old) if isinstance(old, torch.Tensor) else on_host)
     loop.generator.set_state(tensors["generator"])
     torch.set_rng_state(tensors["torch_generator"])
-    loop.guidance_tuner.log_scale = tensors["guidance_log_scale"]
+    for name, tensor in loop.world_model.tuned().items():
+        tensor.copy_(tensors[name])
     loop.observation = tensors["observation"].numpy()
     environments.restore(loop.env, state["environment"])
     for name in loop.counters:
@@ -134,8 +135,8 @@ _STATISTICS = ("count", "running_mean", "sum_of_squares", "mean", "scale")
 
 def _modules(loop: ImaginationLoop) -> dict[str, torch.nn.Module]:
     return {
-        "world_model": loop.world_model,
-        "averaged_model": loop.averaged_model,
+        "world_model": loop.world_model.network,
+        "averaged_model": loop.world_model.averaged_network,
         "actor_critic": loop.actor_critic,
         "best_policy": loop.best_policy,
     }
@@ -143,7 +144,7 @@ def _modules(loop: ImaginationLoop) -> dict[str, torch.nn.Module]:
 
 def _optimisers(loop: ImaginationLoop) -> dict[str, torch.optim.Optimizer]:
     return {
-        "world_model_optimiser": loop.world_model_optimiser,
+        "world_model_optimiser": loop.world_model.optimiser,
         "actor_optimiser": loop.optimiser.actor,
         "critic_optimiser": loop.optimiser.critic,
     }

@@ -99,3 +99,100 @@ class ResidualMLPDenoiser(nn.Module):
         x = self.project(x) + self.embed_step(step)  # [B, E]
         x = self.norm(self.blocks(self.enter(x)))  # [B, width]
         return self.leave(F.relu(x)).view_as(trajectory)  # [B, H, O+2]
+
+
+class CausalBlock(nn.Module):
+    """Attention to the past and the present, then a two-layer network, each added to what came in."""
+
+    def __init__(self, width: int, n_heads: int):
+        super().__init__()
+        if width % n_heads:
+            raise ValueError(f"width {width} must be a multiple of the {n_heads} attention heads")
+        self.n_heads = n_heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.to_query_key_value = nn.Linear(width, 3 * width)
+        self.from_heads = nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = self.to_query_key_value(self.attention_norm(x)).unflatten(-1, (3, self.n_heads, -1))  # [B, H, 3, n, w]
+        query, key, value = heads.permute(2, 0, 3, 1, 4)  # [B, n, H, w] each
+        # \mathrm{softmax}(Q K^\top / \sqrt{w} + \text{causal mask}) V
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.from_heads(attended.transpose(1, 2).flatten(2))  # [B, H, width]
+        return x + self.feed_forward(x)
+
+
+class CausalTransformer(nn.Module):
+    """Tokens in, tokens out; each sees itself and those before it (the GPT-2 arrangement, as in the official code)."""
+
+    def __init__(self, longest: int, width: int, depth: int, n_heads: int):
+        super().__init__()
+        self.positions = nn.Parameter(torch.empty(longest, width))
+        self.blocks = nn.Sequential(*(CausalBlock(width, n_heads) for _ in range(depth)))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.blocks(tokens + self.positions[: tokens.shape[1]])  # [B, H, width]
+
+    def initialise(self, whole: nn.Module) -> None:
+        """Draw the weights of ``whole``, a network around this one, as GPT-2 does: small, the residual ways smaller."""
+        for module in whole.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(self.positions, std=0.02)
+        for block in self.blocks:
+            for last in (block.from_heads, block.feed_forward[-1]):
+                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * len(self.blocks)))
+
+
+class SinusoidalStepFeatures(nn.Module):
+    r"""Sines and cosines of the step at geometric frequencies from 1 to 1/10,000 (arXiv 1706.03762)."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        half = size // 2
+        exponent = torch.arange(half) / max(half - 1, 1)  # [size / 2]
+        self.register_buffer("frequencies", 10_000.0**-exponent, persistent=False)
+
+    def forward(self, step: Tensor) -> Tensor:
+        angle = step[:, None] * self.frequencies  # [B, size / 2]
+        return torch.cat([angle.sin(), angle.cos()], dim=-1)  # [B, size]
+
+
+class TransformerDenoiser(nn.Module):
+    r"""Predicts $\hat x_0$ with one token per time point and causal attention, as in the official code.
+
+    A causal network cannot revise a time point by what comes later, but it costs less per time point as the
+    horizon grows, and it can imagine any horizon up to the one it was made for.
+
+    Args:
+        horizon: longest H.
+        observation_size, action_size: O and A.
+        width, depth, n_heads: of the transformer; the official code uses 312, 6 and 4.
+    """
+
+    def __init__(
+        self,
+        horizon: int,
+        observation_size: int,
+        action_size: int,
+        width: int = 312,
+        depth: int = 6,
+        n_heads: int = 4,
+    ):
+        super().__init__()
+        self.enter = nn.Linear(observation_size + 2 + action_size, width)
+        self.embed_step = nn.Sequential(
+            SinusoidalStepFeatures(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.transformer = CausalTransformer(horizon, width, depth, n_heads)
+        self.leave = nn.Linear(width, observation_size + 2)
+        self.transformer.initialise(self)
+
+    def forward(self, trajectory: Tensor, actions: Tensor, step: Tensor) -> Tensor:
+        """As :meth:`ResidualMLPDenoiser.forward`."""
+        tokens = self.enter(torch.cat([trajectory, actions], dim=-1))  # [B, H, width]
+        return self.leave(self.transformer(tokens + self.embed_step(step)[:, None]))  # [B, H, O+2]

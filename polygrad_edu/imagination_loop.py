@@ -18,13 +18,12 @@ from torch import Tensor
 
 from . import environments
 from .actor_critic import ActorCritic
-from .denoiser import ResidualMLPDenoiser
-from .noise_schedule import NoiseSchedule
+from .baselines import make_world_model
 from .policy_update import ActorCriticOptimiser
+from .polygrad import PolyGRAD
 from .presets import Preset
-from .replay import SequenceReplay
-from .score_guidance import GuidanceScaleTuner
-from .trajectory_diffusion import ImaginedTrajectories, TrajectoryDiffusion
+from .replay import Normaliser, SequenceReplay
+from .trajectory_diffusion import ImaginedTrajectories
 
 # Evaluation episodes start from these seeds on, far from training seeds; reported ones from others again.
 SELECTION_SEED, REPORT_SEED = 1_000_000, 2_000_000
@@ -45,7 +44,7 @@ class ImaginationLoop:
     """A whole training run: environment, replay, world model, policy, and the order they work in.
 
     Attributes:
-        world_model: the model being trained; ``averaged_model`` is its moving average, which imagines.
+        world_model: PolyGRAD, or the baseline that the preset names.
         actor_critic: the policy and the value function.
         replay: all real transitions so far.
         env_step: real steps taken.
@@ -66,23 +65,14 @@ class ImaginationLoop:
         self.observation, _ = self.env.reset(seed=seed)
         self.env.action_space.seed(seed)
         observation_size, action_size = len(self.observation), self.env.action_space.shape[0]
+        normaliser = Normaliser(observation_size, action_size, self.device)
+        self.world_model = make_world_model(preset, normaliser, self.generator)
         self.replay = SequenceReplay(
             preset.env_steps,
-            preset.horizon,
-            observation_size,
-            action_size,
+            self.world_model.window,
+            normaliser,
             len(environments.get_simulator_state(self.env)),
             self.device,
-        )
-        step_unit = 1 / preset.diffusion_steps if preset.smooth_steps else 1.0
-        denoiser = ResidualMLPDenoiser(
-            preset.horizon, observation_size, action_size, preset.width, preset.depth, step_unit=step_unit
-        )
-        schedule = NoiseSchedule.cosine(preset.diffusion_steps, preset.noise_tau)
-        self.world_model = TrajectoryDiffusion(denoiser, schedule, observation_size, preset.prediction).to(self.device)
-        self.averaged_model = copy.deepcopy(self.world_model).requires_grad_(False)
-        self.world_model_optimiser = torch.optim.Adam(
-            self.world_model.parameters(), lr=preset.learning_rate, fused=True
         )
         self.actor_critic = ActorCritic(
             observation_size,
@@ -104,7 +94,8 @@ class ImaginationLoop:
             preset.target_change,
             preset.gradient_clip,
         )
-        self.guidance_tuner = GuidanceScaleTuner(preset.guidance_scale, preset.guidance_tuning_rate)
+        if isinstance(self.world_model, PolyGRAD):
+            self.world_model.advantage = self.actor_critic.advantage
         self.best_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
         # what a checkpoint keeps beside the tensors
         self.env_step = 0
@@ -180,23 +171,9 @@ class ImaginationLoop:
         return due - self.world_model_updates
 
     def fit_world_model(self) -> Tensor:
-        """One update of the denoiser on real sequences; returns the loss."""
-        batch = self.replay.sample(self.preset.batch_size, self.generator)
-        rows = (len(batch.trajectory),)
-        step = torch.randint(self.preset.diffusion_steps, rows, generator=self.generator, device=self.device)
-        noise = torch.randn(batch.trajectory.shape, generator=self.generator, device=self.device)
-        loss = self.world_model.loss(batch.trajectory, batch.actions, step, noise)
-        self.world_model_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.world_model_optimiser.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.averaged_model.parameters()),
-                list(self.world_model.parameters()),
-                1 - self.preset.ema_decay,
-            )
+        """One update of the world model on real sequences; returns the loss."""
         self.world_model_updates += 1
-        return loss.detach()
+        return self.world_model.fit(self.replay)
 
     def imagine(self, n_trajectories: int) -> ImaginedTrajectories:
         """Imagine on-policy trajectories from real states drawn from the replay."""
@@ -207,24 +184,14 @@ class ImaginationLoop:
         self, first_observations: Tensor, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
         """Imagine from given raw observations [B, O]."""
-        return self.averaged_model.imagine(
-            first_observations,
-            self.actor_critic.policy,
-            self.replay.normaliser,
-            self.preset.make_guidance(self.guidance_tuner.scale.to(self.device)),
-            self.preset.horizon,
-            self.preset.sampling_steps,
-            generator or self.generator,
-        )
+        policy = self.actor_critic.policy
+        return self.world_model.imagine(first_observations, policy, self.preset.horizon, generator)
 
     def improve_policy(self) -> dict[str, Tensor]:
-        """Imagine, then one actor-critic update; tunes the guidance scale by the actions' spread."""
+        """Imagine, then one actor-critic update; the world model is told how on-policy its actions were."""
         imagined = self.imagine(self.preset.imagined_trajectories)
         metrics = self.optimiser.update(imagined.observations, imagined.actions, imagined.rewards, imagined.terminals)
-        if self.preset.guidance == "gradient":
-            self.guidance_tuner.update(metrics["action_std"])
-            metrics["guidance_scale"] = self.guidance_tuner.scale
-        return metrics
+        return metrics | self.world_model.tune(metrics["action_std"])
 
     def evaluate(self) -> dict[str, float]:
         """Returns of the policy's mean action; the best policy so far is kept."""

@@ -14,6 +14,14 @@ from typing import Any
 from .score_guidance import Guidance
 from .trajectory_diffusion import PREDICTIONS
 
+WORLD_MODELS = ("polygrad", "autoregressive-diffusion", "mlp-ensemble", "transformer", "recurrent")
+_CHOICES = {
+    "world_model": WORLD_MODELS,
+    "denoiser": ("mlp", "transformer"),
+    "schedule": ("cosine", "linear"),
+    "prediction": PREDICTIONS,
+}
+
 
 def setting(default: Any, help: str, least: float = -math.inf, most: float = math.inf) -> Any:
     """A field with its description and the range that makes sense, both ends included."""
@@ -34,6 +42,9 @@ class Preset:
     action_scale: float = setting(1.0, "part of the task's action range that actions of -1 to 1 span", 1e-3, 1)
     prefill_steps: int = setting(5_000, "random steps before anything is learned", 1)
     # the world model
+    world_model: str = setting("polygrad", "polygrad, or a baseline to learn in: " + ", ".join(WORLD_MODELS[1:]))
+    denoiser: str = setting("mlp", "mlp (the paper's default) or transformer, one causal token per time point")
+    schedule: str = setting("cosine", "noise schedule: cosine (the paper's) or linear")
     horizon: int = setting(10, "time points in a trajectory, the first (real) one included", 2, 1000)
     width: int = setting(1024, "width of the denoiser", 1)
     depth: int = setting(6, "residual blocks of the denoiser", 0)
@@ -54,9 +65,12 @@ class Preset:
     precondition: bool = setting(False, "gradient rule with the policy's own sigma as unit (ours)")
     persistence: float = setting(0.95, "rho of the Ornstein-Uhlenbeck rule, per trained diffusion step", 0, 1)
     action_noise_scale: float = setting(1.0, "noise added to guided actions, relative to the posterior's", 0)
-    clip_std: float = setting(3.0, "limit of guided actions, in policy standard deviations", 0)
+    clip_std: float = setting(3.0, "limit of guided actions, in policy standard deviations; 0: none", 0)
     change_limit: float = setting(0.25, "limit of the change per trained step near the end of the chain", 0)
     guide_at: str = setting("reconstruction", "where the policy is asked: reconstruction or posterior_mean")
+    score: str = setting("closed-form", "of the policy: closed-form for a Gaussian, autograd for any distribution")
+    update_states: bool = setting(False, "gradient rule: move the imagined states as well (the paper's ablation)")
+    advantage_scale: float = setting(0.0, "draw imagined states to the critic's advantage (arXiv 2604.09035)", 0)
     # the policy and the value function
     imagined_trajectories: int = setting(1024, "trajectories imagined for a policy update", 2)
     policy_update_every: int = setting(4, "environment steps between policy updates", 1)
@@ -91,21 +105,26 @@ class Preset:
             raise ValueError(f"initial_std {self.initial_std} must be larger than minimum_std {self.minimum_std}")
         if self.prefill_steps > self.env_steps:
             raise ValueError(f"prefill_steps {self.prefill_steps} are more than the {self.env_steps} env_steps")
-        if self.prediction not in PREDICTIONS:
-            raise ValueError(f"prediction must be {' or '.join(PREDICTIONS)}, not {self.prediction!r}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be {' or '.join(choices)}, not {getattr(self, name)!r}")
         self.make_guidance()
 
-    def make_guidance(self, scale: Any = None) -> Guidance:
-        """The sampler's guidance settings, with the tuned ``scale`` if there is one."""
+    def make_guidance(self, scale: Any = None, advantage: Any = None) -> Guidance:
+        """The sampler's guidance settings, with the tuned ``scale`` and the critic's ``advantage`` if there are any."""
         return Guidance(
             rule=self.guidance,
             scale=self.guidance_scale if scale is None else scale,
             precondition=self.precondition,
             action_noise_scale=self.action_noise_scale,
             persistence=self.persistence,
-            clip_std=self.clip_std,
+            clip_std=self.clip_std or None,
             change_limit=self.change_limit,
             guide_at=self.guide_at,
+            score=self.score,
+            update_states=self.update_states,
+            advantage=advantage if self.advantage_scale else None,
+            advantage_scale=self.advantage_scale,
         )
 
     def with_overrides(self, overrides: dict[str, str]) -> Preset:

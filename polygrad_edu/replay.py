@@ -111,6 +111,7 @@ class SequenceReplay:
 
     Args:
         capacity: most transitions held; adding more raises ``IndexError``.
+        normaliser: follows what is added, whenever :meth:`refresh_normaliser` is called.
         simulator_state_size: length of the simulator's state, stored beside each transition in float64 so
             that imagined actions can be replayed from it.
     """
@@ -119,15 +120,15 @@ class SequenceReplay:
         self,
         capacity: int,
         horizon: int,
-        observation_size: int,
-        action_size: int,
+        normaliser: Normaliser,
         simulator_state_size: int = 0,
         device: torch.device | str = "cpu",
     ):
         self.horizon = horizon
         self.device = device
-        self.observations = torch.zeros(capacity, observation_size, device=device)
-        self.actions = torch.zeros(capacity, action_size, device=device)
+        self.normaliser = normaliser
+        self.observations = torch.zeros(capacity, normaliser.observations.size, device=device)
+        self.actions = torch.zeros(capacity, normaliser.actions.size, device=device)
         self.rewards = torch.zeros(capacity, device=device)
         self.terminals = torch.zeros(capacity, device=device)
         self.simulator_states = torch.zeros(capacity, simulator_state_size, dtype=torch.float64)
@@ -137,7 +138,6 @@ class SequenceReplay:
         self.size = 0
         self.n_starts = 0
         self.episode_start = 0
-        self.normaliser = Normaliser(observation_size, action_size, device)
         self._normalised_size = 0
 
     tensors = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")

@@ -11,12 +11,13 @@ at the same predicted states. So a guidance scale tuned at 128 sampling steps me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, TransformedDistribution
+from torch.nn import functional as F
 
 RULES = ("gradient", "ornstein-uhlenbeck", "fixed-noise", "sample", "none")
 
@@ -38,6 +39,10 @@ class Guidance:
         change_limit_steps: how near: at this trained step and below.
         guide_at: ``reconstruction`` (predicted x_0) or ``posterior_mean``.
         score: ``closed-form`` for a Gaussian policy, or ``autograd`` for any distribution.
+        update_states: move the predicted states, too, along the gradient of the policy's log-probability, by the
+            scale of the gradient rule (an ablation of the paper; there it makes things worse).
+        advantage: the critic's advantages of imagined trajectories, see :func:`advantage_score`; None: not used.
+        advantage_scale: how strongly the states are drawn to them.
     """
 
     rule: str = "gradient"
@@ -50,6 +55,9 @@ class Guidance:
     change_limit_steps: int = 10
     guide_at: str = "reconstruction"
     score: str = "closed-form"
+    update_states: bool = False
+    advantage: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    advantage_scale: float = 0.0
 
     def __post_init__(self):
         if self.rule not in RULES:
@@ -58,6 +66,8 @@ class Guidance:
             raise ValueError(f"guide_at {self.guide_at!r} is unknown; choose reconstruction or posterior_mean")
         if self.score not in ("closed-form", "autograd"):
             raise ValueError(f"score {self.score!r} is unknown; choose closed-form or autograd")
+        if self.update_states and self.rule != "gradient":
+            raise ValueError(f"update_states goes with the gradient rule, whose scale it uses, not with {self.rule!r}")
 
 
 def policy_score(distribution: Distribution, actions: Tensor, method: str = "closed-form") -> Tensor:
@@ -70,6 +80,8 @@ def policy_score(distribution: Distribution, actions: Tensor, method: str = "clo
             $(\mu - a) / \sigma^2$, right for a Gaussian and several times faster.
     """
     if method == "closed-form":
+        if isinstance(distribution, TransformedDistribution):
+            raise ValueError("the closed form is a Gaussian's; for this policy use the score 'autograd'")
         # \nabla_a \log N(a; \mu, \sigma^2) = (\mu - a) / \sigma^2
         return (distribution.mean - actions) / distribution.variance  # [..., A]
     if method != "autograd":
@@ -113,10 +125,10 @@ def guide_actions(
     """
     if guidance.rule == "none":
         return actions
-    mean, std = distribution.mean, distribution.stddev
     if guidance.rule in ("sample", "fixed-noise"):
         # a = \mu(s) + \sigma \epsilon, with a new epsilon each time or one for the whole chain
-        return mean + std * noise
+        return actions_from_noise(distribution, noise)
+    mean, std = distribution.mean, distribution.stddev
     if guidance.rule == "ornstein-uhlenbeck":
         # a <- \mu + \rho (a - \mu) + \sqrt{1 - \rho^2} \sigma \epsilon leaves N(\mu, \sigma^2) as it is
         rho = guidance.persistence ** len(step_stds)
@@ -147,9 +159,57 @@ def _gradient_steps(actions, distribution, guidance, noise, step_stds, noise_uni
     return actions
 
 
+def actions_from_noise(distribution: Distribution, noise: Tensor) -> Tensor:
+    r"""The action that standard normal ``noise`` stands for: $\mu + \sigma \epsilon$, squashed if the policy is."""
+    if isinstance(distribution, TransformedDistribution):
+        actions = actions_from_noise(distribution.base_dist, noise)
+        for transform in distribution.transforms:
+            actions = transform(actions)
+        return actions
+    return distribution.mean + distribution.stddev * noise
+
+
 def standardise_actions(actions: Tensor, distribution: Distribution) -> Tensor:
-    r"""$(a - \mu(s)) / \sigma$: standard normal if the actions are the policy's own."""
+    r"""$(a - \mu(s)) / \sigma$, its squashing undone: standard normal if the actions are the policy's own."""
+    if isinstance(distribution, TransformedDistribution):
+        for transform in reversed(distribution.transforms):
+            actions = transform.inv(actions)
+        return standardise_actions(actions, distribution.base_dist)
     return (actions - distribution.mean) / distribution.stddev
+
+
+def states_shift(
+    states: Tensor, actions: Tensor, policy_at: Callable[[Tensor], Distribution], scale: float | Tensor
+) -> Tensor:
+    r"""How far ``update_states`` moves normalised states [B, H, O]: $\lambda \nabla_s \log \pi(a \mid s)$.
+
+    Args:
+        actions: [B, H, A] guided, before noise is added.
+        policy_at: the policy as a function of normalised states.
+        scale: lambda, times the number of trained steps that this visit stands for.
+    """
+    with torch.enable_grad():
+        states = states.detach().requires_grad_()
+        log_prob = policy_at(states).log_prob(actions).sum()
+        return scale * torch.autograd.grad(log_prob, states)[0]  # [B, H, O]
+
+
+def advantage_score(trajectory: Tensor, advantage_of: Callable[[Tensor], Tensor], scale: float) -> Tensor:
+    r"""Where the critic's advantages draw a normalised trajectory [B, H, O+2]; the actions stay the policy's own.
+
+    Sigmoid advantage guidance (arXiv 2604.09035) weighs trajectories by $\prod_t \mathrm{sigm}(\eta A_t)$. By
+    classifier guidance the reverse step's mean then moves by its variance times the gradient of the
+    weight's logarithm, which is taken at the predicted trajectory, where PolyGRAD takes the policy's too.
+
+    Args:
+        advantage_of: from a normalised trajectory to the advantages [B, H-1] of its steps.
+        scale: eta; 0 draws nowhere.
+    """
+    with torch.enable_grad():
+        trajectory = trajectory.detach().requires_grad_()
+        # \nabla_x \sum_t \log \mathrm{sigm}(\eta A_t)
+        log_weight = F.logsigmoid(scale * advantage_of(trajectory)).sum()
+        return torch.autograd.grad(log_weight, trajectory)[0]  # [B, H, O+2]
 
 
 class GuidanceScaleTuner:

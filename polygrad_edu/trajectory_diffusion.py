@@ -13,10 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn import functional as F
 
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser
-from .score_guidance import Guidance, clip_to_policy, guide_actions
+from .score_guidance import Guidance, advantage_score, clip_to_policy, guide_actions, states_shift
 
 Policy = Callable[[Tensor], Distribution]
 PREDICTIONS = ("x0", "velocity")
@@ -140,9 +141,24 @@ class TrajectoryDiffusion(nn.Module):
             first_skipped = trained_step - schedule.jumps[index] + 1
             # the step to x_{-1} is unguided, so a chain that jumps all the way stands for one step fewer
             step_stds = self._trained_stds[max(first_skipped, 1) : trained_step + 1][::-1]
-            raw_actions = guide_actions(
-                raw_actions, distribution, guidance, action_noise, step_stds, normaliser.actions.scale
-            )
+            unit = normaliser.actions.scale
+            if guidance.update_states:
+                pulled = guide_actions(raw_actions, distribution, guidance, 0 * action_noise, step_stds, unit)
+                shift = states_shift(
+                    guide_at[..., : self.observation_size],
+                    pulled,
+                    lambda states: policy(normaliser.observations.denormalise(states)),
+                    len(step_stds) * guidance.scale,
+                )
+                moved = reconstruction + F.pad(shift, (0, 2))  # [B, H, O+2]
+                mean = schedule.posterior_mean(self._with_first(moved, first_observations), trajectory, index)
+            if guidance.advantage is not None:
+                mean = mean + schedule.posterior_variance[index] * advantage_score(
+                    reconstruction,
+                    lambda x: guidance.advantage(*normaliser.denormalise_trajectory(x)),
+                    guidance.advantage_scale,
+                )
+            raw_actions = guide_actions(raw_actions, distribution, guidance, action_noise, step_stds, unit)
             # x_{t-1} = \tilde\mu_t + \tilde\beta_t^{1/2} \epsilon
             trajectory = mean + schedule.posterior_variance[index].sqrt() * trajectory_noise
         return self._with_first(trajectory, first_observations), normaliser.actions.normalise(raw_actions)

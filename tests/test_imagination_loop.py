@@ -42,7 +42,9 @@ def test_same_seed_same_run_and_another_seed_another():
     first, again, other = (ImaginationLoop(tiny(), seed=seed) for seed in (3, 3, 4))
     for loop in (first, again, other):
         run(loop, 50)
-    for ours, theirs in zip(first.world_model.parameters(), again.world_model.parameters(), strict=True):
+    for ours, theirs in zip(
+        first.world_model.network.parameters(), again.world_model.network.parameters(), strict=True
+    ):
         assert torch.equal(ours, theirs)
     assert torch.equal(first.replay.observations, again.replay.observations)
     assert not torch.equal(first.replay.observations, other.replay.observations)
@@ -51,10 +53,12 @@ def test_same_seed_same_run_and_another_seed_another():
 def test_the_averaged_model_follows_the_trained_one():
     loop = ImaginationLoop(tiny(ema_decay=0.9), seed=0)
     run(loop, 39)
-    old = [parameter.clone() for parameter in loop.averaged_model.parameters()]
+    model = loop.world_model
+    old = [parameter.clone() for parameter in model.averaged_network.parameters()]
     loop.replay.refresh_normaliser()
     loop.fit_world_model()
-    for average, before, new in zip(loop.averaged_model.parameters(), old, loop.world_model.parameters(), strict=True):
+    new_ones = model.network.parameters()
+    for average, before, new in zip(model.averaged_network.parameters(), old, new_ones, strict=True):
         torch.testing.assert_close(average, 0.9 * before + 0.1 * new.detach())
 
 
@@ -81,9 +85,9 @@ def test_the_best_policy_is_kept():
 def test_the_gradient_rule_tunes_its_scale_and_others_do_not():
     for guidance in ("gradient", "fixed-noise"):
         loop = ImaginationLoop(tiny(guidance=guidance), seed=0)
-        before = loop.guidance_tuner.scale.item()
+        before = loop.world_model.guidance_tuner.scale.item()
         run(loop, 50)
-        assert (loop.guidance_tuner.scale.item() != before) == (guidance == "gradient")
+        assert (loop.world_model.guidance_tuner.scale.item() != before) == (guidance == "gradient")
 
 
 def test_a_simulation_that_diverges_is_caught(monkeypatch):

@@ -40,7 +40,7 @@ def test_trajectories_keep_their_parts_in_place():
 
 def filled(episodes, horizon):
     """Episodes of (length, terminal); observation = [episode, time], action = time, reward = 1 + time."""
-    replay = SequenceReplay(max(1, sum(length for length, _ in episodes)), horizon, 2, 1, 1)
+    replay = SequenceReplay(max(1, sum(length for length, _ in episodes)), horizon, Normaliser(2, 1), 1)
     for number, (length, terminal) in enumerate(episodes):
         for time in range(length):
             last = time == length - 1
@@ -76,7 +76,7 @@ def test_windows_never_leave_their_episode(episodes, horizon):
 
 
 def test_an_unfinished_episode_can_already_be_learned_from():
-    replay = SequenceReplay(20, 4, 1, 1)
+    replay = SequenceReplay(20, 4, Normaliser(1, 1))
     for time in range(6):
         replay.add([time], [0], 0, False, False)
     assert replay.starts[: replay.n_starts].tolist() == [0, 1, 2]
@@ -100,7 +100,7 @@ def test_statistics_count_when_they_are_refreshed():
 
 
 def test_simulator_states_keep_every_digit():
-    replay = SequenceReplay(2, 2, 1, 1, 1)
+    replay = SequenceReplay(2, 2, Normaliser(1, 1), 1)
     replay.add([0], [0], 0, False, False, [np.pi])
     assert replay.simulator_states[0].item() == np.pi
 
@@ -110,4 +110,4 @@ def test_a_full_and_an_empty_replay_say_so():
     with pytest.raises(IndexError, match="made for 3"):
         replay.add([0, 0], [0], 0, False, False, [0])
     with pytest.raises(ValueError, match="no window of 5"):
-        SequenceReplay(4, 5, 1, 1).sample(1, torch.Generator())
+        SequenceReplay(4, 5, Normaliser(1, 1)).sample(1, torch.Generator())
