@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 
 from . import environments
 from .imagination_loop import ImaginationLoop
-from .presets import Preset
 from .replay import Normaliser
+from .settings import Preset
 
 FORMAT = "polygrad-edu checkpoint 1"
 KEPT = 2

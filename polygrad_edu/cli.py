@@ -1,23 +1,23 @@
-"""The command line: ``polygrad-edu train | evaluate | video | doctor | lab``."""
+"""The command line: ``polygrad-edu train | evaluate | error | dataset | video | doctor | lab``."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from . import __version__
+from . import __version__, cli_compare
+from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
 from .doctor import examine
-from .presets import PRESETS, SETTINGS, get_preset
+from .presets import PRESETS, get_preset
+from .settings import SETTINGS
 
 app = typer.Typer(
     help="PolyGRAD, as a course you can run: learn a MuJoCo task inside a world model's imagination.",
@@ -27,54 +27,10 @@ app = typer.Typer(
 )
 
 DEFAULT_PRESET = "inverted-pendulum"
-RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as written by train.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (cuda where there is one).")]
-
-
-class InputError(Exception):
-    """Bad input: one line that says what was wrong and what would be right. Exit status 2."""
-
-
-def checked(read: Callable[..., Any], *arguments: Any) -> Any:
-    """Call ``read``; its ValueError is about the user's input, so show it as one line."""
-    try:
-        return read(*arguments)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-
-
-def choose_device(name: str) -> str:
-    """``auto`` to the best there is; a device that is not there is an error."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cpu" or (name == "cuda" and torch.cuda.is_available()):
-        return name
-    if name == "cuda":
-        raise InputError("there is no CUDA device here; use --device cpu (polygrad-edu doctor says what torch sees)")
-    raise InputError(f"device {name!r} is unknown; choose cpu, cuda or auto")
-
-
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes ``**settings`` an option for each setting of a preset."""
-    kinds = {"int": "INTEGER", "float": "NUMBER", "bool": "true|false", "str": "TEXT"}
-    options = []
-    for name, field in SETTINGS.items():
-        shown = f"{field.metadata['help']} (full size: {field.default})"
-        option = typer.Option(help=shown, metavar=kinds[field.type], rich_help_panel="Settings of the preset")
-        annotation = Annotated[str | None, option]
-        options.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-    signature = inspect.signature(command, eval_str=True)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
-    command.__signature__ = signature.replace(parameters=own + options)
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in own + options}
-    return command
 
 
 @app.command()
-@with_settings
+@with_settings(SETTINGS)
 def train(
     preset: Annotated[str, typer.Argument(help=f"One of {', '.join(PRESETS)}.", show_default=DEFAULT_PRESET)] = "",
     seed: Annotated[int, typer.Option(help="Of every random draw: same seed, same run.", min=0)] = 0,
@@ -142,6 +98,10 @@ def evaluate(
             f"{answer['env_id']}: return {returns.mean():.1f} ± {returns.std():.1f} over {episodes} episodes "
             f"(from {returns.min():.1f} to {returns.max():.1f}), the policy kept from {loop.env_step:,} steps."
         )
+
+
+app.command()(cli_compare.error)
+app.command()(cli_compare.dataset)
 
 
 @app.command()

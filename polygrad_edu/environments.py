@@ -51,7 +51,10 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
         raise ValueError(f"the simulator of {env_id} keeps no state to set; choose a MuJoCo task or Pendulum-v1")
     with warnings.catch_warnings():  # of bounds cast to float32
         warnings.simplefilter("ignore", category=UserWarning)
-        return gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(env, -1 / action_scale, 1 / action_scale))
+        env = gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(env, -1 / action_scale, 1 / action_scale))
+    # what is in range, for whoever asks; what is beyond it is clipped all the same
+    env.action_space = box(-1.0, 1.0, env.action_space.shape)
+    return env
 
 
 @contextlib.contextmanager

@@ -21,8 +21,8 @@ from .actor_critic import ActorCritic
 from .baselines import make_world_model
 from .policy_update import ActorCriticOptimiser
 from .polygrad import PolyGRAD
-from .presets import Preset
 from .replay import Normaliser, SequenceReplay
+from .settings import Preset
 from .trajectory_diffusion import ImaginedTrajectories
 
 # Evaluation episodes start from these seeds on, far from training seeds; reported ones from others again.

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
 from .noise_schedule import NoiseSchedule
-from .presets import Preset
 from .replay import Normaliser, Sequences
 from .score_guidance import GuidanceScaleTuner
+from .settings import Preset
 from .trajectory_diffusion import ImaginedTrajectories, Policy, TrajectoryDiffusion
 from .world_model import WorldModel
 

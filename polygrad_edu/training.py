@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from . import __version__, environments
 from .checkpoint import load_checkpoint, read_config, save_checkpoint, write_config, write_json
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
-from .presets import Preset
+from .settings import Preset
 from .video import make_video
 
 SHOWN = ("world_model_loss", "action_std", "policy_std", "critic_loss", "value", "guidance_scale")

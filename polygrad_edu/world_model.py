@@ -12,8 +12,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from .presets import Preset
 from .replay import Normaliser, SequenceReplay, Sequences
+from .settings import Preset
 from .trajectory_diffusion import ImaginedTrajectories, Policy
 
 

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from polygrad_edu.denoiser import ResidualMLPDenoiser
+from polygrad_edu.denoiser import CausalTransformer, ResidualMLPDenoiser, TransformerDenoiser
 
 
 def load_official(recorded) -> ResidualMLPDenoiser:
@@ -49,3 +50,53 @@ def test_smooth_steps_change_the_features_little_from_step_to_step():
         return features(torch.arange(128))[:, 1:].diff(dim=0).abs().mean()
 
     assert jump(1 / 128) < 0.2 < jump(1.0)
+
+
+def official_transformer(width=8, n_heads=4, depth=2):
+    """The same arithmetic from torch's own encoder layers, as a reference for ours."""
+    layer = torch.nn.TransformerEncoderLayer(
+        width, n_heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+    )
+    return torch.nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+
+
+def test_the_transformer_is_the_one_that_torch_builds():
+    ours, theirs = CausalTransformer(5, 8, 2, 4), official_transformer()
+    torch.nn.init.normal_(ours.positions)
+    for block, layer in zip(ours.blocks, theirs.layers, strict=True):
+        layer.self_attn.in_proj_weight.data.copy_(block.to_query_key_value.weight)
+        layer.self_attn.in_proj_bias.data.copy_(block.to_query_key_value.bias)
+        for one, other in [
+            (layer.self_attn.out_proj, block.from_heads), (layer.norm1, block.attention_norm),
+            (layer.norm2, block.feed_forward[0]), (layer.linear1, block.feed_forward[1]),
+            (layer.linear2, block.feed_forward[3]),
+        ]:  # fmt: skip
+            one.load_state_dict(other.state_dict())
+    tokens = torch.randn(3, 4, 8)
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(4)
+    torch.testing.assert_close(ours(tokens), theirs(tokens + ours.positions[:4], mask=mask, is_causal=True))
+
+
+def test_the_transformer_denoiser_sees_the_past_and_not_the_future():
+    denoiser = TransformerDenoiser(6, 3, 2, width=16, depth=2)
+    trajectory, actions, step = torch.randn(2, 6, 5), torch.randn(2, 6, 2), torch.tensor([7])
+    out = denoiser(trajectory, actions, step)
+    assert out.shape == (2, 6, 5)
+    later = trajectory.clone()
+    later[:, 4] += 1
+    changed = (denoiser(later, actions, step) - out).abs().amax(dim=(0, 2))
+    assert (changed[:4] == 0).all()
+    assert (changed[4:] > 0).all()
+    moved = actions.clone()
+    moved[:, 2] += 1
+    changed = (denoiser(trajectory, moved, step) - out).abs().amax(dim=(0, 2))
+    assert (changed[:2] == 0).all()
+    assert (changed[2:] > 0).all()
+    assert not torch.allclose(out, denoiser(trajectory, actions, step + 1))
+    shorter = denoiser(trajectory[:, :3], actions[:, :3], step)
+    torch.testing.assert_close(shorter, out[:, :3])
+
+
+def test_a_width_that_the_heads_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match="width 10 must be a multiple of the 4 attention heads"):
+        TransformerDenoiser(6, 3, 2, width=10)

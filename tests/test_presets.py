@@ -1,6 +1,7 @@
 import pytest
 
-from polygrad_edu.presets import PRESETS, SETTINGS, Preset, get_preset
+from polygrad_edu.presets import PRESETS, get_preset
+from polygrad_edu.settings import SETTINGS, Preset
 
 
 def test_settings_survive_json():

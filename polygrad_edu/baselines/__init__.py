@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from ..polygrad import PolyGRAD
-from ..presets import WORLD_MODELS, Preset
 from ..replay import Normaliser
+from ..settings import WORLD_MODELS, Preset
 from ..world_model import WorldModel
 from .autoregressive_diffusion import AutoregressiveDiffusion
 from .mlp_ensemble import MLPEnsemble

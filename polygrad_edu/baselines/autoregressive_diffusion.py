@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..polygrad import diffusion_loss, make_diffusion
-from ..presets import Preset
 from ..replay import Normaliser, Sequences
+from ..settings import Preset
 from ..trajectory_diffusion import ImaginedTrajectories, Policy
 from ..world_model import WorldModel
 from .stepwise import imagine_stepwise

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..presets import Preset
 from ..replay import Normaliser, Sequences
+from ..settings import Preset
 from ..trajectory_diffusion import ImaginedTrajectories, Policy
 from ..world_model import WorldModel
 from .stepwise import alive_and_ending, imagine_stepwise, masked_mean

@@ -1,0 +1,121 @@
+"""World models trained on a dataset, and kept.
+
+A trained model is stored beside the results, so an interrupted comparison goes on where it was, and asking
+another question (more steps ahead, fewer sampling steps) trains nothing anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from .baselines import make_world_model
+from .checkpoint import read_json, write_json
+from .datasets import OfflineData, to_replay
+from .imagination_loop import seed_everything
+from .presets import preset_for
+from .replay import Normaliser
+from .settings import Preset, closest_name
+from .world_model import WorldModel
+
+# What differs from the task's preset, and the number of updates: for Hopper under ten minutes each on one core.
+_SLOWER = {"learning_rate": 1e-3, "ema_decay": 0.999}  # than in a run, for there is more time to learn
+COMPARED: dict[str, tuple[dict[str, Any], int]] = {
+    "polygrad": ({"horizon": 11, **_SLOWER}, 25_000),
+    "polygrad-transformer": (
+        {"horizon": 11, "denoiser": "transformer", "width": 128, "batch_size": 64, **_SLOWER}, 10_000,
+    ),
+    "autoregressive-diffusion": ({"world_model": "autoregressive-diffusion", **_SLOWER}, 25_000),
+    "mlp-ensemble": ({"world_model": "mlp-ensemble", "width": 200, "depth": 4, **_SLOWER}, 12_000),
+    "transformer": ({"world_model": "transformer", "width": 128, "batch_size": 64, **_SLOWER}, 8_000),
+    "recurrent": ({"world_model": "recurrent", "width": 256, "batch_size": 32, **_SLOWER}, 6_000),
+}  # fmt: skip
+# Settings that change what a trained model imagines, not what it learned.
+IMAGINE_ONLY = {
+    "sampling_steps", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence", "score",
+    "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "advantage_scale",
+}  # fmt: skip
+
+
+def compared_preset(name: str, env_id: str, overrides: dict[str, str]) -> tuple[Preset, int]:
+    """The settings and the number of updates with which a world model takes part."""
+    changes, updates = COMPARED[closest_name(name, COMPARED, "world model")]
+    return replace(preset_for(env_id), **changes).with_overrides(overrides), updates
+
+
+def train(
+    name: str,
+    preset: Preset,
+    updates: int,
+    data: OfflineData,
+    out: Path,
+    seed: int,
+    device: str,
+    on_update: Callable[[torch.Tensor], None],
+) -> tuple[WorldModel, float]:
+    """The world model trained on ``data``, taken from ``out`` if it was trained before; and the seconds it took.
+
+    Args:
+        on_update: told the loss (a tensor on the device) after each update.
+    """
+    seed_everything(seed)
+    sizes = data.observations.shape[1], data.actions.shape[1]
+    world_model = make_world_model(preset, Normaliser(*sizes, device), torch.Generator(device).manual_seed(seed))
+    replay = to_replay(data, world_model.window, device)
+    world_model.normaliser = replay.normaliser
+    learned = {key: value for key, value in preset.to_json().items() if key not in IMAGINE_ONLY}
+    identity = {"settings": learned, "updates": updates, "seed": seed, "data": fingerprint(data)}
+    directory = out / "models" / name
+    if (seconds := _load(directory, world_model, identity)) is not None:
+        return world_model, seconds
+    begin = time.monotonic()
+    for _ in range(updates):
+        on_update(world_model.fit(replay))
+    seconds = time.monotonic() - begin
+    _save(directory, world_model, identity | {"training_seconds": seconds})
+    return world_model, seconds
+
+
+def _save(directory: Path, world_model: WorldModel, state: dict[str, Any]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "state.json").unlink(missing_ok=True)  # what it vouches for is about to change
+    tensors = {f"network/{key}": value for key, value in world_model.network.state_dict().items()}
+    tensors |= {f"averaged/{key}": value for key, value in world_model.averaged_network.state_dict().items()}
+    save_file({key: value.cpu().clone() for key, value in tensors.items()}, directory / "tensors.safetensors")
+    write_json(directory / "state.json", state)
+
+
+def _load(directory: Path, world_model: WorldModel, identity: dict[str, Any]) -> float | None:
+    """Fill the model with what was trained under the same ``identity``; None if that was not done yet."""
+    if not (directory / "state.json").is_file():
+        return None
+    state = read_json(directory / "state.json")
+    seconds = state.pop("training_seconds", None)
+    if state != json.loads(json.dumps(identity)) or not isinstance(seconds, float):
+        return None
+    try:
+        tensors = load_file(directory / "tensors.safetensors")
+        for prefix, module in (("network/", world_model.network), ("averaged/", world_model.averaged_network)):
+            own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            module.load_state_dict(own)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{directory} is damaged ({str(error).splitlines()[0]}); remove it to train anew") from None
+    return seconds
+
+
+def fingerprint(data: OfflineData) -> str:
+    """A short name for exactly these transitions."""
+    digest = hashlib.sha256()
+    for part in (data.observations, data.actions, data.rewards, data.terminals):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,154 @@
+"""Comparisons as a user runs them: a small Hopper dataset, small models, a real run."""
+
+import json
+import re
+
+import h5py
+import pytest
+
+from polygrad_edu.data_collection import collect_dataset
+from polygrad_edu.datasets import load_dataset
+from polygrad_edu.policies import save_policy
+from polygrad_edu.settings import SETTINGS
+from polygrad_edu.trained_models import COMPARED, IMAGINE_ONLY
+
+from .test_cli import OPTIONS, call
+
+SMALL = ["--width", 16, "--depth", 1, "--trajectories", 6, "--updates", 3, "--sampling-steps", 4]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("compare") / "hopper"
+    collect_dataset(directory, "Hopper-v5", 600, 4096, 0)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def compared(data, tmp_path_factory):
+    """All world models, barely trained, and what was said about them."""
+    out = tmp_path_factory.mktemp("compared")
+    done = call("error", data, "--ahead", 3, "--out", out, *SMALL)
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_the_table_names_every_world_model_and_step(compared):
+    out, said = compared
+    report = json.loads((out / "error.json").read_text())
+    assert list(report["models"]) == list(COMPARED)
+    assert report["env_id"] == "Hopper-v5"
+    for model in report["models"].values():
+        assert model["steps_ahead"] == [1, 2, 3]
+        assert all(e["low"] <= e["value"] <= e["high"] for e in model["observation"])
+        assert model["updates"] == 3
+        assert 0.3 < model["on_policyness"]["std"] < 3
+        assert model["seconds_per_1000"] > 0
+    for word in ("1 ahead", "2 ahead", "3 ahead", "reward", "end", "KS", "seconds", "minutes", "ensemble", "recurrent"):
+        assert word in said
+    page = (out / "error.md").read_text().splitlines()
+    assert page[0].count("|") == len(COMPARED) + 2
+    assert (out / "error.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_fits_an_ordinary_terminal(data, compared):
+    import os
+    import subprocess
+
+    from .test_cli import COMMAND
+
+    narrow = os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*COMMAND, "error", str(data), "--ahead", "3", "--out", str(compared[0]), *map(str, SMALL)],
+        capture_output=True, text=True, env=narrow, timeout=300,
+    )  # fmt: skip
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
+    assert "…" not in done.stdout
+
+
+def test_asking_again_trains_nothing_anew(data, compared):
+    out, _ = compared
+    states = {path: path.read_text() for path in out.glob("models/*/state.json")}
+    assert len(states) == len(COMPARED)
+    again = call("error", data, "--models", "polygrad", "--ahead", 12, "--out", out, *SMALL, "--guidance", "none")
+    assert again.returncode == 0, again.stderr
+    assert "train polygrad" not in again.stderr
+    assert json.loads((out / "error.json").read_text())["models"]["polygrad"]["steps_ahead"] == [1, 2, 3, 5, 10, 12]
+    assert {path: path.read_text() for path in out.glob("models/*/state.json")} == states
+    other = call("error", data, "--models", "polygrad", "--ahead", 1, "--out", out, *SMALL, "--width", 8)
+    assert "train polygrad" in other.stderr
+
+
+def test_the_same_seed_gives_the_same_errors(data, tmp_path):
+    options = ["--models", "transformer", "--ahead", 2, "--json", *SMALL]
+    answers = [json.loads(call("error", data, "--out", tmp_path / str(i), *options).stdout) for i in range(2)]
+    assert answers[0]["models"]["transformer"]["observation"] == answers[1]["models"]["transformer"]["observation"]
+
+
+def test_a_run_is_measured_with_its_own_model_and_beside_others(tmp_path):
+    assert call("train", "--out", tmp_path / "run", *OPTIONS, "--guidance", "gradient").returncode == 0
+    done = call("error", tmp_path / "run", "--ahead", 4, "--trajectories", 5, "--out", tmp_path / "own", "--json")
+    assert done.returncode == 0, done.stderr
+    own = json.loads(done.stdout)
+    assert list(own["models"]) == ["polygrad"]
+    assert own["env_id"] == "InvertedPendulum-v5"
+    beside = call(
+        "error", tmp_path / "run", "--models", "recurrent,mlp-ensemble", "--out", tmp_path / "two", "--json", *SMALL
+    )
+    assert list(json.loads(beside.stdout)["models"]) == ["recurrent", "mlp-ensemble"]
+    fixed = call("error", tmp_path / "run", "--width", 8)
+    assert fixed.returncode == 2
+    assert "a run's world model is trained already: width cannot be changed; give --models to train" in fixed.stderr
+
+
+def test_another_policy_may_act(data, tmp_path):
+    save_policy(load_dataset(data).policies["trained"], tmp_path / "mine.safetensors")
+    options = ["--models", "mlp-ensemble", "--ahead", 1, "--out", tmp_path / "out", "--json", *SMALL]
+    done = call("error", data, "--policy", tmp_path / "mine.safetensors", *options)
+    assert done.returncode == 0, done.stderr
+
+
+def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
+    bare = tmp_path / "bare"
+    collect_dataset(bare, "Hopper-v5", 300, 4096, 0)
+    with h5py.File(bare / "data" / "main_data.hdf5", "a") as file:
+        for episode in file.values():
+            del episode["infos/simulator_state"]
+    other = tmp_path / "other"
+    collect_dataset(other, "InvertedPendulum-v5", 300, 4096, 0)
+    longest = load_dataset(data).longest_episode
+    before = sorted(tmp_path.iterdir())
+    for arguments, message in [
+        ((bare,), "this dataset holds no simulator states"),
+        (("nowhere",), "nowhere is neither a dataset's directory nor"),
+        (
+            (data, "--ahead", longest),
+            f"the longest episode has {longest} steps, so --ahead can be at most {longest - 1}",
+        ),
+        ((data, "--ahead", 0), "Input should be greater than or equal to 1"),
+        ((data, "--models", "dreamer"), "there is no world model 'dreamer'"),
+        ((data, "--models", "transfomer"), "did you mean transformer"),
+        (
+            (data, "--policy", other / "policies" / "trained.safetensors"),
+            "takes 4 observations and 1 actions; Hopper-v5",
+        ),
+        ((data, "--policy", "nofile"), "nofile is not a policy file"),
+        ((data, "--sampling-steps", 999), "more than the 128 diffusion_steps"),
+    ]:
+        done = call("error", *arguments, "--out", tmp_path / "out", cwd=tmp_path)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert re.search(re.escape(message), done.stderr), done.stderr
+        assert done.stderr.count("\n") == 1
+        assert sorted(tmp_path.iterdir()) == before
+    done = call("dataset", data)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is there already; choose a new directory" in done.stderr
+    assert "cannot make the task 'Nope-v0'" in call("dataset", tmp_path / "new", "--env-id", "Nope-v0").stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_settings_are_either_learned_with_or_imagined_with():
+    from polygrad_edu import cli_compare
+
+    assert set(cli_compare.IMAGINE_ONLY) <= IMAGINE_ONLY <= SETTINGS.keys()
+    assert not set(cli_compare.LEARNING) & IMAGINE_ONLY
