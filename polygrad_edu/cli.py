@@ -83,6 +83,7 @@ def evaluate(
     """Play the kept policy in the real simulator and report its return."""
     from . import environments
     from .checkpoint import load_checkpoint
+    from .reference_returns import reference_sentence
 
     loop, _ = checked(load_checkpoint, run)
     returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, seed)
@@ -96,7 +97,8 @@ def evaluate(
     else:
         print(
             f"{answer['env_id']}: return {returns.mean():.1f} ± {returns.std():.1f} over {episodes} episodes "
-            f"(from {returns.min():.1f} to {returns.max():.1f}), the policy kept from {loop.env_step:,} steps."
+            f"(from {returns.min():.1f} to {returns.max():.1f}), the policy kept from {loop.env_step:,} steps. "
+            + reference_sentence(loop.preset.env_id)
         )
 
 

@@ -23,7 +23,7 @@ LEARNING = (
     "horizon", "width", "depth", "schedule", "diffusion_steps", "noise_tau", "prediction", "smooth_steps",
     "batch_size", "learning_rate", "ema_decay",
 )  # fmt: skip
-EVERY = ", ".join(["polygrad", "polygrad-transformer", *WORLD_MODELS[1:]])
+EVERY = ", ".join(["polygrad", "polygrad-causal", "polygrad-transformer", *WORLD_MODELS[1:]])
 
 
 @with_settings(LEARNING + IMAGINE_ONLY)

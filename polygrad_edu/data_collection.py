@@ -81,7 +81,7 @@ def collect_dataset(
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "policies").mkdir(parents=True)
     storage = library.dataset.minari_storage.MinariStorage.new(
-        partial / "data", env.observation_space, env.unwrapped.action_space, env.unwrapped.spec
+        partial / "data", env.observation_space, env.unwrapped.action_space, gymnasium.spec(env_id)
     )
     storage.update_episodes(
         library.data_collector.EpisodeBuffer(id=number, **episode) for number, episode in enumerate(episodes)

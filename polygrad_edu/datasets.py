@@ -107,16 +107,22 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
         raise ValueError(f"{data / 'metadata.json'} holds a damaged env_spec") from None
     if env_id is not None and stored_id != env_id:
         raise ValueError(f"{source} is of {stored_id}, not of {env_id}")
+    if not isinstance(stored_id, str) or ":" in stored_id:  # Gymnasium would import the module before the colon
+        raise ValueError(f"{source} is of the task {stored_id!r}; a plain Gymnasium id is needed, such as Hopper-v5")
     env = environments.make(stored_id)  # by its name alone: what else the file says about the task is not run
     try:
         episodes = list(minari().MinariDataset(data).iterate_episodes())
-    except (OSError, KeyError, AssertionError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{source} is a damaged dataset: {str(error).splitlines()[:1]}") from None
+    except ImportError as error:  # of a format other than HDF5
+        raise ValueError(f"{source} cannot be read here: {' '.join(str(error).split())}") from None
+    except (OSError, LookupError, AssertionError, AttributeError, ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{source} is a damaged dataset: {' '.join(str(error).split())}") from None
     if not episodes:
         raise ValueError(f"{source} holds no episodes")
     parts = [_checked(episode, env, source) for episode in episodes]
     policies = {path.stem: load_policy(path) for path in sorted((directory / "policies").glob("*.safetensors"))}
     ordered = {name: policies[name] for name in sorted(policies, key=lambda name: _rank(name))}
+    levels = np.concatenate([part.get("level", np.full(len(part["reward"]), -1)) for part in parts])
+    _check_policies(ordered, levels, env, source)
     has_states = all("simulator_state" in part for part in parts)
     return OfflineData(
         stored_id,
@@ -126,7 +132,7 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
         ),
         np.concatenate([part["terminal"] for part in parts]).astype(bool),
         np.repeat(np.arange(len(parts)), [len(part["reward"]) for part in parts]),
-        np.concatenate([part.get("level", np.full(len(part["reward"]), -1)) for part in parts]),
+        levels,
         np.concatenate([part["simulator_state"] for part in parts]) if has_states else None,
         ordered,
     )
@@ -146,32 +152,59 @@ def _rank(level: str) -> tuple[int, str]:
     return (LEVELS.index(level) if level in LEVELS else len(LEVELS), level)
 
 
+def _check_policies(policies: dict[str, MLPPolicy], levels: np.ndarray, env: gymnasium.Env, source) -> None:
+    """Raise a ValueError unless each level has its policy (or none is there) and each policy fits the task."""
+    if policies and levels.max() >= len(policies):
+        raise ValueError(f"{source} has steps of level {levels.max()} but only {len(policies)} policies: {[*policies]}")
+    task_sizes = [env.observation_space.shape[0], env.action_space.shape[0]]
+    for name, policy in policies.items():
+        sizes = policy.description["sizes"]
+        if [sizes[0], sizes[-1]] != task_sizes:
+            raise ValueError(f"{source}: the policy {name} has {sizes[0]} inputs and {sizes[-1]} actions; "
+                             f"{env.spec.id} needs {task_sizes[0]} and {task_sizes[1]}")  # fmt: skip
+
+
 def _checked(episode: Any, env: gymnasium.Env, source: str | Path) -> dict[str, np.ndarray]:
     """One episode's rows, or an error that names the episode and what is wrong with it."""
-    n, infos = len(episode.rewards), episode.infos or {}
+    n, infos = np.size(episode.rewards), episode.infos or {}
     size, own_actions = env.observation_space.shape[0], env.unwrapped.action_space
     where = f"episode {episode.id} of {source}"
-    for name, values, shape in (
-        ("observations", episode.observations, (n + 1, size)), ("actions", episode.actions, (n, *own_actions.shape)),
-        ("terminations", episode.terminations, (n,)),
+    if n == 0:
+        raise ValueError(f"{where} has no steps")
+    stored = {
+        "observations": (episode.observations, (n + 1, size)),
+        "actions": (episode.actions, (n, *own_actions.shape)),
+        "rewards": (episode.rewards, (n,)),
+        "terminations": (episode.terminations, (n,)),
+    }
+    for name, shape in (
+        ("simulator_state", environments.get_simulator_state(env).shape), ("policy_action", own_actions.shape),
+        ("level", ()),
     ):  # fmt: skip
+        if name in infos:  # with one for the observation after the last step
+            stored[name] = (infos[name], (n + 1, *shape))
+    for name, (values, shape) in stored.items():
         if np.shape(values) != shape:
             raise ValueError(f"{where} has {name} of shape {np.shape(values)}; {env.spec.id} needs {shape}")
+        if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+            raise ValueError(f"{where}: not every one of its {name} is a finite number")
+    if np.any(episode.terminations[:-1]):
+        raise ValueError(f"{where} goes on after a terminal step; an episode ends with it")
     low, high = own_actions.low, own_actions.high
     rows = {
         "observation": episode.observations[:n],
-        "action": infos.get("policy_action", np.zeros(0))[:n],  # ours: before it was clipped to the task's range
+        "action": 2 * (episode.actions - low) / (high - low) - 1,
         "reward": episode.rewards,
         "terminal": episode.terminations,
     }
-    if len(rows["action"]) != n:
-        rows["action"] = 2 * (episode.actions - low) / (high - low) - 1
-    for name in ("simulator_state", "level"):
-        if len(infos.get(name, ())) >= n:
-            rows[name] = infos[name][:n]
-    for name, values in rows.items():
-        if not np.isfinite(values).all():
-            raise ValueError(f"{where}: not every {name.replace('_', ' ')} is a finite number")
+    if "policy_action" in infos:  # ours: before it was clipped to the task's range
+        rows["action"] = infos["policy_action"][:n]
+    if "simulator_state" in infos:
+        rows["simulator_state"] = infos["simulator_state"][:n]
+    if "level" in infos:
+        if infos["level"].dtype.kind not in "iu" or infos["level"].min() < 0:
+            raise ValueError(f"{where}: its level must be a whole number, 0 or more")
+        rows["level"] = infos["level"][:n]
     return rows
 
 

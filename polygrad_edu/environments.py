@@ -16,9 +16,16 @@ import mujoco
 import numpy as np
 import torch
 
+from . import tasks
+
 # Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
 # simulator continues to the last bit.
 _STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS) | int(mujoco.mjtState.mjSTATE_WARMSTART)
+# What these tasks observe or are paid for besides, which lags behind the positions while they run.
+_LAGGING = {
+    "AntEnv": ("xpos", "cfrc_ext"),
+    "HumanoidEnv": ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext"),
+}
 
 
 def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
@@ -76,25 +83,45 @@ def is_mujoco(env: gymnasium.Env) -> bool:
 
 
 def get_simulator_state(env: gymnasium.Env) -> np.ndarray:
-    """The simulator's whole state as one float64 vector."""
+    """The simulator's whole state as one float64 vector; stacked observations belong to it."""
     task = env.unwrapped
     if not is_mujoco(env):
-        return np.array(task.state, dtype=np.float64)
+        stack = _frame_stack(env)
+        return np.concatenate([np.array(task.state, dtype=np.float64), *(stack.obs_queue if stack else ())])
     state = np.empty(mujoco.mj_stateSize(task.model, _STATE))
     mujoco.mj_getState(task.model, task.data, state, _STATE)
-    return state
+    return np.concatenate([state, *(array.ravel() for array in _lagging(task))])
+
+
+def _lagging(task: Any) -> list[np.ndarray]:
+    """The simulator's own arrays of a task that observes more than positions and velocities."""
+    names = (names for kind in type(task).__mro__ for name, names in _LAGGING.items() if kind.__name__ == name)
+    return [getattr(task.data, name) for name in next(names, ())]
 
 
 def set_simulator_state(env: gymnasium.Env, state: np.ndarray) -> np.ndarray:
     """Put the simulator into ``state`` and return the observation there."""
     task = env.unwrapped
     if is_mujoco(env):
-        mujoco.mj_setState(task.model, task.data, np.ascontiguousarray(state, dtype=np.float64), _STATE)
+        state, size = np.ascontiguousarray(state, dtype=np.float64), mujoco.mj_stateSize(task.model, _STATE)
+        mujoco.mj_setState(task.model, task.data, state[:size], _STATE)
         mujoco.mj_forward(task.model, task.data)
-    else:
-        task.state = np.array(state, dtype=np.float64)
-        task.last_u = None
-    return task._get_obs().copy()
+        for array in _lagging(task):
+            array.flat = state[size : size + array.size]
+            size += array.size
+        return task._get_obs().copy()
+    size = len(task.state)
+    task.state, task.last_u = np.array(state[:size], dtype=np.float64), None
+    if (stack := _frame_stack(env)) is None:
+        return task._get_obs().copy()
+    stack.obs_queue.extend(np.array(state[size:], dtype=np.float32).reshape(tasks.STACKED, -1))
+    return np.concatenate(stack.obs_queue)
+
+
+def _frame_stack(env: gymnasium.Env) -> gymnasium.wrappers.FrameStackObservation | None:
+    while env is not env.unwrapped and not isinstance(env, gymnasium.wrappers.FrameStackObservation):
+        env = env.env
+    return None if env is env.unwrapped else env
 
 
 def states_from_observations(env: gymnasium.Env, first_state: np.ndarray, observations: np.ndarray) -> np.ndarray:
@@ -108,6 +135,10 @@ def states_from_observations(env: gymnasium.Env, first_state: np.ndarray, observ
     """
     task, name = env.unwrapped, type(env.unwrapped).__name__
     observations = np.asarray(observations, dtype=np.float64)
+    if _frame_stack(env) is not None:  # cos, sin, three times: the speed follows from the last two
+        angles = np.arctan2(observations[:, 1::2], observations[:, ::2])  # [H, 3]
+        turned = (angles[:, -1] - angles[:, -2] + np.pi) % (2 * np.pi) - np.pi
+        return np.concatenate([angles[:, -1:], turned[:, None] / task.dt, observations], axis=1)
     if name == "PendulumEnv":  # cos, sin, angular velocity
         return np.stack([np.arctan2(observations[:, 1], observations[:, 0]), observations[:, 2]], axis=1)
     if not is_mujoco(env):

@@ -13,10 +13,10 @@ from rich.table import Table
 from .settings import Preset
 from .world_model_error import Errors, Interval
 
-# Okabe and Ito's colours, told apart by everybody; PolyGRAD's two in blue
+# Okabe and Ito's colours, told apart by everybody; PolyGRAD's in blues and black
 COLOURS = {
-    "polygrad": "#0072B2", "polygrad-transformer": "#56B4E9", "autoregressive-diffusion": "#D55E00",
-    "mlp-ensemble": "#009E73", "transformer": "#CC79A7", "recurrent": "#E69F00",
+    "polygrad": "#0072B2", "polygrad-causal": "#000000", "polygrad-transformer": "#56B4E9",
+    "autoregressive-diffusion": "#D55E00", "mlp-ensemble": "#009E73", "transformer": "#CC79A7", "recurrent": "#E69F00",
 }  # fmt: skip
 
 

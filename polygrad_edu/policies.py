@@ -22,7 +22,7 @@ from torch.distributions.transforms import TanhTransform
 
 FORMAT = "polygrad-edu policy 1"
 _ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
-_NODES, _WEIGHTS = (torch.as_tensor(part, dtype=torch.float32) for part in np.polynomial.hermite_e.hermegauss(16))
+_NODES, _WEIGHTS = (torch.as_tensor(part, dtype=torch.float32) for part in np.polynomial.hermite_e.hermegauss(64))
 _WEIGHTS = _WEIGHTS / math.sqrt(2 * math.pi)
 _LEAST_LOG_STD, _MOST_LOG_STD = -20.0, 2.0  # the limits that SAC gives its own log-std
 
@@ -46,19 +46,20 @@ class SquashedGaussian(TransformedDistribution):
         base = Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
         super().__init__(base, [_Tanh()], validate_args=False)
 
-    def _moment(self, power: int) -> Tensor:
-        # E[f(\epsilon)] = \sum_i w_i f(x_i) for a standard normal epsilon (Gauss-Hermite quadrature)
-        nodes, weights = _NODES.to(self.loc), _WEIGHTS.to(self.loc)
-        squashed = torch.tanh(self.loc[..., None] + self.scale[..., None] * nodes)  # [..., A, 16]
-        return (squashed**power * weights).sum(dim=-1)
+    def _squashed_nodes(self) -> Tensor:
+        return torch.tanh(self.loc[..., None] + self.scale[..., None] * _NODES.to(self.loc))  # [..., A, 64]
 
     @property
     def mean(self) -> Tensor:
-        return self._moment(1)  # [..., A]
+        # E[f(\epsilon)] = \sum_i w_i f(x_i) for a standard normal epsilon (Gauss-Hermite quadrature)
+        return (self._squashed_nodes() * _WEIGHTS.to(self.loc)).sum(dim=-1)  # [..., A]
 
     @property
     def variance(self) -> Tensor:
-        return (self._moment(2) - self._moment(1) ** 2).clamp(min=1e-12)  # [..., A]
+        # of deviations from the mean: a difference of moments would be lost to rounding where tanh is flat
+        nodes, weights = self._squashed_nodes(), _WEIGHTS.to(self.loc)
+        deviations = nodes - (nodes * weights).sum(dim=-1, keepdim=True)
+        return (deviations**2 * weights).sum(dim=-1).clamp(min=1e-12)  # [..., A]
 
     @property
     def stddev(self) -> Tensor:
@@ -113,10 +114,20 @@ def from_stable_baselines3(model: Any) -> MLPPolicy:
     Raises:
         ValueError: a kind of policy that this does not know, saying which it does.
     """
+    try:
+        from stable_baselines3.common.base_class import BaseAlgorithm
+        from stable_baselines3.common.torch_layers import FlattenExtractor
+    except ImportError:
+        raise ValueError('copying a policy needs Stable-Baselines3: pip install "polygrad-edu[data]"') from None
+    if not isinstance(model, BaseAlgorithm):
+        raise ValueError(f"a {type(model).__name__} is no Stable-Baselines3 model; give a PPO, A2C or SAC model")
     policy, space = model.policy, model.action_space
     what = f"{type(model).__name__} with {type(policy).__name__}"
     if getattr(model, "use_sde", False) or len(getattr(model.observation_space, "shape", None) or ()) != 1:
         raise ValueError(f"{what}: only vector observations without state-dependent exploration are supported")
+    if policy.features_extractor_class is not FlattenExtractor:
+        extractor = policy.features_extractor_class.__name__
+        raise ValueError(f"{what} extracts features with {extractor}; use the observations as they are")
     if not (hasattr(space, "low") and np.allclose(space.low, -1) and np.allclose(space.high, 1)):
         raise ValueError(f"{what} acts in {space}, not in -1 to 1: train it on polygrad_edu.environments.make")
     if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):  # PPO, A2C
@@ -129,7 +140,8 @@ def from_stable_baselines3(model: Any) -> MLPPolicy:
     kinds = {type(layer) for layer in body if not isinstance(layer, nn.Linear)}
     names = [name for name, kind in _ACTIVATIONS.items() if kinds == {kind}]
     if not names or not linear:
-        raise ValueError(f"{what} has the layers {body}; hidden layers with Tanh or ReLU are supported")
+        layers = ", ".join(type(layer).__name__ for layer in body) or "no hidden ones"
+        raise ValueError(f"{what} has the layers {layers}; hidden layers with Tanh or ReLU are supported")
     sizes = [linear[0].in_features, *(layer.out_features for layer in linear), mean_head.out_features]
     normalised = model.get_vec_normalize_env()
     ours = MLPPolicy(sizes, names[0], squashed, normalised.clip_obs if normalised and normalised.norm_obs else math.inf)
@@ -165,10 +177,28 @@ def load_policy(path: Path) -> MLPPolicy:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise ValueError("it was not written by save_policy")
-            policy = MLPPolicy(**json.loads(metadata["policy"]))
+            policy = MLPPolicy(**_checked_description(json.loads(metadata["policy"])))
             policy.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a policy file: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path} is not a policy file: {' '.join(str(error).split())}") from None
     if not all(value.isfinite().all() for value in policy.state_dict().values()):
         raise ValueError(f"{path} is not a usable policy: it holds numbers that are not finite")
+    if not (policy.observation_scale > 0).all():
+        raise ValueError(f"{path} is not a usable policy: it divides observations by a scale that is not positive")
+    if not policy(policy.observation_mean).stddev.isfinite().all():
+        raise ValueError(f"{path} is not a usable policy: its spread is not finite")
     return policy
+
+
+def _checked_description(description: Any) -> dict[str, Any]:
+    """What makes an :class:`MLPPolicy`, if it does."""
+    sizes, clip = description["sizes"], description["clip"]
+    if not isinstance(sizes, list) or len(sizes) < 2 or not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError(f"its sizes must be two or more positive whole numbers, not {sizes!r}")
+    if description["activation"] not in _ACTIVATIONS:
+        raise ValueError(f"its activation {description['activation']!r} is none of {', '.join(_ACTIVATIONS)}")
+    if type(description["squashed"]) is not bool:
+        raise ValueError(f"squashed must be true or false, not {description['squashed']!r}")
+    if not isinstance(clip, int | float) or not clip > 0:
+        raise ValueError(f"its clip must be a positive number, not {clip!r}")
+    return description

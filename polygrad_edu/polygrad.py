@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .causal_denoiser import CausalMLPDenoiser
 from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser, Sequences
@@ -21,7 +22,8 @@ def make_denoiser(preset: Preset, horizon: int, observation_size: int, action_si
     sizes = (horizon, observation_size, action_size, preset.width, preset.depth)
     if preset.denoiser == "transformer":
         return TransformerDenoiser(*sizes)
-    return ResidualMLPDenoiser(*sizes, step_unit=1 / preset.diffusion_steps if preset.smooth_steps else 1.0)
+    kind = CausalMLPDenoiser if preset.denoiser == "causal-mlp" else ResidualMLPDenoiser
+    return kind(*sizes, step_unit=1 / preset.diffusion_steps if preset.smooth_steps else 1.0)
 
 
 def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_size: int) -> TrajectoryDiffusion:

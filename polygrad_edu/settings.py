@@ -16,7 +16,7 @@ from .trajectory_diffusion import PREDICTIONS
 WORLD_MODELS = ("polygrad", "autoregressive-diffusion", "mlp-ensemble", "transformer", "recurrent")
 _CHOICES = {
     "world_model": WORLD_MODELS,
-    "denoiser": ("mlp", "transformer"),
+    "denoiser": ("mlp", "transformer", "causal-mlp"),
     "schedule": ("cosine", "linear"),
     "prediction": PREDICTIONS,
 }
@@ -42,7 +42,7 @@ class Preset:
     prefill_steps: int = setting(5_000, "random steps before anything is learned", 1)
     # the world model
     world_model: str = setting("polygrad", "polygrad, or a baseline to learn in: " + ", ".join(WORLD_MODELS[1:]))
-    denoiser: str = setting("mlp", "mlp (the paper's default) or transformer, one causal token per time point")
+    denoiser: str = setting("mlp", "mlp (the paper's default), transformer (its other) or causal-mlp (ours)")
     schedule: str = setting("cosine", "noise schedule: cosine (the paper's) or linear")
     horizon: int = setting(10, "time points in a trajectory, the first (real) one included", 2, 1000)
     width: int = setting(1024, "width of the denoiser", 1)

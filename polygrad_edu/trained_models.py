@@ -32,6 +32,7 @@ from .world_model import WorldModel
 _SLOWER = {"learning_rate": 1e-3, "ema_decay": 0.999}  # than in a run, for there is more time to learn
 COMPARED: dict[str, tuple[dict[str, Any], int]] = {
     "polygrad": ({"horizon": 11, **_SLOWER}, 25_000),
+    "polygrad-causal": ({"horizon": 11, "denoiser": "causal-mlp", "width": 768, **_SLOWER}, 12_000),
     "polygrad-transformer": (
         {"horizon": 11, "denoiser": "transformer", "width": 128, "batch_size": 64, **_SLOWER}, 10_000,
     ),

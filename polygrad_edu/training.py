@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from . import __version__, environments
 from .checkpoint import load_checkpoint, read_config, save_checkpoint, write_config, write_json
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
+from .reference_returns import reference_sentence
 from .settings import Preset
 from .video import make_video
 
@@ -74,8 +75,8 @@ class Training:
         """Train to the end and write the result; returns what result.json holds."""
         loop, preset = self.loop, self.loop.preset
         console.print(
-            f"PolyGRAD learns {preset.env_id} in imagination: {preset.env_steps:,} real steps, seed {loop.seed}, "
-            f"{preset.guidance} guidance, on {loop.device}. Run directory: {self.directory}",
+            f"Learning {preset.env_id} in the imagination of {described(preset)}: {preset.env_steps:,} real steps, "
+            f"seed {loop.seed}, on {loop.device}. Run directory: {self.directory}",
             soft_wrap=True,
         )
         self._drop_later_metrics()
@@ -161,6 +162,7 @@ class Training:
         result = {
             "preset": self.preset_name,
             "env_id": preset.env_id,
+            "world_model": preset.world_model,
             "guidance": preset.guidance,
             "seed": loop.seed,
             "env_steps": loop.env_step,
@@ -179,9 +181,15 @@ class Training:
             f"After {loop.env_step:,} steps in {preset.env_id} and {self.wall_seconds / 60:.1f} minutes the policy, "
             f"trained only in imagination, reaches a return of {returns.mean():.0f} ± {returns.std():.0f} over "
             f"{episodes} new episodes; the run and its video.mp4 lie in {self.directory}.",
+            reference_sentence(preset.env_id),
             soft_wrap=True,
         )
         return result
+
+
+def described(preset: Preset) -> str:
+    """The world model of a run in a few words."""
+    return f"polygrad ({preset.guidance} guidance)" if preset.world_model == "polygrad" else preset.world_model
 
 
 def _step_of(line: str) -> float:

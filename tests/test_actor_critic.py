@@ -123,3 +123,16 @@ def test_value_statistics_arrive_at_the_targets():
 def test_impossible_spreads_are_refused(initial, minimum):
     with pytest.raises(ValueError, match="initial_std"):
         GaussianPolicy(3, 1, 8, initial, minimum)
+
+
+def test_the_advantage_for_guidance_is_the_one_step_advantage_in_units_of_the_value_scale():
+    model = ActorCritic(3, 2, width=8, gamma=0.9)
+    model.value_scale.fill_(4.0)
+    observations, rewards, terminals = torch.randn(5, 4, 3), torch.randn(5, 4), torch.zeros(5, 4)
+    terminals[:, 1] = 1.3  # while it is being denoised a terminal may leave [0, 1]
+    values = model.value(observations, model.target_critic)
+    ours = model.advantage(observations, rewards, terminals)
+    expected = (rewards[:, 0] + 0.9 * values[:, 1] - values[:, 0]) / 4
+    torch.testing.assert_close(ours[:, 0], expected)
+    torch.testing.assert_close(ours[:, 1], (rewards[:, 1] - values[:, 1]) / 4)
+    assert ours.shape == (5, 3)

@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import gymnasium
 import h5py
@@ -11,6 +12,7 @@ import torch
 from polygrad_edu import environments
 from polygrad_edu.data_collection import collect_dataset
 from polygrad_edu.datasets import LEVELS, load_dataset, to_replay
+from polygrad_edu.policies import MLPPolicy, save_policy
 from polygrad_edu.replay import Normaliser, SequenceReplay
 
 
@@ -167,12 +169,12 @@ def test_what_is_not_a_usable_dataset_is_refused_by_name(made, copy, tmp_path, m
     spoiled = rewards.copy()
     spoiled[1] = np.nan
     change(copy, "rewards", spoiled)
-    refused("episode 1 of .*: not every reward is a finite number")
+    refused("episode 1 of .*: not every one of its rewards is a finite number")
     change(copy, "rewards", rewards)
     spoiled = observations.copy()
     spoiled[2, 3] = np.inf
     change(copy, "observations", spoiled)
-    refused("episode 1 of .*: not every observation is a finite number")
+    refused("episode 1 of .*: not every one of its observations is a finite number")
     change(copy, "observations", observations[:, :7])
     refused(rf"episode 1 of .* has observations of shape \({first + 1}, 7\); Hopper-v5 needs \({first + 1}, 11\)")
     change(copy, "observations", observations)
@@ -194,12 +196,73 @@ def test_what_is_not_a_usable_dataset_is_refused_by_name(made, copy, tmp_path, m
     refused("is a damaged dataset")
 
 
+def edited(values, number, value):
+    values = values.copy()
+    values[number] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("rewards", lambda v: v[:, None], "has rewards of shape"),
+        ("rewards", lambda v: np.array([b"a"] * len(v)), "not every one of its rewards is a finite number"),
+        ("infos/simulator_state", lambda v: v[:, :5], "has simulator_state of shape"),
+        ("infos/simulator_state", lambda v: v[:2], "has simulator_state of shape"),
+        ("infos/simulator_state", lambda v: edited(v, 1, np.nan), "not every one of its simulator_state is"),
+        ("infos/policy_action", lambda v: np.hstack([v, v]), "has policy_action of shape"),
+        ("infos/level", lambda v: v + 0.5, "its level must be a whole number"),
+        ("terminations", lambda v: edited(v, 1, True), "goes on after a terminal step"),
+    ],
+)
+def test_an_episode_that_does_not_fit_is_named(copy, name, spoil, message):
+    with h5py.File(copy / "data" / "main_data.hdf5") as file:
+        values = file[f"episode_1/{name}"][()]
+    change(copy, name, spoil(values))
+    with pytest.raises(ValueError, match=rf"^episode 1 of .*{message}") as error:
+        load_dataset(copy)
+    assert "\n" not in str(error.value)
+
+
+def test_an_episode_without_steps_is_refused(copy):
+    with h5py.File(copy / "data" / "main_data.hdf5") as file:
+        observations = file["episode_1/observations"][()]
+    change(copy, "observations", observations[:1])
+    for name in ("rewards", "terminations", "truncations"):
+        change(copy, name, np.zeros(0))
+    change(copy, "actions", np.zeros((0, 3)))
+    with pytest.raises(ValueError, match=r"episode 1 of .* has no steps"):
+        load_dataset(copy)
+
+
+def test_levels_and_policies_must_belong_together(made, copy):
+    (copy / "policies" / "random.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"steps of level 2 but only 2 policies: \['half-trained', 'trained'\]"):
+        load_dataset(copy)
+    save_policy(MLPPolicy([3, 4, 1], "tanh", squashed=False), copy / "policies" / "random.safetensors")
+    with pytest.raises(ValueError, match="random has 3 inputs and 1 actions; Hopper-v5 needs 11 and 3"):
+        load_dataset(copy)
+
+
 def test_code_named_by_a_file_is_not_imported(copy):
     path = copy / "data" / "metadata.json"
     metadata = json.loads(path.read_text())
     spec = json.loads(metadata["env_spec"]) | {"entry_point": "antigravity:open"}
     path.write_text(json.dumps(metadata | {"env_spec": json.dumps(spec)}))
     assert load_dataset(copy).env_id == "Hopper-v5"
+
+
+@pytest.mark.parametrize("stored_id", ["polygrad_canary:Hopper-v5", 5, None])
+def test_a_task_id_may_not_name_a_module(copy, tmp_path, monkeypatch, stored_id):
+    (tmp_path / "polygrad_canary.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = copy / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    spec = json.loads(metadata["env_spec"]) | {"id": stored_id}
+    path.write_text(json.dumps(metadata | {"env_spec": json.dumps(spec)}))
+    with pytest.raises(ValueError, match="a plain Gymnasium id is needed"):
+        load_dataset(copy)
+    assert "polygrad_canary" not in sys.modules
 
 
 def test_too_few_episodes_cannot_be_split(made):

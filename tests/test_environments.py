@@ -51,6 +51,8 @@ def test_states_and_observations_agree(env_id):
         there = environments.set_simulator_state(env, imagined)
         if env_id == "Reacher-v5":  # its fingertip is seen one simulation step late
             there, seen = there[:8], seen[:8]
+        if env_id == "Humanoid-v5":  # beyond positions and velocities stand inertias and forces, of the step before
+            there, seen = there[:45], seen[:45]
         np.testing.assert_allclose(there, seen, atol=1e-6)
 
 

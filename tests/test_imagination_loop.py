@@ -5,6 +5,7 @@ import torch
 
 from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.presets import PRESETS, get_preset
+from polygrad_edu.settings import WORLD_MODELS
 
 TINY = {
     "env_steps": "60", "prefill_steps": "40", "pretrain_updates": "5", "width": "16", "depth": "1",
@@ -21,9 +22,12 @@ def run(loop, n):
     return [loop.step() for _ in range(n)]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+TASKS = {preset.env_id: name for name, preset in reversed(PRESETS.items())}  # a preset for each task
+
+
+@pytest.mark.parametrize("name", TASKS.values())
 @pytest.mark.parametrize("guidance", ["fixed-noise", "gradient"])
-def test_every_preset_learns_and_imagines_within_its_shapes(name, guidance):
+def test_every_task_learns_and_imagines_within_its_shapes(name, guidance):
     loop = ImaginationLoop(tiny(name, guidance=guidance, eval_every=1000, env_steps=50), seed=1)
     metrics = {}
     for _ in range(48):
@@ -36,6 +40,36 @@ def test_every_preset_learns_and_imagines_within_its_shapes(name, guidance):
     assert imagined.observations.shape == (7, loop.preset.horizon, size)
     assert imagined.actions.shape == (7, loop.preset.horizon, actions)
     assert all(torch.isfinite(part).all() for part in imagined[:4])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_trains_for_2000_steps(name):
+    """With its own networks and rules, but an update now and then instead of one a step, to save time."""
+    sparse = {
+        "env_steps": 2000, "pretrain_updates": 5, "updates_per_step": 0.01, "policy_update_every": 200,
+        "imagined_trajectories": 32, "eval_every": 2000, "eval_episodes": 1,
+    }  # fmt: skip
+    loop = ImaginationLoop(get_preset(name).with_overrides(sparse), seed=0)
+    metrics = {}
+    for news in loop.steps():
+        metrics |= news
+    assert loop.env_step == 2000
+    assert loop.world_model_updates >= 15
+    assert all(
+        math.isfinite(metrics[name]) for name in ("world_model_loss", "actor_loss", "critic_loss", "eval_return")
+    )
+
+
+@pytest.mark.parametrize("world_model", WORLD_MODELS[1:])
+def test_the_loop_learns_in_any_world_model(world_model):
+    loop = ImaginationLoop(tiny(world_model=world_model), seed=0)
+    metrics = {}
+    for news in loop.steps():
+        metrics |= news
+    assert math.isfinite(metrics["world_model_loss"])
+    assert math.isfinite(metrics["actor_loss"])
+    imagined = loop.imagine(3)
+    assert imagined.observations.shape == (3, loop.preset.horizon, 4)
 
 
 def test_same_seed_same_run_and_another_seed_another():

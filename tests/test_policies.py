@@ -1,16 +1,19 @@
+import json
 import math
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from stable_baselines3 import A2C, DQN, PPO, SAC
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
 from polygrad_edu import environments
-from polygrad_edu.policies import MLPPolicy, SquashedGaussian, from_stable_baselines3, load_policy, save_policy
+from polygrad_edu.policies import FORMAT, MLPPolicy, SquashedGaussian, from_stable_baselines3, load_policy, save_policy
 from polygrad_edu.polygrad import PolyGRAD
 from polygrad_edu.replay import Normaliser, SequenceReplay
 from polygrad_edu.score_guidance import actions_from_noise, policy_score, standardise_actions
@@ -48,6 +51,15 @@ def test_a_ppo_policy_is_copied_exactly(ppo, pendulum_observations):
     actions = theirs.mode() + 0.3
     torch.testing.assert_close(ours.mean, theirs.mode())
     torch.testing.assert_close(ours.log_prob(actions), theirs.log_prob(actions))
+
+
+def test_far_observations_are_clipped_as_vec_normalize_does():
+    envs = VecNormalize(DummyVecEnv([pendulum]), clip_obs=1.5)
+    model = PPO("MlpPolicy", envs, n_steps=64, seed=0, device="cpu").learn(64)
+    far = torch.tensor([[30.0, -30.0, 80.0], [0.1, 0.2, -50.0]])
+    normed = torch.as_tensor(envs.normalize_obs(far.numpy())).float()
+    assert normed.abs().max() == 1.5
+    torch.testing.assert_close(from_stable_baselines3(model)(far).mean, model.policy.get_distribution(normed).mode())
 
 
 def test_a_sac_policy_is_copied_exactly(sac, pendulum_observations):
@@ -111,6 +123,21 @@ def test_moments_of_a_squashed_gaussian():
     torch.testing.assert_close(ours.log_prob(actions), torchs.log_prob(actions).sum(-1))
 
 
+@pytest.mark.parametrize("scale", [0.05, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("loc", [-6.0, -1.0, 0.0, 3.0])
+def test_moments_of_a_squashed_gaussian_also_where_tanh_is_flat_or_steep(loc, scale):
+    ours = SquashedGaussian(torch.tensor([loc]), torch.tensor([scale]))
+    points = torch.linspace(-12, 12, 100_001, dtype=torch.float64)
+    weights = torch.exp(-(points**2) / 2) / math.sqrt(2 * math.pi) * (points[1] - points[0])
+    squashed = torch.tanh(loc + scale * points)
+    mean = (squashed * weights).sum()
+    std = ((squashed - mean) ** 2 * weights).sum().sqrt()
+    assert ours.mean.item() == pytest.approx(mean.item(), abs=2e-4)
+    assert ours.stddev.item() == pytest.approx(std.item(), abs=2e-4, rel=1e-3)
+    if std < 2e-4:  # an absolute tolerance alone would accept anything
+        assert ours.stddev.item() == pytest.approx(std.item(), rel=0.2)
+
+
 def test_noise_and_actions_stand_for_each_other():
     squashed = SquashedGaussian(torch.zeros(5, 2), torch.ones(5, 2))
     noise = torch.randn(5, 2)
@@ -156,5 +183,46 @@ def test_policies_that_cannot_be_copied_say_why():
     with pytest.raises(ValueError, match="state-dependent exploration"):
         from_stable_baselines3(PPO("MlpPolicy", pendulum(), use_sde=True, device="cpu"))
     leaky = PPO("MlpPolicy", pendulum(), policy_kwargs={"activation_fn": torch.nn.LeakyReLU}, device="cpu")
-    with pytest.raises(ValueError, match="hidden layers with Tanh or ReLU"):
+    with pytest.raises(ValueError, match="hidden layers with Tanh or ReLU") as error:
         from_stable_baselines3(leaky)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="a str is no Stable-Baselines3 model"):
+        from_stable_baselines3("model.zip")
+
+
+class Doubled(BaseFeaturesExtractor):
+    def __init__(self, space):
+        super().__init__(space, 3)
+
+    def forward(self, observations):
+        return 2 * observations
+
+
+def test_a_policy_that_sees_other_than_observations_is_refused():
+    model = PPO("MlpPolicy", pendulum(), policy_kwargs={"features_extractor_class": Doubled}, device="cpu")
+    with pytest.raises(ValueError, match="extracts features with Doubled"):
+        from_stable_baselines3(model)
+
+
+@pytest.mark.parametrize(
+    ("description", "tensors", "message"),
+    [
+        ({"clip": None}, {}, "clip must be a positive number"),
+        ({"clip": math.nan}, {}, "clip must be a positive number"),
+        ({"clip": -1.0}, {}, "clip must be a positive number"),
+        ({"squashed": "no"}, {}, "squashed must be true or false"),
+        ({"activation": "gelu"}, {}, "activation 'gelu' is none of tanh, relu"),
+        ({"sizes": [3, -4, 1]}, {}, "positive whole numbers"),
+        ({"sizes": []}, {}, "positive whole numbers"),
+        ({"sizes": [3, 5, 1]}, {}, "size mismatch for body.0.weight"),
+        ({}, {"observation_scale": torch.zeros(3)}, "scale that is not positive"),
+        ({}, {"log_std": torch.full((1,), 1000.0)}, "its spread is not finite"),
+    ],
+)
+def test_a_policy_file_whose_parts_do_not_fit_says_which(tmp_path, description, tensors, message):
+    policy, path = MLPPolicy([3, 4, 1], "tanh", squashed=False, clip=10.0), tmp_path / "policy.safetensors"
+    metadata = {"format": FORMAT, "policy": json.dumps(policy.description | description)}
+    save_file({**policy.state_dict(), **tensors}, path, metadata=metadata)
+    with pytest.raises(ValueError, match=message) as error:
+        load_policy(path)
+    assert "\n" not in str(error.value)

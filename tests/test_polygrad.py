@@ -32,7 +32,7 @@ def noisy_circle(window, n=300):
     return replay
 
 
-@pytest.mark.parametrize("denoiser", ["mlp", "transformer"])
+@pytest.mark.parametrize("denoiser", ["mlp", "transformer", "causal-mlp"])
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_every_denoiser_and_schedule_learns(denoiser, schedule):
     preset = tiny(horizon=5, denoiser=denoiser, schedule=schedule, width=64, depth=2, batch_size=64)

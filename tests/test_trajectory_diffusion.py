@@ -222,3 +222,78 @@ def test_velocity_prediction_recovers_the_clean_trajectory():
 def test_unknown_prediction_is_refused():
     with pytest.raises(ValueError, match="x0, velocity"):
         TrajectoryDiffusion(torch.nn.Identity(), NoiseSchedule.cosine(4), 1, prediction="epsilon")
+
+
+def test_guiding_the_states_too_follows_the_papers_ablation(world):
+    """One step by the official recipe, written out: move the actions, then the states, then draw."""
+    model, policy, normaliser, guidance, chain = world
+    guidance = guidance | {"guide_at": "reconstruction"}
+    index, scale = 7, guidance["scale"]
+    trajectory, actions, first = chain["trajectory_chain"][2], chain["action_chain"][2], chain["first_obs"]
+    noise, action_noise = chain["trajectory_noise"][2], chain["action_noise"][2]
+    ours = model.reverse_step(
+        model.schedule, index, trajectory, actions, first, policy, normaliser,
+        Guidance(update_states=True, **guidance), noise, action_noise,
+    )  # fmt: skip
+
+    schedule, size = model.schedule, model.observation_size
+    step = torch.full((len(trajectory),), index)
+    scaled_actions = schedule.add_noise(actions, step, torch.zeros_like(actions))
+    reconstruction = model.denoiser(trajectory, scaled_actions, step)
+    reconstruction[:, 0, :size] = first
+    states = reconstruction[..., :size].clone().requires_grad_()
+    raw = normaliser.actions.denormalise(actions)
+    distribution = policy(normaliser.observations.denormalise(states.detach()))
+    if guidance["clip_std"]:
+        reach = guidance["clip_std"] * distribution.stddev
+        raw = raw.clamp(distribution.mean - reach, distribution.mean + reach)
+    raw = raw.clone().requires_grad_()
+    (pull,) = torch.autograd.grad(distribution.log_prob(raw).sum(), raw)
+    raw = (raw + scale * pull).detach()
+    log_prob = policy(normaliser.observations.denormalise(states)).log_prob(raw).sum()
+    (state_pull,) = torch.autograd.grad(log_prob, states)
+    reconstruction[..., :size] += scale * state_pull
+    reconstruction[:, 0, :size] = first
+    std = schedule.posterior_variance[index].sqrt()
+    expected = schedule.posterior_mean(reconstruction, trajectory, index) + std * noise
+    expected[:, 0, :size] = first
+    torch.testing.assert_close(ours[0], expected, atol=1e-5, rtol=1e-5)
+    expected_actions = normaliser.actions.normalise(raw) + guidance["action_noise_scale"] * std * action_noise
+    torch.testing.assert_close(ours[1], expected_actions, atol=1e-5, rtol=1e-5)
+    assert not ours[0].requires_grad
+
+
+def test_advantage_guidance_moves_the_mean_by_its_variance_times_the_gradient(world):
+    model, policy, normaliser, guidance, chain = world
+    state = chain["trajectory_chain"][4], chain["action_chain"][4], chain["first_obs"]
+    arguments = (model.schedule, 5, *state, policy, normaliser)
+    noise = chain["trajectory_noise"][4], chain["action_noise"][4]
+    weight = torch.linspace(-1, 1, model.observation_size)
+
+    def advantage(observations, rewards, terminals):
+        return (observations @ weight)[:, 1:] + 2 * rewards[:, 1:] - terminals[:, 1:]
+
+    scale = 0.7
+    plain, plain_actions = model.reverse_step(*arguments, Guidance(**guidance), *noise)
+    guided, guided_actions = model.reverse_step(
+        *arguments, Guidance(advantage=advantage, advantage_scale=scale, **guidance), *noise
+    )
+    assert torch.equal(plain_actions, guided_actions)  # the actions stay the policy's
+
+    trajectory, actions, first = arguments[2:5]
+    step = torch.tensor([5])
+    signal = model.schedule.alphas_cumprod[5].sqrt()
+    x = model.reconstruct(trajectory, signal * actions, step, first)
+    a = advantage(*normaliser.denormalise_trajectory(x))
+    # \nabla \log sigm(\eta A) = \eta (1 - sigm(\eta A)) \nabla A
+    slope = (scale * (1 - torch.sigmoid(scale * a)))[..., None]  # [B, H-1, 1]
+    units = (normaliser.observations.scale, normaliser.rewards.scale, normaliser.terminals.scale)
+    gradient = torch.cat([units[0] * weight, 2 * units[1], -units[2]])
+    expected = plain.clone()
+    expected[:, 1:] += model.schedule.posterior_variance[5] * slope * gradient
+    torch.testing.assert_close(guided, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_guiding_states_goes_with_the_gradient_rule_only():
+    with pytest.raises(ValueError, match="update_states goes with the gradient rule"):
+        Guidance(rule="sample", update_states=True)
