@@ -93,9 +93,11 @@ def policy_score(distribution: Distribution, actions: Tensor, method: str = "clo
 
 
 def clip_to_policy(actions: Tensor, distribution: Distribution, clip_std: float | None) -> Tensor:
-    """Keep actions within ``clip_std`` standard deviations of the policy's mean."""
+    """Keep actions within ``clip_std`` standard deviations of the policy's mean (before it squashes, if it does)."""
     if clip_std is None:
         return actions
+    if isinstance(distribution, TransformedDistribution):
+        return _do(clip_to_policy(_undo(actions, distribution), distribution.base_dist, clip_std), distribution)
     reach = clip_std * distribution.stddev
     return torch.clamp(actions, distribution.mean - reach, distribution.mean + reach)
 
@@ -125,6 +127,11 @@ def guide_actions(
     """
     if guidance.rule == "none":
         return actions
+    if isinstance(distribution, TransformedDistribution):  # guide where the policy is Gaussian: before it squashes
+        inner = guide_actions(
+            _undo(actions, distribution), distribution.base_dist, guidance, noise, step_stds, action_unit
+        )
+        return _do(inner, distribution)
     if guidance.rule in ("sample", "fixed-noise"):
         # a = \mu(s) + \sigma \epsilon, with a new epsilon each time or one for the whole chain
         return actions_from_noise(distribution, noise)
@@ -162,20 +169,27 @@ def _gradient_steps(actions, distribution, guidance, noise, step_stds, noise_uni
 def actions_from_noise(distribution: Distribution, noise: Tensor) -> Tensor:
     r"""The action that standard normal ``noise`` stands for: $\mu + \sigma \epsilon$, squashed if the policy is."""
     if isinstance(distribution, TransformedDistribution):
-        actions = actions_from_noise(distribution.base_dist, noise)
-        for transform in distribution.transforms:
-            actions = transform(actions)
-        return actions
+        return _do(actions_from_noise(distribution.base_dist, noise), distribution)
     return distribution.mean + distribution.stddev * noise
 
 
 def standardise_actions(actions: Tensor, distribution: Distribution) -> Tensor:
     r"""$(a - \mu(s)) / \sigma$, its squashing undone: standard normal if the actions are the policy's own."""
     if isinstance(distribution, TransformedDistribution):
-        for transform in reversed(distribution.transforms):
-            actions = transform.inv(actions)
-        return standardise_actions(actions, distribution.base_dist)
+        return standardise_actions(_undo(actions, distribution), distribution.base_dist)
     return (actions - distribution.mean) / distribution.stddev
+
+
+def _do(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
+    for transform in distribution.transforms:
+        actions = transform(actions)
+    return actions
+
+
+def _undo(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
+    for transform in reversed(distribution.transforms):
+        actions = transform.inv(actions)
+    return actions
 
 
 def states_shift(

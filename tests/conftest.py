@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+settings.register_profile("course", deadline=None)  # a first call may load a library, and machines differ
+settings.load_profile("course")
 
 
 @pytest.fixture(autouse=True)
