@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.distributions import Distribution, Independent, Normal
 
 from . import environments
 from .checkpoint import load_checkpoint, read_config, write_json
@@ -144,7 +145,8 @@ def measure_all(
         raise ValueError(
             f"the longest episode has {longest} steps, so --ahead can be at most {longest - 1}, not {ahead}"
         )
-    presets = {name: compared_preset(name, env_id, overrides) for name in names}
+    scale = loop.preset.action_scale if loop else 1.0
+    presets = {name: compared_preset(name, env_id, scale, overrides) for name in names}
     out.mkdir(parents=True, exist_ok=True)
     results = []
     if loop is not None and not names:
@@ -194,7 +196,7 @@ def acting_policies(data: OfflineData, path: Path | None, source: str) -> list[P
             _, preset, _ = read_config(path)
             if preset.env_id != data.env_id:
                 raise ValueError(f"the policy in {path} is for {preset.env_id}, the data for {data.env_id}")
-            return [load_checkpoint(path)[0].best_policy]
+            return [with_whole_range(load_checkpoint(path)[0].best_policy, preset.action_scale)]
         acting = load_policy(path)
         sizes, wanted = acting.description["sizes"], (data.observations.shape[1], data.actions.shape[1])
         if (sizes[0], sizes[-1]) != wanted:
@@ -209,6 +211,16 @@ def acting_policies(data: OfflineData, path: Path | None, source: str) -> list[P
             "(a run directory, or a file written by polygrad_edu.policies.save_policy)"
         )
     return list(data.policies.values())
+
+
+def with_whole_range(policy: Policy, action_scale: float) -> Policy:
+    """A run's policy, whose actions span a part of the task's range, in a dataset's units, which span all of it."""
+
+    def scaled(observations: torch.Tensor) -> Distribution:
+        own = policy(observations)
+        return Independent(Normal(action_scale * own.mean, action_scale * own.stddev), 1)
+
+    return policy if action_scale == 1 else scaled
 
 
 def replay_data(loop: ImaginationLoop) -> OfflineData:

@@ -71,10 +71,12 @@ class Report(NamedTuple):
     def table(self) -> Table:
         """The table for a terminal, at most 80 columns wide."""
         table = Table(box=None, padding=(0, 1, 0, 0))
-        for name in ("", *(result.name.replace("-", " ").replace("autor", "auto r") for result in self.results)):
-            table.add_column(name, justify="left" if name == "" else "right")
+        for name in ("", *(result.name for result in self.results)):
+            breakable = name.replace("-", " ").replace("transformer", "trans- former").replace("autor", "auto- r")
+            table.add_column(breakable.replace("regressive", "regres- sive"), justify="right" if name else "left")
         for name, *cells in self.rows():
-            table.add_row(name, *(cell.replace(" (", "\n").rstrip(")") for cell in cells))
+            # the interval below its value, in a line for each end
+            table.add_row(name, *(cell.replace(" (", "\n").replace("–", "–\n").rstrip(")") for cell in cells))
         return table
 
     def markdown(self) -> str:
@@ -140,6 +142,6 @@ class Report(NamedTuple):
 
 
 def shown(interval: Interval) -> str:
-    """``0.012 (.010-.014)``, with as many digits as tell something."""
+    """``0.012 (.010–.014)``, with as many digits as tell something."""
     value, low, high = (f"{number:.2g}" for number in interval)
-    return f"{value} ({low.removeprefix('0')}-{high.removeprefix('0')})"
+    return f"{value} ({low.removeprefix('0')}–{high.removeprefix('0')})"

@@ -48,10 +48,15 @@ IMAGINE_ONLY = {
 }  # fmt: skip
 
 
-def compared_preset(name: str, env_id: str, overrides: dict[str, str]) -> tuple[Preset, int]:
-    """The settings and the number of updates with which a world model takes part."""
+def compared_preset(name: str, env_id: str, action_scale: float, overrides: dict[str, str]) -> tuple[Preset, int]:
+    """The settings and the number of updates with which a world model takes part.
+
+    Args:
+        action_scale: part of the task's range that the data's actions of -1 to 1 span.
+    """
     changes, updates = COMPARED[closest_name(name, COMPARED, "world model")]
-    return replace(preset_for(env_id), **changes).with_overrides(overrides), updates
+    preset = replace(preset_for(env_id), action_scale=action_scale, **changes)
+    return preset.with_overrides(overrides), updates
 
 
 def train(

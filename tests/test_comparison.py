@@ -4,15 +4,21 @@ import json
 import re
 
 import h5py
+import numpy as np
 import pytest
+import torch
 
+from polygrad_edu import environments
+from polygrad_edu.comparison import with_whole_range
 from polygrad_edu.data_collection import collect_dataset
 from polygrad_edu.datasets import load_dataset
+from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.policies import save_policy
 from polygrad_edu.settings import SETTINGS
-from polygrad_edu.trained_models import COMPARED, IMAGINE_ONLY
+from polygrad_edu.trained_models import COMPARED, IMAGINE_ONLY, compared_preset
 
 from .test_cli import OPTIONS, call
+from .test_imagination_loop import tiny
 
 SMALL = ["--width", 16, "--depth", 1, "--trajectories", 6, "--updates", 3, "--sampling-steps", 4]
 
@@ -106,6 +112,22 @@ def test_another_policy_may_act(data, tmp_path):
     options = ["--models", "mlp-ensemble", "--ahead", 1, "--out", tmp_path / "out", "--json", *SMALL]
     done = call("error", data, "--policy", tmp_path / "mine.safetensors", *options)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_runs_policy_acts_in_the_datas_units():
+    """Actions of 1 are a third of InvertedPendulum's range in its preset, the whole of it in a dataset."""
+    loop = ImaginationLoop(tiny(), seed=0)
+    policy, observations = loop.actor_critic.policy, torch.randn(4, 4)
+    ours, whole = policy(observations), with_whole_range(policy, loop.preset.action_scale)(observations)
+    torch.testing.assert_close(whole.mean, ours.mean / 3)
+    torch.testing.assert_close(whole.stddev, ours.stddev / 3)
+    part, full = environments.make("InvertedPendulum-v5", 1 / 3), environments.make("InvertedPendulum-v5")
+    part.reset(seed=0)
+    full.reset(seed=0)
+    action = ours.mean[0].detach().numpy()
+    np.testing.assert_allclose(part.step(action)[0], full.step(whole.mean[0].detach().numpy())[0], atol=1e-7)
+    assert with_whole_range(policy, 1) is policy
+    assert compared_preset("recurrent", "InvertedPendulum-v5", 1.0, {})[0].action_scale == 1
 
 
 def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
