@@ -15,8 +15,8 @@ COMMAND = [sys.executable, "-c", "from polygrad_edu.cli import main; main()"]
 OPTIONS = [word for name, value in TINY.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
-def call(*arguments, cwd=None):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+def call(*arguments, cwd=None, columns=200):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": str(columns), "NO_COLOR": "1"}
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polygrad_edu import environments
-from polygrad_edu.comparison import with_whole_range
+from polygrad_edu.comparison import measure_all, with_whole_range
 from polygrad_edu.data_collection import collect_dataset
 from polygrad_edu.datasets import load_dataset
 from polygrad_edu.imagination_loop import ImaginationLoop
@@ -34,7 +34,7 @@ def data(tmp_path_factory):
 def compared(data, tmp_path_factory):
     """All world models, barely trained, and what was said about them."""
     out = tmp_path_factory.mktemp("compared")
-    done = call("error", data, "--ahead", 3, "--out", out, *SMALL)
+    done = call("error", data, "--ahead", 3, "--out", out, *SMALL, columns=80)
     assert done.returncode == 0, done.stderr
     return out, done.stdout
 
@@ -57,19 +57,10 @@ def test_the_table_names_every_world_model_and_step(compared):
     assert (out / "error.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_table_fits_an_ordinary_terminal(data, compared):
-    import os
-    import subprocess
-
-    from .test_cli import COMMAND
-
-    narrow = os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*COMMAND, "error", str(data), "--ahead", "3", "--out", str(compared[0]), *map(str, SMALL)],
-        capture_output=True, text=True, env=narrow, timeout=300,
-    )  # fmt: skip
-    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
-    assert "…" not in done.stdout
+def test_the_table_fits_an_ordinary_terminal(compared):
+    said = compared[1].splitlines()
+    assert max(map(len, said[:-1])) <= 80  # all but the line with the directory
+    assert "…" not in compared[1]
 
 
 def test_asking_again_trains_nothing_anew(data, compared):
@@ -86,9 +77,14 @@ def test_asking_again_trains_nothing_anew(data, compared):
 
 
 def test_the_same_seed_gives_the_same_errors(data, tmp_path):
-    options = ["--models", "transformer", "--ahead", 2, "--json", *SMALL]
-    answers = [json.loads(call("error", data, "--out", tmp_path / str(i), *options).stdout) for i in range(2)]
-    assert answers[0]["models"]["transformer"]["observation"] == answers[1]["models"]["transformer"]["observation"]
+    small = {"width": "16", "depth": "1"}
+    reports = [
+        measure_all(data, ["transformer"], 2, 6, 3, None, tmp_path / str(i), 0, "cpu", small, lambda *news: None)
+        for i in range(2)
+    ]
+    one, other = (report.results[0].errors for report in reports)
+    assert one.observation == other.observation
+    assert one.on_policyness == other.on_policyness
 
 
 def test_a_run_is_measured_with_its_own_model_and_beside_others(tmp_path):
@@ -140,33 +136,35 @@ def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
     collect_dataset(other, "InvertedPendulum-v5", 300, 4096, 0)
     longest = load_dataset(data).longest_episode
     before = sorted(tmp_path.iterdir())
-    for arguments, message in [
-        ((bare,), "this dataset holds no simulator states"),
-        (("nowhere",), "nowhere is neither a dataset's directory nor"),
-        (
-            (data, "--ahead", longest),
-            f"the longest episode has {longest} steps, so --ahead can be at most {longest - 1}",
-        ),
-        ((data, "--ahead", 0), "Input should be greater than or equal to 1"),
-        ((data, "--models", "dreamer"), "there is no world model 'dreamer'"),
-        ((data, "--models", "transfomer"), "did you mean transformer"),
-        (
-            (data, "--policy", other / "policies" / "trained.safetensors"),
-            "takes 4 observations and 1 actions; Hopper-v5",
-        ),
-        ((data, "--policy", "nofile"), "nofile is not a policy file"),
-        ((data, "--sampling-steps", 999), "more than the 128 diffusion_steps"),
+    policy_of_other = other / "policies" / "trained.safetensors"
+    for asked, message in [
+        ({"source": bare}, "this dataset holds no simulator states"),
+        ({"source": "nowhere"}, "nowhere is neither a dataset's directory nor"),
+        ({"ahead": longest}, f"the longest episode has {longest} steps, so --ahead can be at most {longest - 1}"),
+        ({"names": ["dreamer"]}, "there is no world model 'dreamer'"),
+        ({"names": ["transfomer"]}, "did you mean transformer"),
+        ({"policy": policy_of_other}, "takes 4 observations and 1 actions; Hopper-v5 has 11 and 3"),
+        ({"policy": tmp_path / "nofile"}, "nofile is not a policy file"),
+        ({"overrides": {"sampling_steps": "999"}}, "more than the 128 diffusion_steps"),
     ]:
-        done = call("error", *arguments, "--out", tmp_path / "out", cwd=tmp_path)
-        assert done.returncode == 2, (arguments, done.stderr)
-        assert re.search(re.escape(message), done.stderr), done.stderr
-        assert done.stderr.count("\n") == 1
+        usual = {
+            "source": data, "names": [], "ahead": 3, "trajectories": 6, "updates": 3, "policy": None,
+            "out": tmp_path / "out", "seed": 0, "device": "cpu", "overrides": {}, "tell": lambda *news: None,
+        }  # fmt: skip
+        with pytest.raises(ValueError, match=re.escape(message)) as error:
+            measure_all(**(usual | asked))
+        assert "\n" not in str(error.value)
         assert sorted(tmp_path.iterdir()) == before
-    done = call("dataset", data)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "is there already; choose a new directory" in done.stderr
-    assert "cannot make the task 'Nope-v0'" in call("dataset", tmp_path / "new", "--env-id", "Nope-v0").stderr
-    assert sorted(tmp_path.iterdir()) == before
+    for arguments, message in [
+        (("error", bare, "--out", tmp_path / "out"), "this dataset holds no simulator states"),
+        (("error", data, "--ahead", 0), "Input should be greater than or equal to 1"),
+        (("dataset", data), "is there already; choose a new directory"),
+        (("dataset", tmp_path / "new", "--env-id", "Nope-v0"), "cannot make the task 'Nope-v0'"),
+    ]:
+        done = call(*arguments, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert message in done.stderr
+        assert sorted(tmp_path.iterdir()) == before
 
 
 def test_settings_are_either_learned_with_or_imagined_with():
