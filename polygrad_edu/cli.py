@@ -137,9 +137,9 @@ def doctor(as_json: Json = False) -> None:
     else:
         for check in checks:
             mark = "ok  " if check.ok else "MISS" if check.needed else "note"
-            print(f"{mark}  {check.name:<12} {check.found}")
+            print(f"{mark}  {check.name:<18} {check.found}")
             if not check.ok:
-                print(f"{'':18} {check.remedy}")
+                print(f"{'':24} {check.remedy}")
     if any(check.needed and not check.ok for check in checks):
         raise typer.Exit(1)
 

@@ -215,5 +215,5 @@ def minari() -> Any:
         import minari.dataset.minari_storage
         import minari.storage.datasets_root_dir
     except ImportError:
-        raise ValueError('datasets need Minari: pip install "polygrad-edu[data]"') from None
+        raise ValueError('datasets need Minari, on Python 3.11 or later: pip install "polygrad-edu[data]"') from None
     return library

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGES = ("torch", "gymnasium", "mujoco", "jupyterlab", "ipywidgets", "matplotlib", "mediapy", "safetensors")
+PACKAGES = ("torch", "gymnasium", "mujoco", "jupyterlab", "ipywidgets", "matplotlib", "mediapy", "safetensors", "scipy")
+FOR_DATASETS = ("minari", "stable-baselines3")  # the extra "data"
 
 
 class Check(NamedTuple):
@@ -32,17 +33,19 @@ def examine() -> list[Check]:
     remedy = "use Python 3.10 to 3.13; the tests ran on these"
     checks = [Check("python", supported, True, platform.python_version(), remedy)]
     checks += [_package(name) for name in PACKAGES]
+    checks += [_package(name, needed=False) for name in FOR_DATASETS]
     checks += [_attempt("device", _device), _attempt("simulator", _simulate)]
     checks += [_attempt("drawing", _draw), _attempt("video", _write_video)]
     checks.append(_opengl())
     return checks
 
 
-def _package(name: str) -> Check:
+def _package(name: str, needed: bool = True) -> Check:
     try:
-        return Check(name, True, True, importlib.metadata.version(name))
+        return Check(name, True, needed, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        return Check(name, False, True, "not installed", f"python -m pip install {name}")
+        what = name if needed else '"polygrad-edu[data]"; only for dataset and for error on datasets'
+        return Check(name, False, needed, "not installed", f"python -m pip install {what}")
 
 
 def _attempt(name: str, attempt: Callable[[], str]) -> Check:

@@ -2,8 +2,8 @@
 
 import json
 import re
+import sys
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -19,6 +19,10 @@ from polygrad_edu.trained_models import COMPARED, IMAGINE_ONLY, compared_preset
 
 from .test_cli import OPTIONS, call
 from .test_imagination_loop import tiny
+
+if sys.version_info < (3, 11):
+    pytest.skip("Minari needs Python 3.11", allow_module_level=True)
+import h5py
 
 SMALL = ["--width", 16, "--depth", 1, "--trajectories", 6, "--updates", 3, "--sampling-steps", 4]
 

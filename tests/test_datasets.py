@@ -3,8 +3,6 @@ import shutil
 import sys
 
 import gymnasium
-import h5py
-import minari
 import numpy as np
 import pytest
 import torch
@@ -14,6 +12,11 @@ from polygrad_edu.data_collection import collect_dataset
 from polygrad_edu.datasets import LEVELS, load_dataset, to_replay
 from polygrad_edu.policies import MLPPolicy, save_policy
 from polygrad_edu.replay import Normaliser, SequenceReplay
+
+if sys.version_info < (3, 11):
+    pytest.skip("Minari needs Python 3.11", allow_module_level=True)
+import h5py
+import minari
 
 
 @pytest.fixture(scope="module")
