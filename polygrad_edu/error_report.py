@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from rich.table import Table
 
 from .settings import Preset
@@ -125,7 +126,7 @@ class Report(NamedTuple):
             title=f"{self.env_id}: how far imagination drifts from the simulator",
         )  # fmt: skip
         by_steps.minorticks_off()
-        by_steps.legend(frameon=False, fontsize=9)
+        by_steps.legend(frameon=False, fontsize=9, loc="upper left")
         by_cost.set(
             xscale="log",
             yscale="log",
@@ -134,8 +135,10 @@ class Report(NamedTuple):
             title="and what that costs: best is bottom left",
         )
         by_cost.margins(x=0.35, y=0.2)
-        by_cost.yaxis.set_major_formatter("{x:g}")
-        by_cost.yaxis.set_minor_formatter("{x:g}")
+        for axis in (by_cost.xaxis, by_cost.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
         for axes in (by_steps, by_cost):
             axes.spines[["top", "right"]].set_visible(False)
         FigureCanvasAgg(figure).print_png(path)
