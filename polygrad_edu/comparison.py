@@ -19,12 +19,13 @@ from .datasets import OfflineData, load_dataset
 from .error_report import Compared, Report
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from .policies import load_policy
-from .settings import closest_name
+from .settings import Preset, closest_name
 from .trained_models import COMPARED, IMAGINE_ONLY, compared_preset, fingerprint, train
 from .trajectory_diffusion import Policy
 from .world_model import WorldModel
 from .world_model_error import Starts, measure_errors, on_policy
 
+Tell = Callable[[str, int, int], None]  # what, done, total
 HELD_OUT, TUNING_ROUNDS, TUNING_TRAJECTORIES = 0.1, 100, 128
 
 
@@ -114,7 +115,7 @@ def measure_all(
     seed: int,
     device: str,
     overrides: dict[str, str],
-    tell: Callable[[str, int, int], None],
+    tell: Tell,
 ) -> Report:
     """Measure a run's world model, or train and measure several on a dataset.
 
@@ -162,10 +163,13 @@ def measure_all(
     return report
 
 
-def _trained(name, preset, updates, data, out, seed, device, tell):
+def _trained(
+    name: str, preset: Preset, updates: int, data: OfflineData, out: Path, seed: int, device: str, tell: Tell
+) -> tuple[WorldModel, float]:
+    """:func:`train`, with its progress told and its loss watched."""
     done = 0
 
-    def on_update(loss) -> None:
+    def on_update(loss: torch.Tensor) -> None:
         nonlocal done
         done += 1
         if done % 50 == 0 or done == updates:
@@ -178,7 +182,11 @@ def _trained(name, preset, updates, data, out, seed, device, tell):
     return train(name, preset, updates, data, out, seed, device, on_update)
 
 
-def _measured(name, world_model, starts, ahead, seed, updates, seconds, tell) -> Compared:
+def _measured(
+    name: str, world_model: WorldModel, starts: list[Starts], ahead: int, seed: int, updates: int, seconds: float,
+    tell: Tell,
+) -> Compared:  # fmt: skip
+    """:func:`compare`, with its progress told."""
     done, total = 0, sum(len(start.observations) for start in starts)
 
     def on_progress(n: int) -> None:

@@ -28,7 +28,7 @@ from .replay import Normaliser
 from .settings import Preset, closest_name
 from .world_model import WorldModel
 
-# What differs from the task's preset, and the number of updates: for Hopper under ten minutes each on one core.
+# What differs from the task's preset, and the number of updates: for Hopper 7 to 16 minutes each on one core.
 _SLOWER = {"learning_rate": 1e-3, "ema_decay": 0.999}  # than in a run, for there is more time to learn
 COMPARED: dict[str, tuple[dict[str, Any], int]] = {
     "polygrad": ({"horizon": 11, **_SLOWER}, 25_000),

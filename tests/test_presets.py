@@ -1,6 +1,6 @@
 import pytest
 
-from polygrad_edu.presets import PRESETS, get_preset
+from polygrad_edu.presets import ABLATIONS, PRESETS, get_preset, preset_for
 from polygrad_edu.settings import SETTINGS, Preset
 
 
@@ -45,6 +45,11 @@ def test_the_defaults_are_the_papers():
         ({"env_id": 3}, "env_id must be text"),
         ({"guidance": "push"}, "guidance rule 'push' is unknown; choose one of gradient"),
         ({"prediction": "noise"}, "prediction must be x0 or velocity"),
+        ({"world_model": "dreamer"}, "world_model must be polygrad or autoregressive-diffusion or mlp-ensemble or"),
+        ({"denoiser": "unet"}, "denoiser must be mlp or transformer or causal-mlp, not 'unet'"),
+        ({"schedule": "sqrt"}, "schedule must be cosine or linear, not 'sqrt'"),
+        ({"score": "guess"}, "score 'guess' is unknown; choose closed-form or autograd"),
+        ({"update_states": "true", "guidance": "sample"}, "update_states goes with the gradient rule"),
         ({"sampling_steps": "200"}, "more than the 128 diffusion_steps"),
         ({"initial_std": "0.1"}, "larger than minimum_std"),
         ({"env_steps": "10"}, "prefill_steps 5000 are more than the 10 env_steps"),
@@ -54,6 +59,25 @@ def test_wrong_settings_are_named_with_what_would_be_right(overrides, message):
     with pytest.raises(ValueError, match=message) as error:
         Preset().with_overrides(overrides)
     assert "\n" not in str(error.value)
+
+
+def test_an_ablation_changes_nothing_but_its_rule():
+    whole = get_preset("inverted-pendulum").to_json()
+    for name, changes in ABLATIONS.items():
+        assert get_preset(f"inverted-pendulum-{name}").to_json() == whole | changes
+
+
+def test_every_task_finds_its_preset():
+    assert preset_for("Hopper-v5") == get_preset("hopper")
+    assert preset_for("Swimmer-v5").env_id == "Swimmer-v5"
+
+
+def test_guidance_settings_reach_the_sampler():
+    preset = get_preset("inverted-pendulum-states-too").with_overrides({"clip_std": "0", "advantage_scale": "0.5"})
+    guidance = preset.make_guidance(0.2, max)
+    assert (guidance.rule, guidance.scale, guidance.clip_std, guidance.update_states) == ("gradient", 0.2, None, True)
+    assert (guidance.advantage, guidance.advantage_scale) == (max, 0.5)
+    assert get_preset("hopper").make_guidance(0.2, max).advantage is None  # switched off by its scale
 
 
 def test_unknown_presets_get_a_hint():
