@@ -6,7 +6,8 @@ at each reverse step, move them along the score of the policy at the states pred
 2312.08533, section 4 and Algorithm 1). Five rules stand here; ``gradient`` is the paper's.
 
 Every rule is told how many trained steps one visit stands for, and acts as if each of them had been taken
-at the same predicted states. So a guidance scale tuned at 128 sampling steps means the same at 16.
+at the same predicted states. So a guidance scale tuned at 128 sampling steps means the same at 16, but for the
+clip, which acts once a visit.
 """
 
 from __future__ import annotations
