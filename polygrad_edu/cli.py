@@ -42,9 +42,12 @@ def train(
 ) -> None:
     """Train a policy in imagination.
 
-    Shows the return, the world model's loss, how on-policy the imagined actions are (their standard
-    deviation in units of the policy's: 1 is right) and the time left. Any setting of the preset can be
-    changed by name, for example: polygrad-edu train hopper --horizon 20 --guidance gradient
+    Shows the return, the world model's loss, how on-policy the imagined
+    actions are (their standard deviation in units of the policy's: 1 is
+    right) and the time left. Any setting of the preset can be changed by
+    name, for example:
+
+    polygrad-edu train hopper --horizon 20 --guidance gradient
     """
     from .training import continue_run, start_run
 

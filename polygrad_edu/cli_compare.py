@@ -35,7 +35,7 @@ def error(
     ahead: Annotated[int, typer.Option(help="Furthest step ahead that is measured.", min=1)] = 10,
     trajectories: Annotated[int, typer.Option(help="Trajectories imagined by each model.", min=2)] = 256,
     updates: Annotated[
-        int | None, typer.Option(help="Of each model.", min=1, show_default="about eight minutes' worth on two cores")
+        int | None, typer.Option(help="Of each model.", min=1, show_default="7 to 16 minutes' worth on one core")
     ] = None,
     policy: Annotated[
         Path | None,
@@ -51,11 +51,14 @@ def error(
 ) -> None:
     """Imagined against simulated: how far world models go wrong, by the number of steps ahead.
 
-    Imagines from real states that no model was trained on, plays the imagined actions in the simulator and prints
-    the median squared error of the observations (in units of their variance) with the reward's, the termination's,
-    how on-policy the actions are, and the seconds it took. Given a run, measures the run's own world model; given
-    a dataset, first trains each model on nine tenths of its episodes and keeps it in --out, so that asking again,
-    say with --ahead 50 or --sampling-steps 128, trains nothing anew.
+    Imagines from real states that no model was trained on, plays the imagined
+    actions in the simulator, and prints the median squared error of the
+    observations (in units of their variance) beside the reward's and the
+    ending's, how on-policy the actions are, and the seconds it took.
+
+    Given a run, measures the run's own world model. Given a dataset, first
+    trains each model on nine tenths of its episodes and keeps it in --out:
+    asking again, say with --ahead 50 or --sampling-steps 128, trains nothing.
     """
     from .comparison import measure_all
 
@@ -86,8 +89,9 @@ def dataset(
 ) -> None:
     """Make a dataset to compare world models on, in Minari's format, with simulator states.
 
-    Trains a policy with Stable-Baselines3's PPO and stores a third each of what it does untrained, half trained and
-    trained. Ready in a few minutes for Hopper-v5, Walker2d-v5 or HalfCheetah-v5.
+    Trains a policy with Stable-Baselines3's PPO and stores a third each of
+    what it does untrained, half trained and trained. Takes about five minutes
+    for Hopper-v5, Walker2d-v5 or HalfCheetah-v5.
     """
     from .data_collection import collect_dataset
 
