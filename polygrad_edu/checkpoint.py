@@ -2,31 +2,28 @@
 
 ::
 
-    config.json                the preset's name, every setting and the seed
-    metrics.jsonl              a line for each evaluation
-    checkpoint/step-00004000/  tensors.safetensors and state.json, the last two kept
-    result.json  video.mp4     when the run is done
+    config.json                     the preset's name, every setting and the seed
+    metrics.jsonl                   a line for each evaluation
+    checkpoint/step-000004000.json  what is no tensor, and which shards hold the rest; the last two are kept
+    checkpoint/shards/              the tensors, see :mod:`polygrad_edu.shards`
+    result.json  video.mp4          when the run is done
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from . import environments
 from .imagination_loop import ImaginationLoop
 from .replay import Normaliser
 from .settings import Preset
+from .shards import MIB, read_shards, remove_unused, write_shards
 
-FORMAT = "polygrad-edu checkpoint 1"
+FORMAT = "polygrad-edu checkpoint 2"
 KEPT = 2
 
 
@@ -91,11 +88,12 @@ def capture(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, A
     tensors["generator"] = loop.generator.get_state()
     tensors["torch_generator"] = torch.get_rng_state()
     tensors |= loop.world_model.tuned()
-    tensors["observation"] = torch.as_tensor(loop.observation)
+    tensors["observations"] = torch.as_tensor(loop.collector.observations)
     state = {
         "counters": {name: getattr(loop, name) for name in loop.counters},
         "replay": {name: getattr(loop.replay, name) for name in loop.replay.counters},
-        "environment": environments.snapshot(loop.env),
+        "environments": loop.collector.snapshot(),
+        "device": loop.device.type,
     }
     return tensors, state
 
@@ -111,7 +109,7 @@ def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[s
             entries.setdefault(int(index), {})[entry] = value
         optimiser.load_state_dict(optimiser.state_dict() | {"state": entries})
     for name in loop.replay.counters:
-        setattr(loop.replay, name, int(state["replay"][name]))
+        setattr(loop.replay, name, _like(getattr(loop.replay, name), state["replay"][name]))
     for name in loop.replay.tensors:
         getattr(loop.replay, name)[: loop.replay.size] = tensors[f"replay/{name}"]
     for field in Normaliser.fields:
@@ -120,14 +118,25 @@ def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[s
             value, old = tensors[f"normaliser/{field}/{key}"], getattr(standardiser, key)
             on_host = int(value) if key == "count" else value.numpy()
             setattr(standardiser, key, value.to(old) if isinstance(old, torch.Tensor) else on_host)
-    loop.generator.set_state(tensors["generator"])
+    if state["device"] == loop.device.type:
+        loop.generator.set_state(tensors["generator"])
+    else:  # a state means nothing to another kind of device: go on from a seed that depends on the step
+        loop.generator.manual_seed(loop.seed + int(state["counters"]["env_step"]))
     torch.set_rng_state(tensors["torch_generator"])
     for name, tensor in loop.world_model.tuned().items():
         tensor.copy_(tensors[name])
-    loop.observation = tensors["observation"].numpy()
-    environments.restore(loop.env, state["environment"])
+    loop.collector.restore(state["environments"], tensors["observations"].numpy())
     for name in loop.counters:
-        setattr(loop, name, type(getattr(loop, name))(state["counters"][name]))
+        setattr(loop, name, _like(getattr(loop, name), state["counters"][name]))
+
+
+def _like(old: Any, new: Any) -> Any:
+    """``new`` as the type of ``old``: a number, or a list of as many numbers."""
+    if not isinstance(old, list):
+        return type(old)(new)
+    if len(new) != len(old):
+        raise ValueError(f"it holds {len(new)} environments, this run has {len(old)}")
+    return [type(first)(value) for first, value in zip(old, new, strict=True)]
 
 
 _STATISTICS = ("count", "running_mean", "sum_of_squares", "mean", "scale")
@@ -159,24 +168,21 @@ def save_checkpoint(run: Path, loop: ImaginationLoop, wall_seconds: float) -> Pa
     """Write a checkpoint; it appears under its name only when it is whole. The last two are kept."""
     tensors, state = capture(loop)
     root = run / "checkpoint"
-    final, partial = root / f"step-{loop.env_step:08d}", root / "partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    # safetensors refuses tensors that share memory or have gaps
-    content = {name: value.detach().cpu().clone() for name, value in tensors.items()}
     try:
-        save_file(content, partial / "tensors.safetensors")
-    except SafetensorError as error:  # its word for a disk that is full or gone
+        on_host = {name: value.detach().cpu() for name, value in tensors.items()}
+        shards = write_shards(root / "shards", on_host, loop.preset.checkpoint_shards * MIB)
+        path = root / f"step-{loop.env_step:09d}.json"
+        write_json(path, state | {"format": FORMAT, "wall_seconds": wall_seconds, "shards": shards})
+        for old in _checkpoints(run)[:-KEPT]:
+            old.unlink()
+        remove_unused(root / "shards", [entry for kept in _checkpoints(run) for entry in read_json(kept)["shards"]])
+    except OSError as error:  # a disk that is full or gone
         raise OSError(f"the checkpoint of step {loop.env_step} could not be written: {error}") from None
-    digest = hashlib.sha256((partial / "tensors.safetensors").read_bytes()).hexdigest()
-    state |= {"format": FORMAT, "sha256": digest, "wall_seconds": wall_seconds}
-    _write_synced(partial / "state.json", json.dumps(state))
-    if final.exists():  # the same step, written before: after a resume
-        shutil.rmtree(final)
-    partial.rename(final)
-    for old in sorted(root.glob("step-*"))[:-KEPT]:
-        shutil.rmtree(old)
-    return final
+    return path
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "checkpoint").glob("step-*.json"))
 
 
 def load_checkpoint(
@@ -189,22 +195,19 @@ def load_checkpoint(
     """
     _, preset, seed = read_config(run)
     preset = preset.with_overrides(overrides or {})
-    checkpoints = sorted((run / "checkpoint").glob("step-*"))
+    checkpoints = _checkpoints(run)
     if not checkpoints:
         raise ValueError(f"{run} holds no checkpoint yet; train it longer, or start anew with: polygrad-edu train")
     path = checkpoints[-1]
-    state = read_json(path / "state.json")
+    state = read_json(path)
     if state.get("format") != FORMAT:
         raise ValueError(f"{path} is not a checkpoint of this version (its format is {state.get('format')!r})")
     try:
-        content = (path / "tensors.safetensors").read_bytes()
-        if hashlib.sha256(content).hexdigest() != state.get("sha256"):
-            raise ValueError("its checksum is wrong")
-        tensors = load_file(path / "tensors.safetensors")
+        tensors = read_shards(run / "checkpoint" / "shards", state["shards"])
         loop = ImaginationLoop(preset, seed, device)
         apply(loop, tensors, state)
         return loop, float(state["wall_seconds"])
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         older = f"; remove it to use {checkpoints[-2].name}" if len(checkpoints) > 1 else ""
         raise ValueError(f"the checkpoint {path} is damaged or belongs to another run: {reason}{older}") from None

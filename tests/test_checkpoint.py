@@ -94,7 +94,14 @@ def test_the_last_two_checkpoints_are_kept(saved):
     directory, loop = saved
     run(loop, 3)
     save_checkpoint(directory, loop, 2.0)
-    assert sorted(path.name for path in (directory / "checkpoint").iterdir()) == ["step-00000048", "step-00000051"]
+    names = sorted(path.name for path in (directory / "checkpoint").iterdir())
+    assert names == ["shards", "step-000000048.json", "step-000000051.json"]
+    used = {
+        entry["sha256"]
+        for name in names[1:]
+        for entry in json.loads((directory / "checkpoint" / name).read_text())["shards"]
+    }
+    assert {path.stem for path in (directory / "checkpoint" / "shards").iterdir()} == used
 
 
 def test_a_checkpoint_cut_short_is_not_one(saved, monkeypatch):
@@ -104,7 +111,7 @@ def test_a_checkpoint_cut_short_is_not_one(saved, monkeypatch):
     def full_disk(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("polygrad_edu.checkpoint.save_file", full_disk)
+    monkeypatch.setattr("polygrad_edu.shards.os.fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(directory, loop, 2.0)
     loaded, _ = load_checkpoint(directory)
@@ -112,19 +119,33 @@ def test_a_checkpoint_cut_short_is_not_one(saved, monkeypatch):
 
 
 def last_checkpoint(directory):
-    return sorted((directory / "checkpoint").glob("step-*"))[-1]
+    return sorted((directory / "checkpoint").glob("step-*.json"))[-1]
+
+
+def own_shard(directory):
+    """A shard that only the last checkpoint uses."""
+    last, before = (
+        [entry["sha256"] for entry in json.loads(path.read_text())["shards"]]
+        for path in sorted((directory / "checkpoint").glob("step-*.json"))[::-1]
+    )
+    return directory / "checkpoint" / "shards" / f"{next(iter(set(last) - set(before)))}.safetensors"
 
 
 def damage_tensors(directory):
-    path = last_checkpoint(directory) / "tensors.safetensors"
+    path = own_shard(directory)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
 def cut_tensors(directory):
-    path = last_checkpoint(directory) / "tensors.safetensors"
+    path = own_shard(directory)
     path.write_bytes(path.read_bytes()[:1000])
+
+
+def lead_elsewhere(directory):
+    path = last_checkpoint(directory)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"shards": [{"sha256": "../" * 30, "bytes": 9}]}))
 
 
 def other_network(directory):
@@ -135,7 +156,7 @@ def other_network(directory):
 
 def edit_state(**changes):
     def edit(directory):
-        path = last_checkpoint(directory) / "state.json"
+        path = last_checkpoint(directory)
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
     return edit
@@ -144,14 +165,17 @@ def edit_state(**changes):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_tensors, "checksum is wrong; remove it to use step-00000024"),
-        (cut_tensors, "checksum is wrong"),
+        (damage_tensors, "the checksum of its shard .* is wrong; remove it to use step-000000024"),
+        (cut_tensors, "has 1000 bytes instead of"),
+        (lambda d: own_shard(d).unlink(), "its shard .* is missing"),
+        (lead_elsewhere, "is no checksum of a shard"),
         (other_network, "belongs to another run"),
-        (lambda d: (last_checkpoint(d) / "state.json").write_text("{"), "cannot be read as JSON"),
-        (lambda d: (last_checkpoint(d) / "state.json").unlink(), "cannot be read as JSON"),
+        (lambda d: last_checkpoint(d).write_text("{"), "cannot be read as JSON"),
         (edit_state(format="other"), "not a checkpoint of this version"),
         (edit_state(counters={}), "damaged"),
-        (edit_state(environment=[]), "damaged"),
+        (edit_state(environments=[]), "holds 0 environments, this run has 1"),
+        (edit_state(environments=[{}]), "damaged"),
+        (edit_state(shards=[]), "damaged"),
         (edit_state(replay={"size": 10**9}), "damaged"),
         (lambda d: shutil.rmtree(d / "checkpoint"), "holds no checkpoint"),
         (lambda d: (d / "config.json").unlink(), "is not a run directory"),
