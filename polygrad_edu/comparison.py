@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import torch
 from torch.distributions import Distribution, Independent, Normal
@@ -133,7 +134,7 @@ def measure_all(
                 f"a run's world model is trained already: {fixed[0]} cannot be changed; give --models to train"
             )
         loop, seconds = load_checkpoint(Path(source), device, kept)
-        env_id, longest = loop.preset.env_id, loop.env.spec.max_episode_steps
+        env_id, longest = loop.preset.env_id, gymnasium.spec(loop.preset.env_id).max_episode_steps
         data = replay_data(loop)
         starts = run_starts(loop, trajectories, seed)
     else:
@@ -232,15 +233,16 @@ def with_whole_range(policy: Policy, action_scale: float) -> Policy:
 
 
 def replay_data(loop: ImaginationLoop) -> OfflineData:
-    """A run's real steps as a dataset, to train other world models on."""
+    """A run's real steps as a dataset, to train other world models on; one environment's after the other's."""
     replay, n = loop.replay, loop.replay.size
-    ends = (replay.last_of_episode[:n] == torch.arange(n, device=replay.device)).cpu().numpy()
+    order = torch.arange(n).reshape(-1, replay.n_envs).T.flatten()
+    last = replay.last_of_episode[:n].cpu()[order]
     return OfflineData(
         loop.preset.env_id,
-        *(part[:n].cpu().numpy() for part in (replay.observations, replay.actions, replay.rewards)),
-        replay.terminals[:n].cpu().numpy().astype(bool),
-        np.concatenate([[0], ends[:-1].cumsum()]),
+        *(part[:n].cpu()[order].numpy() for part in (replay.observations, replay.actions, replay.rewards)),
+        replay.terminals[:n].cpu()[order].numpy().astype(bool),
+        np.concatenate([[0], (last[:-1] == order[:-1]).cumsum(0).numpy()]),
         np.full(n, -1),
-        replay.simulator_states[:n].numpy(),
+        replay.simulator_states[:n][order].numpy(),
         {},
     )

@@ -77,7 +77,7 @@ def to_replay(data: OfflineData, window: int, device: torch.device | str = "cpu"
     starts = np.flatnonzero(whole | data.terminals[last])  # a window may run past a terminal step, not past a cut
     replay.last_of_episode.copy_(torch.as_tensor(last))
     replay.starts[: len(starts)] = torch.as_tensor(starts, device=device)
-    replay.size, replay.n_starts, replay.episode_start = n, len(starts), n
+    replay.size, replay.n_starts, replay.episode_starts = n, len(starts), [n]
     if replay.n_starts == 0:
         raise ValueError(
             f"no episode has the {window} steps that a window takes; the longest has {data.longest_episode}"

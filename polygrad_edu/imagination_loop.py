@@ -19,6 +19,7 @@ from torch import Tensor
 from . import environments
 from .actor_critic import ActorCritic
 from .baselines import make_world_model
+from .collection import make_collector
 from .policy_update import ActorCriticOptimiser
 from .polygrad import PolyGRAD
 from .replay import Normaliser, SequenceReplay
@@ -61,18 +62,17 @@ class ImaginationLoop:
         self.preset, self.seed, self.device = preset, seed, torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.make_env = functools.partial(environments.make, preset.env_id, preset.action_scale)
-        self.env = self.make_env()
-        self.observation, _ = self.env.reset(seed=seed)
-        self.env.action_space.seed(seed)
-        observation_size, action_size = len(self.observation), self.env.action_space.shape[0]
+        self.collector = make_collector(self.make_env, seed, preset.parallel_envs)
+        observation_size, action_size = self.collector.observations.shape[1], self.collector.action_size
         normaliser = Normaliser(observation_size, action_size, self.device)
         self.world_model = make_world_model(preset, normaliser, self.generator)
         self.replay = SequenceReplay(
-            preset.env_steps,
+            preset.env_steps + preset.parallel_envs - 1,  # the last steps are taken side by side, too
             self.world_model.window,
             normaliser,
-            len(environments.get_simulator_state(self.env)),
+            self.collector.state_size,
             self.device,
+            preset.parallel_envs,
         )
         self.actor_critic = ActorCritic(
             observation_size,
@@ -100,13 +100,13 @@ class ImaginationLoop:
         # what a checkpoint keeps beside the tensors
         self.env_step = 0
         self.world_model_updates = 0
-        self.episode_return = 0.0
+        self.episode_returns = [0.0] * preset.parallel_envs
         self.last_return = float("nan")
         self.best_return = -float("inf")
         self.last_eval = float("nan")
 
     counters = (
-        "env_step", "world_model_updates", "episode_return", "last_return", "best_return", "last_eval",
+        "env_step", "world_model_updates", "episode_returns", "last_return", "best_return", "last_eval",
     )  # fmt: skip
 
     def steps(self) -> Iterator[dict[str, Any]]:
@@ -118,52 +118,74 @@ class ImaginationLoop:
             yield self.step()
 
     def step(self) -> dict[str, Any]:
-        """One real step and all the learning that is due after it (Algorithm 2's loop body)."""
-        preset = self.preset
-        metrics: dict[str, Any] = self.act()
-        if self.env_step == preset.prefill_steps:
+        """A real step of each environment and all the learning that is due (Algorithm 2's loop body).
+
+        One environment acts first and is learned from at once. Several act in processes of their own while
+        this one learns from what they did before; the ratio of learning to acting is the same.
+        """
+        before = self.env_step
+        self._send_actions()
+        metrics: dict[str, Any] = {} if self.collector.n_envs == 1 else self.learn()
+        metrics |= self._receive()
+        if before < self.preset.prefill_steps <= self.env_step:
             self.replay.refresh_normaliser()
-        if self.env_step >= preset.prefill_steps and self.replay.n_starts:
-            for _ in range(self._updates_due()):
-                metrics["world_model_loss"] = self.fit_world_model()
-            if self.env_step % preset.policy_update_every == 0:
-                metrics |= self.improve_policy()
-        if self.env_step % preset.eval_every == 0 or self.env_step == preset.env_steps:
+        if self.collector.n_envs == 1:
+            metrics |= self.learn()
+        if self.multiples(self.preset.eval_every) or self.env_step >= self.preset.env_steps:
             metrics |= self.evaluate()
         return metrics
 
     def act(self) -> dict[str, Any]:
-        """Take one step in the real environment (a random one at first) and store it."""
-        state = environments.get_simulator_state(self.env)
+        """Take a step in each real environment (a random one at first) and store it."""
+        self._send_actions()
+        return self._receive()
+
+    def learn(self) -> dict[str, Any]:
+        """All the updates that are due for the real steps taken so far."""
+        preset, metrics = self.preset, {}
+        if self.env_step < preset.prefill_steps or not self.replay.n_starts:
+            return metrics
+        for _ in range(self._updates_due()):
+            metrics["world_model_loss"] = self.fit_world_model()
+        for _ in range(self.multiples(preset.policy_update_every)):
+            metrics |= self.improve_policy()
+        return metrics
+
+    def multiples(self, every: int) -> int:
+        """How many multiples of ``every`` the counter of real steps came by in the latest step."""
+        return self.env_step // every - (self.env_step - self.collector.n_envs) // every
+
+    @torch.no_grad()
+    def _send_actions(self) -> None:
+        shape = self.collector.n_envs, self.collector.action_size
         if self.env_step < self.preset.prefill_steps:
-            action_size = self.replay.normaliser.actions.size
-            action = 2 * torch.rand(action_size, generator=self.generator, device=self.device) - 1
+            actions = 2 * torch.rand(shape, generator=self.generator, device=self.device) - 1
         else:
-            action = self._sample_action()
-        action = action.cpu().numpy()
-        observation, reward, terminal, truncated, _ = self.env.step(action)
-        if not (np.isfinite(observation).all() and np.isfinite(reward)):
+            policy = self.actor_critic.policy
+            observations = torch.as_tensor(self.collector.observations, dtype=torch.float32, device=self.device)
+            noise = torch.randn(shape, generator=self.generator, device=self.device)
+            actions = policy.mean(observations) + policy.std * noise  # [n, A]
+        self.collector.send(actions.cpu().numpy())
+
+    def _receive(self) -> dict[str, Any]:
+        step = self.collector.receive()
+        if not (np.isfinite(self.collector.observations).all() and np.isfinite(step.rewards).all()):
             raise NotFiniteError(
                 f"{self.preset.env_id} returned a non-finite observation or reward at step {self.env_step}; "
                 "its simulation has diverged, which a smaller initial_std may prevent"
             )
-        self.replay.add(self.observation, action, reward, terminal, truncated, state)
-        self.observation = observation
-        self.env_step += 1
-        self.episode_return += float(reward)
-        if not (terminal or truncated):
+        self.replay.add(*step)
+        self.env_step += self.collector.n_envs
+        ended = False
+        for i, reward in enumerate(step.rewards.tolist()):
+            self.episode_returns[i] += reward
+            if step.terminals[i] or step.truncated[i]:
+                self.last_return, self.episode_returns[i], ended = self.episode_returns[i], 0.0, True
+        if not ended:
             return {}
-        self.last_return, self.episode_return = self.episode_return, 0.0
-        self.observation, _ = self.env.reset()
         if self.env_step > self.preset.prefill_steps:
             self.replay.refresh_normaliser()
         return {"episode_return": self.last_return}
-
-    @torch.no_grad()
-    def _sample_action(self) -> Tensor:
-        policy = self.actor_critic.policy
-        mean = policy.mean(torch.as_tensor(self.observation, dtype=torch.float32, device=self.device))  # [A]
-        return mean + policy.std * torch.randn(mean.shape, generator=self.generator, device=self.device)
 
     def _updates_due(self) -> int:
         learned_steps = self.env_step - self.preset.prefill_steps

@@ -28,8 +28,8 @@ class Standardiser:
         self.count = 0
         self.sum_of_squares = np.zeros(size)  # of deviations from the mean
         self.running_mean = np.zeros(size)
-        self.device = device
-        self.refresh()
+        self.mean = torch.zeros(size, device=device)  # [size]
+        self.scale = torch.ones(size, device=device) + self.epsilon  # [size]
 
     def update(self, values: np.ndarray) -> None:
         """Merge ``values`` [N, size] into the statistics; :meth:`refresh` makes them count."""
@@ -50,8 +50,9 @@ class Standardiser:
         self.set(self.running_mean, std)
 
     def set(self, mean: np.ndarray | Tensor, std: np.ndarray | Tensor) -> None:
-        self.mean = torch.as_tensor(np.asarray(mean), dtype=torch.float32).to(self.device)  # [size]
-        self.scale = torch.as_tensor(np.asarray(std), dtype=torch.float32).to(self.device) + self.epsilon
+        # in place, because a captured program keeps reading where they stood when it was captured
+        self.mean.copy_(torch.as_tensor(np.asarray(mean), dtype=torch.float32))
+        self.scale.copy_(torch.as_tensor(np.asarray(std), dtype=torch.float32)).add_(self.epsilon)
 
     def normalise(self, values: Tensor) -> Tensor:
         return (values - self.mean) / self.scale
@@ -108,12 +109,14 @@ class SequenceReplay:
 
     Row i holds s_i, a_i, the reward of that step and whether it ended the episode. A transition can be
     drawn as soon as the H-1 that follow it are there, so a long episode teaches before it is over.
+    Environments that are stepped side by side take turns: with n of them, row i is followed by row i + n.
 
     Args:
         capacity: most transitions held; adding more raises ``IndexError``.
         normaliser: follows what is added, whenever :meth:`refresh_normaliser` is called.
         simulator_state_size: length of the simulator's state, stored beside each transition in float64 so
             that imagined actions can be replayed from it.
+        n_envs: how many environments the transitions come from.
     """
 
     def __init__(
@@ -123,10 +126,12 @@ class SequenceReplay:
         normaliser: Normaliser,
         simulator_state_size: int = 0,
         device: torch.device | str = "cpu",
+        n_envs: int = 1,
     ):
         self.horizon = horizon
         self.device = device
         self.normaliser = normaliser
+        self.n_envs = n_envs
         self.observations = torch.zeros(capacity, normaliser.observations.size, device=device)
         self.actions = torch.zeros(capacity, normaliser.actions.size, device=device)
         self.rewards = torch.zeros(capacity, device=device)
@@ -137,37 +142,48 @@ class SequenceReplay:
         self.starts = torch.zeros(capacity, dtype=torch.long, device=device)
         self.size = 0
         self.n_starts = 0
-        self.episode_start = 0
+        self.episode_starts = list(range(n_envs))
         self._normalised_size = 0
+        self._reach = n_envs * torch.arange(horizon)  # from a window's first row to its others
+        self._reach_on_device = self._reach.to(device)
 
     tensors = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
-    counters = ("size", "n_starts", "episode_start", "_normalised_size")
+    counters = ("size", "n_starts", "episode_starts", "_normalised_size")
 
-    def add(self, observation, action, reward: float, terminal: bool, truncated: bool, simulator_state=()) -> None:
-        """Store one transition; ``terminal`` means no future, ``truncated`` only that we stopped looking."""
-        if self.size == len(self.rewards):
-            raise IndexError(f"the replay is full: it was made for {self.size} transitions")
-        i = self.size
-        self.observations[i] = torch.as_tensor(np.asarray(observation), dtype=torch.float32)
-        self.actions[i] = torch.as_tensor(np.asarray(action), dtype=torch.float32)
-        self.rewards[i] = float(reward)
-        self.terminals[i] = float(terminal)
-        self.simulator_states[i] = torch.as_tensor(np.asarray(simulator_state), dtype=torch.float64)
-        self.size += 1
-        begin = max(self.episode_start, i - self.horizon + 1)
-        self.last_of_episode[begin : i + 1] = i
-        if i - self.episode_start >= self.horizon - 1:
-            self._allow(i - self.horizon + 1)
-        if terminal:
-            # Windows from the last H-1 steps run into the absorbing state.
-            for start in range(max(self.episode_start, i - self.horizon + 2), i + 1):
-                self._allow(start)
-        if terminal or truncated:
-            self.episode_start = self.size
+    def add(self, observation, action, reward, terminal, truncated, simulator_state=()) -> None:
+        """Store a transition of each environment: vectors and numbers of one, or stacks [n_envs, ...] of all.
 
-    def _allow(self, start: int) -> None:
-        self.starts[self.n_starts] = start
-        self.n_starts += 1
+        ``terminal`` means no future, ``truncated`` only that we stopped looking.
+        """
+        if self.size + self.n_envs > len(self.rewards):
+            raise IndexError(f"the replay is full: it was made for {len(self.rewards)} transitions")
+        new = slice(self.size, self.size + self.n_envs)
+        for kept, values in (
+            (self.observations, observation), (self.actions, action), (self.rewards, reward),
+            (self.terminals, terminal), (self.simulator_states, simulator_state),
+        ):  # fmt: skip
+            kept[new] = torch.as_tensor(np.asarray(values), dtype=kept.dtype).reshape(self.n_envs, *kept.shape[1:])
+        last = torch.arange(new.start, new.stop)[:, None]  # [n_envs, 1]
+        recent = last - self._reach  # [n_envs, H]
+        own = recent >= torch.tensor(self.episode_starts)[:, None]  # not of the episode before
+        self.last_of_episode[recent[own].to(self.device)] = last.expand_as(recent)[own].to(self.device)
+        starts: list[int] = []
+        for i, ends, stops in zip(range(new.start, new.stop), np.ravel(terminal), np.ravel(truncated), strict=True):
+            starts += self._new_starts(i, bool(ends))
+            if ends or stops:
+                self.episode_starts[i % self.n_envs] = i + self.n_envs
+        self.starts[self.n_starts : self.n_starts + len(starts)] = torch.tensor(starts, dtype=torch.long)
+        self.n_starts += len(starts)
+        self.size = new.stop
+
+    def _new_starts(self, i: int, terminal: bool) -> list[int]:
+        """First rows of the windows that row i, the latest of its environment, completes."""
+        begin, stride = self.episode_starts[i % self.n_envs], self.n_envs
+        first = i - (self.horizon - 1) * stride
+        starts = [first] if first >= begin else []
+        if terminal:  # windows from the last H-1 steps run into the absorbing state
+            starts += range(max(begin, first + stride), i + 1, stride)
+        return starts
 
     def refresh_normaliser(self) -> Normaliser:
         """Let the normalisation follow all that has been added."""
@@ -187,7 +203,7 @@ class SequenceReplay:
 
     def windows(self, first: Tensor) -> Sequences:
         """The windows that start at rows ``first`` [B]."""
-        rows = first[:, None] + torch.arange(self.horizon, device=self.device)  # [B, H]
+        rows = first[:, None] + self._reach_on_device  # [B, H]
         last = self.last_of_episode[first][:, None]  # [B, 1]
         past_end = (rows > last).float()
         rows = rows.minimum(last)

@@ -40,6 +40,9 @@ class Preset:
     env_steps: int = setting(1_000_000, "steps taken in the real environment, the random ones included", 1)
     action_scale: float = setting(1.0, "part of the task's action range that actions of -1 to 1 span", 1e-3, 1)
     prefill_steps: int = setting(5_000, "random steps before anything is learned", 1)
+    parallel_envs: int = setting(
+        1, "environments stepped side by side, each in a process of its own if more than 1", 1, 256
+    )
     # the world model
     world_model: str = setting("polygrad", "polygrad, or a baseline to learn in: " + ", ".join(WORLD_MODELS[1:]))
     denoiser: str = setting("mlp", "mlp (the paper's default), transformer (its other) or causal-mlp (ours)")
@@ -91,6 +94,7 @@ class Preset:
     eval_episodes: int = setting(10, "episodes of each, by which the best policy is kept", 1)
     final_episodes: int = setting(20, "other episodes, on which the kept policy is reported", 1)
     checkpoint_every: int = setting(10_000, "environment steps between checkpoints", 1)
+    checkpoint_shards: int = setting(16, "largest file of a checkpoint, in MiB", 1, 4096)
 
     def __post_init__(self):
         types_of = typing.get_type_hints(type(self))

@@ -107,15 +107,15 @@ class Training:
 
     def _after_step(self, metrics: dict[str, Any], progress: Progress, task) -> None:
         loop, preset = self.loop, self.loop.preset
-        last = loop.env_step == preset.env_steps
+        last = loop.env_step >= preset.env_steps
         evaluated = "eval_return" in metrics
-        if evaluated or loop.env_step % REFRESH_EVERY == 0:
+        if evaluated or loop.multiples(REFRESH_EVERY):
             self._look(metrics)
             progress.update(task, completed=loop.env_step, shown=self._summary())
         if evaluated:
             self._log(metrics)
             progress.console.print(f"step {loop.env_step:>7,}  {self._summary()}", soft_wrap=True)
-        if last or loop.env_step % preset.checkpoint_every == 0:
+        if last or loop.multiples(preset.checkpoint_every):
             self._look(metrics)  # never save what has gone wrong
             save_checkpoint(self.directory, loop, self.wall_seconds)
             self.saved_step = loop.env_step

@@ -45,7 +45,7 @@ def test_training_leaves_a_whole_run_and_says_where(trained):
     assert [line["env_step"] for line in lines] == [30, 60]
     assert {"eval_return", "world_model_loss", "action_std"} <= lines[-1].keys()
     assert (directory / "video.mp4").stat().st_size > 1000
-    assert len(list((directory / "checkpoint").iterdir())) == 2
+    assert len(list((directory / "checkpoint").glob("step-*.json"))) == 2
     kinds = {path.suffix for path in directory.rglob("*") if path.is_file()}
     assert kinds == {".json", ".jsonl", ".safetensors", ".mp4"}
 
@@ -148,9 +148,11 @@ def test_a_stopped_run_continues(tmp_path, kind):
     process = subprocess.Popen(
         [*COMMAND, "train", "--out", tmp_path / "run", *options],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # a shell's background jobs, and what they start, ignore an interrupt unless told otherwise
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("run/checkpoint/step-*"))) < 2 and time.monotonic() < deadline:
+    while len(list(tmp_path.glob("run/checkpoint/step-*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(kind)
     output, _ = process.communicate(timeout=60)
@@ -158,7 +160,7 @@ def test_a_stopped_run_continues(tmp_path, kind):
         assert process.returncode == 130
         assert "Continue with: polygrad-edu train --resume" in output.replace("\n", "")
         assert "Traceback" not in output
-    step = int(sorted(tmp_path.glob("run/checkpoint/step-*"))[-1].name[5:])
+    step = int(sorted(tmp_path.glob("run/checkpoint/step-*.json"))[-1].stem[5:])
     done = call("train", "--resume", tmp_path / "run", "--env-steps", step + 10, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["env_steps"] == step + 10

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from polygrad_edu import environments
 from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.presets import PRESETS, get_preset
 from polygrad_edu.settings import WORLD_MODELS
@@ -126,7 +127,32 @@ def test_the_gradient_rule_tunes_its_scale_and_others_do_not():
 
 def test_a_simulation_that_diverges_is_caught(monkeypatch):
     loop = ImaginationLoop(tiny(), seed=0)
-    step = loop.env.step
-    monkeypatch.setattr(loop.env, "step", lambda action: (step(action)[0] * float("nan"), 1.0, False, False, {}))
+    env = loop.collector.env
+    step = env.step
+    monkeypatch.setattr(env, "step", lambda action: (step(action)[0] * float("nan"), 1.0, True, False, {}))
     with pytest.raises(NotFiniteError, match="InvertedPendulum-v5 returned a non-finite observation"):
         loop.step()
+
+
+def test_environments_side_by_side_learn_at_the_same_ratio():
+    loop = ImaginationLoop(tiny(parallel_envs=3, env_steps=100, eval_every=50), seed=0)
+    evaluations = [loop.env_step for metrics in loop.steps() if "eval_return" in metrics]
+    loop.collector.close()
+    assert loop.env_step == 102
+    # what was learned before the last steps arrived: 99 real steps, 40 of them random, on top of 5 updates
+    assert loop.world_model_updates == 5 + 59
+    assert evaluations == [51, 102]
+    assert loop.replay.size == 102
+    replay = loop.replay
+    windows = replay.windows(replay.starts[: replay.n_starts])
+    raw = replay.normaliser.denormalise_trajectory(windows.trajectory)[0]
+    env = loop.make_env()
+    for row, first in enumerate(windows.first_indices[:20].tolist()):  # each is one environment's own story
+        played = environments.replay_actions(
+            env, replay.simulator_states[first].numpy(),
+            replay.normaliser.actions.denormalise(windows.actions[row]).numpy(),
+        )  # fmt: skip
+        runs = played["terminals"].cumsum() - played["terminals"] == 0
+        torch.testing.assert_close(
+            raw[row][runs].double(), torch.from_numpy(played["observations"][runs]), atol=1e-4, rtol=1e-4
+        )

@@ -75,6 +75,34 @@ def test_windows_never_leave_their_episode(episodes, horizon):
             assert round(terminals[row, step].item()) == (terminal and first + step >= length - 1)
 
 
+@given(st.lists(episode_lists, min_size=2, max_size=3), st.integers(2, 6))
+def test_environments_side_by_side_give_the_windows_that_each_gives_alone(lanes, horizon):
+    """Cut to the shortest, because they take their steps together."""
+    n = min(sum(length for length, _ in episodes) for episodes in lanes)
+    alone, stories = [], []
+    for place, episodes in enumerate(lanes):
+        story = [
+            ([10 * place + number, time], [time], 1 + time, last and ends, last and not ends)
+            for number, (length, ends) in enumerate(episodes)
+            for time, last in ((time, time == length - 1) for time in range(length))
+        ][:n]  # fmt: skip
+        replay = SequenceReplay(n, horizon, Normaliser(2, 1))
+        for row in story:
+            replay.add(*row)
+        alone.append(replay)
+        stories.append(story)
+    together = SequenceReplay(n * len(lanes), horizon, Normaliser(2, 1), n_envs=len(lanes))
+    for rows in zip(*stories, strict=True):
+        together.add(*(np.array(values) for values in zip(*rows, strict=True)), np.zeros((len(lanes), 0)))
+
+    def windows(replay):
+        found = replay.windows(replay.starts[: replay.n_starts])
+        return {tuple(torch.cat([x.flatten(), a.flatten()]).tolist()) for x, a in zip(*found[:2], strict=True)}
+
+    assert windows(together) == set().union(*(windows(replay) for replay in alone))
+    assert together.n_starts == sum(replay.n_starts for replay in alone)
+
+
 def test_an_unfinished_episode_can_already_be_learned_from():
     replay = SequenceReplay(20, 4, Normaliser(1, 1))
     for time in range(6):

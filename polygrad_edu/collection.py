@@ -1,0 +1,154 @@
+"""Collection: real environments, one or several side by side, stepped with the policy's actions.
+
+With one environment everything happens in this process. Several live in processes of their own: actions are
+sent to them, and while they are being played the caller is free to train. Either way the interface is the same:
+:meth:`~Collector.send`, then :meth:`~Collector.receive`.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+
+from . import environments
+
+
+class Step(NamedTuple):
+    """What one step of n environments brought: where they stood, what they were paid, whether they ended."""
+
+    observations: np.ndarray  # [n, O] before the step
+    actions: np.ndarray  # [n, A]
+    rewards: np.ndarray  # [n]
+    terminals: np.ndarray  # [n]
+    truncated: np.ndarray  # [n]
+    simulator_states: np.ndarray  # [n, S] before the step
+
+
+class Collector:
+    """One environment in this process.
+
+    Attributes:
+        observations: [n, O] where the environments stand now; those that ended have been reset.
+        action_size, state_size: of an action and of a simulator's state.
+    """
+
+    n_envs = 1
+
+    def __init__(self, make_env: Callable[[], gymnasium.Env], seed: int):
+        self.env = make_env()
+        observation, _ = self.env.reset(seed=seed)
+        self.env.action_space.seed(seed)
+        self.observations = observation[None]
+        self.action_size = self.env.action_space.shape[0]
+        self.state_size = len(environments.get_simulator_state(self.env))
+        self._sent: np.ndarray | None = None
+
+    def send(self, actions: np.ndarray) -> None:
+        """Let the environments play ``actions`` [n, A]."""
+        self._sent = actions
+
+    def receive(self) -> Step:
+        """Wait for what was sent to be played."""
+        before, state = self.observations, environments.get_simulator_state(self.env)
+        observation, reward, terminal, truncated, _ = self.env.step(self._sent[0])
+        step = Step(before, self._sent, *(np.array([x]) for x in (reward, terminal, truncated)), state[None])
+        finite = np.isfinite(observation).all()  # else this is where the run ends, and it is shown why
+        self.observations = (self.env.reset()[0] if finite and (terminal or truncated) else observation)[None]
+        return step
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """All that decides the environments' future, as data that JSON can hold; only while nothing is sent."""
+        return [environments.snapshot(self.env)]
+
+    def restore(self, taken: list[dict[str, Any]], observations: np.ndarray) -> None:
+        """Bring the environments to a :meth:`snapshot` taken at ``observations`` [n, O]."""
+        _check_number(taken, self.n_envs)
+        environments.restore(self.env, taken[0])
+        self.observations = observations
+
+    def close(self) -> None:
+        self.env.close()
+
+
+class _Reporting(gymnasium.Wrapper):
+    """Tells the simulator's state with each step, and can be set to a snapshot from another process."""
+
+    def __init__(self, env: gymnasium.Env, place: int):
+        super().__init__(env)
+        self.place = place
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        return self.env.reset(**options)[0], {"state": environments.get_simulator_state(self.env)}
+
+    def step(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        return *self.env.step(action)[:4], {"state": environments.get_simulator_state(self.env)}
+
+    def take_snapshot(self) -> dict[str, Any]:
+        return environments.snapshot(self.env)
+
+    def restore_from(self, taken: list[dict[str, Any]]) -> np.ndarray:
+        environments.restore(self.env, taken[self.place])
+        return environments.get_simulator_state(self.env)
+
+
+def _make_reporting(make_env: Callable[[], gymnasium.Env], place: int) -> gymnasium.Env:
+    return _Reporting(make_env(), place)
+
+
+class ParallelCollector(Collector):
+    """``n_envs`` environments, each in a process of its own; environment i starts from ``seed + i``."""
+
+    def __init__(self, make_env: Callable[[], gymnasium.Env], seed: int, n_envs: int):
+        self.n_envs = n_envs
+        methods = multiprocessing.get_all_start_methods()
+        # not a fork of this process: that would copy its threads' locks and its hold of the accelerator
+        context = "forkserver" if "forkserver" in methods else "spawn"
+        if context == "forkserver":
+            multiprocessing.set_forkserver_preload([__name__])
+        self.envs = AsyncVectorEnv(
+            [functools.partial(_make_reporting, make_env, place) for place in range(n_envs)],
+            context=context,
+            autoreset_mode=AutoresetMode.SAME_STEP,
+        )
+        self.observations, infos = self.envs.reset(seed=seed)
+        self._states = infos["state"]
+        self.action_size, self.state_size = self.envs.single_action_space.shape[0], self._states.shape[1]
+        self._sent = None
+
+    def send(self, actions: np.ndarray) -> None:
+        self._sent = actions
+        self.envs.step_async(actions)
+
+    def receive(self) -> Step:
+        # the environments' own arrays are overwritten by the next step
+        before, states = self.observations.copy(), self._states
+        self.observations, rewards, terminals, truncated, infos = self.envs.step_wait()
+        self._states = infos["state"]
+        return Step(before, self._sent, rewards, terminals, truncated, states)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        return list(self.envs.call("take_snapshot"))
+
+    def restore(self, taken: list[dict[str, Any]], observations: np.ndarray) -> None:
+        _check_number(taken, self.n_envs)
+        self._states = np.stack(self.envs.call("restore_from", taken))
+        self.observations = observations
+
+    def close(self) -> None:
+        self.envs.close()
+
+
+def make_collector(make_env: Callable[[], gymnasium.Env], seed: int, n_envs: int) -> Collector:
+    """One environment here, or several in processes of their own."""
+    return Collector(make_env, seed) if n_envs == 1 else ParallelCollector(make_env, seed, n_envs)
+
+
+def _check_number(taken: list[dict[str, Any]], n_envs: int) -> None:
+    if len(taken) != n_envs:
+        raise ValueError(f"it holds {len(taken)} environments, this run has {n_envs}")
