@@ -1,8 +1,9 @@
-"""The command line: ``polygrad-edu train | evaluate | error | dataset | video | doctor | lab``."""
+"""The command line: ``polygrad-edu train | evaluate | error | dataset | bench | video | export | doctor | lab``."""
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_compare
+from . import __version__, cli_bench, cli_compare
 from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
@@ -37,6 +38,10 @@ def train(
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Directory to make.", show_default="runs/PRESET-seedSEED")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue this run; keeps its settings.")] = None,
+    seeds: Annotated[int, typer.Option(help="Train this many seeds side by side, from --seed on.", min=1)] = 1,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after a slice of time; --resume goes on.", min=0, show_default="none")
+    ] = None,
     as_json: Json = False,
     **settings: str | None,
 ) -> None:
@@ -49,13 +54,14 @@ def train(
 
     polygrad-edu train hopper --horizon 20 --guidance gradient
     """
+    from .several_seeds import train_seeds
     from .training import continue_run, start_run
 
     overrides = {name: value for name, value in settings.items() if value is not None}
     console = Console(stderr=as_json)
     device = choose_device(device)
     if resume is not None:
-        if preset or seed or out:
+        if preset or seed or out or seeds > 1:
             raise InputError("--resume takes the preset, the seed and the directory from the run; leave them out")
         if unknown := sorted(set(overrides) - {"env_steps"}):
             raise InputError(f"a resumed run keeps its settings; only --env-steps may change, not {', '.join(unknown)}")
@@ -63,15 +69,28 @@ def train(
     else:
         name = preset or DEFAULT_PRESET
         chosen = checked(checked(get_preset, name).with_overrides, overrides)
+        if device == "cpu" and f"{name}-cpu" in PRESETS:
+            console.print(f"{name} has full-size networks, for a GPU; {name}-cpu is made for a CPU.", soft_wrap=True)
+        if seeds > 1:
+            if minutes is not None:
+                raise InputError("--minutes is for one seed; each of several can be continued with --resume DIR/seedN")
+            directory = out or _free_directory(name, seed, "seeds")
+            every = range(seed, seed + seeds)
+            result = checked(train_seeds, name, chosen, overrides, every, directory, device, console)
+            returns = ", ".join(f"{value:.0f}" for value in result["returns"])
+            console.print(f"Returns {returns}; median {result['return_median']:.0f}. The runs lie in {directory}.")
+            if as_json:
+                print(json.dumps(result))
+            return
         training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
-    result = training.run(console)
+    result = training.run(console, math.inf if minutes is None else minutes)
     if as_json:
         print(json.dumps(result))
 
 
-def _free_directory(name: str, seed: int) -> Path:
+def _free_directory(name: str, seed: int, kind: str = "seed") -> Path:
     """runs/NAME-seedSEED, or the first such name with a number that is not taken."""
-    base = Path("runs") / f"{name}-seed{seed}"
+    base = Path("runs") / f"{name}-{kind}{seed}"
     candidates = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 1000))]
     return next(path for path in candidates if not path.exists())
 
@@ -107,6 +126,7 @@ def evaluate(
 
 app.command()(cli_compare.error)
 app.command()(cli_compare.dataset)
+app.command()(cli_bench.bench)
 
 
 @app.command()
@@ -129,6 +149,21 @@ def video(
         raise InputError(f"{path} must be an .mp4 file in a directory that is there")
     make_video(loop, path, renderer, seed)
     print(json.dumps({"video": str(path)}) if as_json else f"The video lies in {path}.")
+
+
+@app.command()
+def export(
+    run: RunDirectory,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory, for example results/NAME.")],
+    as_json: Json = False,
+) -> None:
+    """Keep what matters of a finished run: its settings, curve, result, and small weights to imagine with."""
+    from .shipped_results import export_result
+
+    checked(export_result, run, directory)
+    size = sum(path.stat().st_size for path in directory.iterdir())
+    told = f"{run} is kept in {directory}, {size / 2**20:.1f} MiB."
+    print(json.dumps({"directory": str(directory), "bytes": size}) if as_json else told)
 
 
 @app.command()
@@ -184,6 +219,7 @@ def find_lessons() -> Path:
 def main() -> None:
     """Entry point: bad input ends with one line and status 2, a failure while running with one line and 1."""
     from .imagination_loop import NotFiniteError
+    from .several_seeds import FailedRunsError
 
     try:
         status = app(standalone_mode=False) or 0
@@ -192,7 +228,7 @@ def main() -> None:
         if message:
             print(f"polygrad-edu: {' '.join(message.split())}", file=sys.stderr)
         status = 2
-    except (NotFiniteError, OSError) as error:
+    except (NotFiniteError, FailedRunsError, OSError) as error:
         print(f"polygrad-edu: {' '.join(str(error).split())}", file=sys.stderr)
         status = 1
     except (KeyboardInterrupt, typer.Abort):

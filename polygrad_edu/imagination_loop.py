@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from . import environments
+from .acceleration import captured
 from .actor_critic import ActorCritic
 from .baselines import make_world_model
 from .collection import make_collector
@@ -96,6 +97,7 @@ class ImaginationLoop:
         )
         if isinstance(self.world_model, PolyGRAD):
             self.world_model.advantage = self.actor_critic.advantage
+        self._improve_from = captured(self._eager_improve_from, preset.compile, self.generator)
         self.best_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
         # what a checkpoint keeps beside the tensors
         self.env_step = 0
@@ -145,7 +147,7 @@ class ImaginationLoop:
         preset, metrics = self.preset, {}
         if self.env_step < preset.prefill_steps or not self.replay.n_starts:
             return metrics
-        for _ in range(self._updates_due()):
+        for _ in range(self.updates_due()):
             metrics["world_model_loss"] = self.fit_world_model()
         for _ in range(self.multiples(preset.policy_update_every)):
             metrics |= self.improve_policy()
@@ -187,7 +189,8 @@ class ImaginationLoop:
             self.replay.refresh_normaliser()
         return {"episode_return": self.last_return}
 
-    def _updates_due(self) -> int:
+    def updates_due(self) -> int:
+        """World-model updates that the real steps taken so far call for and that were not made yet."""
         learned_steps = self.env_step - self.preset.prefill_steps
         due = self.preset.pretrain_updates + int(learned_steps * self.preset.updates_per_step)
         return due - self.world_model_updates
@@ -199,8 +202,11 @@ class ImaginationLoop:
 
     def imagine(self, n_trajectories: int) -> ImaginedTrajectories:
         """Imagine on-policy trajectories from real states drawn from the replay."""
-        batch = self.replay.sample(n_trajectories, self.generator)
-        return self.imagine_from(batch.first_observations)
+        return self.imagine_from(self.draw_states(n_trajectories))
+
+    def draw_states(self, n: int) -> Tensor:
+        """Real raw observations from the replay to imagine from."""
+        return self.replay.observations[self.replay.draw(n, self.generator)]  # [n, O]
 
     def imagine_from(
         self, first_observations: Tensor, generator: torch.Generator | None = None
@@ -211,7 +217,10 @@ class ImaginationLoop:
 
     def improve_policy(self) -> dict[str, Tensor]:
         """Imagine, then one actor-critic update; the world model is told how on-policy its actions were."""
-        imagined = self.imagine(self.preset.imagined_trajectories)
+        return self._improve_from(self.draw_states(self.preset.imagined_trajectories))
+
+    def _eager_improve_from(self, first_observations: Tensor) -> dict[str, Tensor]:
+        imagined = self.imagine_from(first_observations)
         metrics = self.optimiser.update(imagined.observations, imagined.actions, imagined.rewards, imagined.terminals)
         return metrics | self.world_model.tune(metrics["action_std"])
 

@@ -31,8 +31,11 @@ class ActorCriticOptimiser:
         gradient_clip: float = 0.1,
     ):
         self.actor_critic = actor_critic
-        self.actor = torch.optim.AdamW(actor_critic.policy.parameters(), lr=actor_learning_rate)
-        self.critic = torch.optim.AdamW(actor_critic.critic.parameters(), lr=critic_learning_rate)
+        capturable = actor_critic.value_mean.device.type == "cuda"  # no look at the count of steps either
+        self.actor, self.critic = (
+            torch.optim.AdamW(part.parameters(), lr=rate, capturable=capturable)
+            for part, rate in ((actor_critic.policy, actor_learning_rate), (actor_critic.critic, critic_learning_rate))
+        )
         self.target_change = target_change
         self.gradient_clip = gradient_clip
 

@@ -16,6 +16,9 @@ from .settings import Preset
 from .trajectory_diffusion import ImaginedTrajectories, Policy, TrajectoryDiffusion
 from .world_model import WorldModel
 
+# Trajectories imagined at once on a CPU: with 4,096, each took 1.7 times as long, because nothing stayed in its caches.
+CACHE_SIZED = 1024
+
 
 def make_denoiser(preset: Preset, horizon: int, observation_size: int, action_size: int) -> nn.Module:
     """The network that a preset asks for."""
@@ -33,7 +36,7 @@ def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_s
         schedule = NoiseSchedule.linear(preset.diffusion_steps)
     else:
         schedule = NoiseSchedule.cosine(preset.diffusion_steps, preset.noise_tau)
-    return TrajectoryDiffusion(denoiser, schedule, observation_size, preset.prediction)
+    return TrajectoryDiffusion(denoiser, schedule, observation_size, preset.prediction, preset.precision)
 
 
 def diffusion_loss(diffusion: TrajectoryDiffusion, batch: Sequences, generator: torch.Generator) -> Tensor:
@@ -56,7 +59,10 @@ class PolyGRAD(WorldModel):
         self.window = preset.horizon
         diffusion = make_diffusion(preset, preset.horizon, normaliser.observations.size, normaliser.actions.size)
         super().__init__(diffusion, preset, normaliser, generator)
-        self.guidance_tuner = GuidanceScaleTuner(preset.guidance_scale, preset.guidance_tuning_rate)
+        if preset.compile == "inductor":
+            for network in (self.network, self.averaged_network):
+                network.denoiser.compile(dynamic=False)
+        self.guidance_tuner = GuidanceScaleTuner(preset.guidance_scale, preset.guidance_tuning_rate, generator.device)
         self.advantage: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def loss(self, batch: Sequences) -> Tensor:
@@ -70,9 +76,11 @@ class PolyGRAD(WorldModel):
         A horizon beyond the one that the denoiser was trained on is imagined in blocks, each starting at the
         last time point of the one before; a shorter one is cut from a block.
         """
+        if first_observations.device.type == "cpu" and len(first_observations) > CACHE_SIZED:
+            parts = (self.imagine(some, policy, horizon, generator) for some in first_observations.split(CACHE_SIZED))
+            return ImaginedTrajectories(*(torch.cat(part) for part in zip(*(p[:4] for p in parts), strict=True)))
         generator = generator or self.generator
-        scale = self.guidance_tuner.scale.to(first_observations.device)
-        guidance = self.preset.make_guidance(scale, self.advantage)
+        guidance = self.preset.make_guidance(self.guidance_tuner.scale, self.advantage)
         blocks: list[ImaginedTrajectories] = []
         start, points = first_observations, 0
         while points < horizon:

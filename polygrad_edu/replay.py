@@ -196,10 +196,13 @@ class SequenceReplay:
 
     def sample(self, batch_size: int, generator: torch.Generator) -> Sequences:
         """Draw windows uniformly; ``generator`` must live on the replay's device."""
+        return self.windows(self.draw(batch_size, generator))
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """First rows [n] of windows, drawn uniformly."""
         if self.n_starts == 0:
             raise ValueError(f"no window of {self.horizon} steps in the replay yet: add longer or finished episodes")
-        chosen = torch.randint(self.n_starts, (batch_size,), generator=generator, device=self.device)
-        return self.windows(self.starts[chosen])
+        return self.starts[torch.randint(self.n_starts, (n,), generator=generator, device=self.device)]
 
     def windows(self, first: Tensor) -> Sequences:
         """The windows that start at rows ``first`` [B]."""

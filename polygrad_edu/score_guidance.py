@@ -234,8 +234,8 @@ class GuidanceScaleTuner:
     $\log \lambda$ with the error as gradient: $\log\lambda \leftarrow \log\lambda + \eta (\mathrm{std} - 1)$.
     """
 
-    def __init__(self, scale: float, learning_rate: float):
-        self.log_scale = torch.tensor(float(scale)).log()
+    def __init__(self, scale: float, learning_rate: float, device: torch.device | str = "cpu"):
+        self.log_scale = torch.tensor(float(scale), device=device).log()
         self.learning_rate = learning_rate
 
     @property
@@ -245,4 +245,4 @@ class GuidanceScaleTuner:
     def update(self, action_std: Tensor) -> None:
         """Take one step, given the standardised actions' standard deviation."""
         # A batch gone astray moves the scale by no more than one that is off by 1.
-        self.log_scale = self.log_scale + self.learning_rate * (action_std - 1).clamp(-1, 1).to(self.log_scale)
+        self.log_scale += self.learning_rate * (action_std - 1).clamp(-1, 1)

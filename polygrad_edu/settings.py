@@ -10,6 +10,7 @@ import typing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .acceleration import COMPILES, PRECISIONS
 from .score_guidance import Guidance
 from .trajectory_diffusion import PREDICTIONS
 
@@ -19,6 +20,8 @@ _CHOICES = {
     "denoiser": ("mlp", "transformer", "causal-mlp"),
     "schedule": ("cosine", "linear"),
     "prediction": PREDICTIONS,
+    "precision": (*PRECISIONS, "auto"),
+    "compile": (*COMPILES, "auto"),
 }
 
 
@@ -60,6 +63,8 @@ class Preset:
     ema_decay: float = setting(0.999, "of the averaged denoiser that imagines, per update", 0, 1)
     pretrain_updates: int = setting(1_000, "world-model updates on the random steps", 0)
     updates_per_step: float = setting(1.0, "world-model updates for each environment step", 0, 100)
+    precision: str = setting("float32", "of matrix products: float32, bfloat16, float16 (imagining only) or auto")
+    compile: str = setting("none", "none, inductor (fuse the denoiser's layers), graph (on a GPU) or auto")
     # guidance
     guidance: str = setting("gradient", "gradient (the paper's), ornstein-uhlenbeck, fixed-noise, sample or none")
     guidance_scale: float = setting(0.005, "starting scale of the gradient rule", 0)
@@ -111,6 +116,8 @@ class Preset:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be {' or '.join(choices)}, not {getattr(self, name)!r}")
+        if self.world_model != "polygrad" and (self.precision, self.compile) != ("float32", "none"):
+            raise ValueError(f"precision and compile are for the world model polygrad, not for {self.world_model}")
         self.make_guidance()
 
     def make_guidance(self, scale: Any = None, advantage: Any = None) -> Guidance:

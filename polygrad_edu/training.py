@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -17,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import __version__, environments
+from .acceleration import choose
 from .checkpoint import load_checkpoint, read_config, save_checkpoint, write_config, write_json
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from .reference_returns import reference_sentence
@@ -43,9 +46,29 @@ def start_run(run: Path, preset_name: str, preset: Preset, seed: int, device: st
     """A new run in the directory ``run``, which must be new or empty."""
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ValueError(f"{run} is there already; continue it with --resume {run}, or choose another --out")
+    preset, measured = choose(
+        preset, lambda candidate: _piece_of_learning(candidate, seed, device), torch.device(device)
+    )
     loop = ImaginationLoop(preset, seed, device)  # before anything is written: the task may not exist
     write_config(run, preset_name, preset, seed)
-    return Training(run, preset_name, loop)
+    return Training(run, preset_name, loop, note=measured)
+
+
+def settle(preset: Preset, seed: int, device: str) -> tuple[Preset, str]:
+    """``preset`` with its ``auto`` settings decided by a measurement here, and a sentence about it."""
+    return choose(preset, lambda candidate: _piece_of_learning(candidate, seed, device), torch.device(device))
+
+
+def _piece_of_learning(preset: Preset, seed: int, device: str) -> Callable[[], object]:
+    """What a run does over and over, but for the number of sampling steps, with which both sides of it grow."""
+    short = replace(
+        preset, env_steps=1_000, prefill_steps=1, parallel_envs=1, sampling_steps=min(4, preset.sampling_steps)
+    )
+    loop = ImaginationLoop(short, seed, device)
+    while loop.replay.n_starts < 2:
+        loop.act()
+    loop.replay.refresh_normaliser()
+    return lambda: (loop.fit_world_model(), loop.improve_policy())
 
 
 def continue_run(run: Path, device: str, overrides: dict[str, str]) -> Training:
@@ -60,8 +83,8 @@ def continue_run(run: Path, device: str, overrides: dict[str, str]) -> Training:
 class Training:
     """Drives an :class:`ImaginationLoop` to its end and keeps its run directory."""
 
-    def __init__(self, run: Path, preset_name: str, loop: ImaginationLoop, wall_seconds: float = 0.0):
-        self.directory, self.preset_name, self.loop = run, preset_name, loop
+    def __init__(self, run: Path, preset_name: str, loop: ImaginationLoop, wall_seconds: float = 0.0, note: str = ""):
+        self.directory, self.preset_name, self.loop, self.note = run, preset_name, loop, note
         self.earlier_seconds = wall_seconds
         self.started = time.monotonic()
         self.latest: dict[str, float] = {}
@@ -71,29 +94,44 @@ class Training:
     def wall_seconds(self) -> float:
         return self.earlier_seconds + time.monotonic() - self.started
 
-    def run(self, console: Console) -> dict[str, Any]:
-        """Train to the end and write the result; returns what result.json holds."""
+    def run(self, console: Console, minutes: float = math.inf) -> dict[str, Any]:
+        """Train to the end and write the result; returns what result.json holds.
+
+        Args:
+            minutes: stop after this slice of time, with a checkpoint to go on from; then the step is all that is told.
+        """
         loop, preset = self.loop, self.loop.preset
         console.print(
             f"Learning {preset.env_id} in the imagination of {described(preset)}: {preset.env_steps:,} real steps, "
             f"seed {loop.seed}, on {loop.device}. Run directory: {self.directory}",
             soft_wrap=True,
         )
+        if self.note:
+            console.print(self.note, soft_wrap=True)
         self._drop_later_metrics()
         try:
             with self._progress(console) as progress:
                 task = progress.add_task("training", total=preset.env_steps, completed=loop.env_step, shown="")
                 for metrics in loop.steps():
                     self._after_step(metrics, progress, task)
+                    if time.monotonic() - self.started > 60 * minutes and loop.env_step < preset.env_steps:
+                        self._save(metrics)
+                        self._tell_stopped(console)
+                        return {"finished": False, "env_step": loop.env_step, "run": str(self.directory)}
         except KeyboardInterrupt:
-            kept = f"kept to step {self.saved_step:,}" if self.saved_step else "no checkpoint was written yet"
-            console.print(
-                f"Stopped at step {loop.env_step:,}; {kept}."
-                + (f" Continue with: polygrad-edu train --resume {self.directory}" if self.saved_step else ""),
-                soft_wrap=True,
-            )
+            self._tell_stopped(console)
             raise
+        finally:
+            loop.collector.close()
         return self._finish(console)
+
+    def _tell_stopped(self, console: Console) -> None:
+        kept = f"kept to step {self.saved_step:,}" if self.saved_step else "no checkpoint was written yet"
+        console.print(
+            f"Stopped at step {self.loop.env_step:,}; {kept}."
+            + (f" Continue with: polygrad-edu train --resume {self.directory}" if self.saved_step else ""),
+            soft_wrap=True,
+        )
 
     def _progress(self, console: Console) -> Progress:
         return Progress(
@@ -116,9 +154,12 @@ class Training:
             self._log(metrics)
             progress.console.print(f"step {loop.env_step:>7,}  {self._summary()}", soft_wrap=True)
         if last or loop.multiples(preset.checkpoint_every):
-            self._look(metrics)  # never save what has gone wrong
-            save_checkpoint(self.directory, loop, self.wall_seconds)
-            self.saved_step = loop.env_step
+            self._save(metrics)
+
+    def _save(self, metrics: dict[str, Any]) -> None:
+        self._look(metrics)  # never save what has gone wrong
+        save_checkpoint(self.directory, self.loop, self.wall_seconds)
+        self.saved_step = self.loop.env_step
 
     def _look(self, metrics: dict[str, Any]) -> None:
         """Fetch the latest losses; a number that went wrong ends the run here."""

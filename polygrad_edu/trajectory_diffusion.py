@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from .acceleration import autocast
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser
 from .score_guidance import Guidance, advantage_score, clip_to_policy, guide_actions, states_shift
@@ -45,17 +46,26 @@ class TrajectoryDiffusion(nn.Module):
         denoiser: predicts the clean trajectory, see :mod:`polygrad_edu.denoiser`.
         schedule: the T steps it is trained on.
         observation_size: O.
+        precision: of the networks' matrix products, see :mod:`polygrad_edu.acceleration`. Training in float16
+            would lose small gradients, so then it stays in float32.
         prediction: what the network's output stands for. ``x0`` is the paper's, the clean trajectory itself.
             ``velocity`` (arXiv 2202.00512) lets it say what to change in its input instead, so that it need
             not learn to copy what is hardly noisy; on 1,000 transitions of InvertedPendulum the error
             one step ahead was less than half.
     """
 
-    def __init__(self, denoiser: nn.Module, schedule: NoiseSchedule, observation_size: int, prediction: str = "x0"):
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        schedule: NoiseSchedule,
+        observation_size: int,
+        prediction: str = "x0",
+        precision: str = "float32",
+    ):
         super().__init__()
         if prediction not in PREDICTIONS:
             raise ValueError(f"prediction {prediction!r} is unknown; choose one of {', '.join(PREDICTIONS)}")
-        self.prediction = prediction
+        self.prediction, self.precision = prediction, precision
         self.denoiser = denoiser
         self.schedule = schedule
         self.observation_size = observation_size
@@ -78,7 +88,8 @@ class TrajectoryDiffusion(nn.Module):
         first = trajectory[:, 0, : self.observation_size]  # [B, O]
         noisy = self._with_first(self.schedule.add_noise(trajectory, step, noise), first)  # [B, H, O+2]
         scaled_actions = self.schedule.add_noise(actions, step, torch.zeros_like(actions))  # [B, H, A]
-        reconstruction = self.reconstruct(noisy, scaled_actions, step, first)
+        with autocast(noisy.device, "float32" if self.precision == "float16" else self.precision):
+            reconstruction = self.reconstruct(noisy, scaled_actions, step, first)
         # L = E || \hat x_0(x_t, a, t) - x_0 ||^2
         squared_error = (reconstruction - trajectory).square()
         if self.prediction == "velocity":
@@ -88,7 +99,7 @@ class TrajectoryDiffusion(nn.Module):
 
     def reconstruct(self, noisy: Tensor, scaled_actions: Tensor, step: Tensor, first_observations: Tensor) -> Tensor:
         """The clean trajectory that the denoiser sees in a noisy one, [B, H, O+2]; ``step`` is [B] or [1]."""
-        output = self.denoiser(noisy, scaled_actions, step)
+        output = self.denoiser(noisy, scaled_actions, step).to(noisy.dtype)
         if self.prediction == "velocity":
             alpha_bar = self.schedule.alphas_cumprod[step][:, None, None]
             # \hat x_0 = \sqrt{\bar\alpha_t} x_t - \sqrt{1 - \bar\alpha_t} \hat v
@@ -198,21 +209,22 @@ class TrajectoryDiffusion(nn.Module):
         # Actions start as noise; so does the one draw that the fixed-noise rule keeps.
         actions = start_actions = draw(batch, horizon, action_size)
         chain = [(trajectory, actions)]
-        for index in reversed(range(schedule.n_steps)):
-            trajectory_noise = draw(*trajectory.shape)
-            if guidance.rule == "fixed-noise":
-                action_noise = start_actions
-            elif guidance.score == "autograd":
-                n_guided = min(schedule.jumps[index], schedule.trained_step_numbers[index])
-                action_noise = draw(n_guided, batch, horizon, action_size)
-            else:
-                action_noise = draw(batch, horizon, action_size)
-            state = (schedule, index, trajectory, actions, first)
-            trajectory, actions = self.reverse_step(
-                *state, policy, normaliser, guidance, trajectory_noise, action_noise
-            )
-            if return_chain:
-                chain.append((trajectory, actions))
+        trajectory_noise = torch.empty_like(trajectory)  # filled anew at each step
+        with autocast(first.device, self.precision):
+            for index in reversed(range(schedule.n_steps)):
+                trajectory_noise.normal_(generator=generator)
+                if guidance.rule == "fixed-noise":
+                    action_noise = start_actions
+                elif guidance.score == "autograd":
+                    n_guided = min(schedule.jumps[index], schedule.trained_step_numbers[index])
+                    action_noise = draw(n_guided, batch, horizon, action_size)
+                else:
+                    action_noise = draw(batch, horizon, action_size)
+                state = (schedule, index, trajectory, actions, first)
+                noise = (trajectory_noise, action_noise)
+                trajectory, actions = self.reverse_step(*state, policy, normaliser, guidance, *noise)
+                if return_chain:
+                    chain.append((trajectory, actions))
 
         observations, rewards, terminals = normaliser.denormalise_trajectory(trajectory)
         chains = tuple(torch.stack(states) for states in zip(*chain, strict=True)) if return_chain else ()

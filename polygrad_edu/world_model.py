@@ -12,6 +12,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from .acceleration import captured, check_device
 from .replay import Normaliser, SequenceReplay, Sequences
 from .settings import Preset
 from .trajectory_diffusion import ImaginedTrajectories, Policy
@@ -35,10 +36,16 @@ class WorldModel(abc.ABC):
     window: int
 
     def __init__(self, network: nn.Module, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
+        check_device(preset.precision, preset.compile, generator.device)
         self.network = network.to(generator.device)
-        self.averaged_network = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=preset.learning_rate, fused=True)
+        # It imagines without gradients, but its weights keep asking for them: see acceleration.autocast.
+        self.averaged_network = copy.deepcopy(self.network)
+        on_gpu = generator.device.type == "cuda"  # there, its own count of steps must not be looked at either
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), lr=preset.learning_rate, fused=True, capturable=on_gpu
+        )
         self.preset, self.normaliser, self.generator = preset, normaliser, generator
+        self._update = captured(self._eager_update, preset.compile, generator)
 
     @abc.abstractmethod
     def loss(self, batch: Sequences) -> Tensor:
@@ -57,7 +64,10 @@ class WorldModel(abc.ABC):
 
     def fit(self, replay: SequenceReplay) -> Tensor:
         """One update on a batch from the replay; returns its loss."""
-        loss = self.loss(replay.sample(self.preset.batch_size, self.generator))
+        return self._update(*replay.sample(self.preset.batch_size, self.generator))
+
+    def _eager_update(self, *batch: Tensor) -> Tensor:
+        loss = self.loss(Sequences(*batch))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()

@@ -23,7 +23,7 @@ def assert_same(first, second):
 @pytest.fixture
 def saved(tmp_path):
     """A run directory with two checkpoints, and the loop that wrote them."""
-    preset = tiny("hopper", guidance="gradient", env_steps=70)
+    preset = tiny("hopper-cpu", guidance="gradient", env_steps=70)
     write_config(tmp_path, "hopper", preset, 5)
     loop = ImaginationLoop(preset, 5)
     for _ in range(2):
@@ -32,7 +32,7 @@ def saved(tmp_path):
     return tmp_path, loop
 
 
-@pytest.mark.parametrize("name", ["inverted-pendulum", "pendulum", "hopper"])
+@pytest.mark.parametrize("name", ["inverted-pendulum", "pendulum", "hopper-cpu"])
 @pytest.mark.parametrize("stop", [23, 47])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, name, stop):
     """Stopped among the random steps and among the learning ones, each in the middle of an episode."""

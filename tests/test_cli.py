@@ -95,7 +95,7 @@ def test_help_teaches_the_settings():
     shown = call("train", "--help").stdout
     assert "--sampling-steps" in shown
     assert "ornstein-uhlenbeck" in shown
-    assert "hopper" in shown
+    assert "hopper-cpu" in shown
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,11 @@ def test_help_teaches_the_settings():
     [
         (["train", "hoper"], "no preset 'hoper'; did you mean hopper"),
         (["train", "--horizn", "3"], "No such option: --horizn"),
+        (["train", "--seeds", "2", "--minutes", "1"], "--minutes is for one seed"),
+        (["train", "--compile", "graph"], "compile graph records a GPU's work"),
+        (["bench", "hoper"], "no preset 'hoper'; did you mean hopper"),
+        (["bench", "hopper", "--run", "nowhere"], "nowhere is not a run directory"),
+        (["export", "nowhere", "kept"], "nowhere is not a run directory"),
         (["train", "--horizon", "x"], "horizon must be a whole number, not 'x'"),
         (["train", "--horizon", "1"], "horizon must be from 2"),
         (["train", "--seed", "-1"], "--seed': Input should be greater than or equal to 0"),
@@ -164,3 +169,59 @@ def test_a_stopped_run_continues(tmp_path, kind):
     done = call("train", "--resume", tmp_path / "run", "--env-steps", step + 10, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["env_steps"] == step + 10
+
+
+def test_a_slice_of_time_ends_with_a_checkpoint_to_go_on_from(tmp_path):
+    options = [*OPTIONS, "--env-steps", "1000000", "--checkpoint-every", "1000000", "--eval-every", "1000000"]
+    done = call("train", "--out", tmp_path / "run", *options, "--minutes", "0.05", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer == {"finished": False, "env_step": answer["env_step"], "run": str(tmp_path / "run")}
+    assert f"Continue with: polygrad-edu train --resume {tmp_path / 'run'}" in done.stderr
+    ended = call("train", "--resume", tmp_path / "run", "--env-steps", answer["env_step"] + 5, "--json")
+    assert json.loads(ended.stdout)["env_steps"] == answer["env_step"] + 5
+
+
+@pytest.fixture(scope="module")
+def two_seeds(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("seeds") / "two"
+    done = call("train", "--seeds", 2, "--seed", 3, "--out", directory, "--json", *OPTIONS)
+    assert done.returncode == 0, done.stderr
+    return directory, json.loads(done.stdout)
+
+
+def test_several_seeds_are_the_runs_that_each_would_be(trained, two_seeds):
+    directory, summary = two_seeds
+    assert summary == json.loads((directory / "seeds.json").read_text())
+    assert summary["seeds"] == [3, 4]
+    alone = json.loads((trained[0] / "result.json").read_text())
+    together = json.loads((directory / "seed3" / "result.json").read_text())
+    assert alone | {"wall_seconds": 0} == together | {"wall_seconds": 0}
+    assert summary["returns"][0] == alone["return_mean"]
+    assert summary["env_steps_per_second_together"] == pytest.approx(sum(summary["env_steps_per_second"]), abs=0.1)
+
+
+def test_a_seed_that_fails_is_named(tmp_path):
+    done = call("train", "--seeds", 2, "--out", tmp_path / "two", *OPTIONS, "--learning-rate", "1e30")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("polygrad-edu: seed 0, 1 of inverted-pendulum failed (polygrad-edu: ")
+    assert "train --resume" in last
+
+
+def test_a_run_is_kept_for_good(trained, tmp_path):
+    done = call("export", trained[0], tmp_path / "kept", "--json")
+    assert json.loads(done.stdout)["bytes"] < 2**20
+    again = call("export", trained[0], tmp_path / "kept")
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_bench_prints_what_it_writes(tmp_path):
+    small = ["--width", "16", "--depth", "1", "--imagined-trajectories", "8", "--batch-size", "8", "--no-grow"]
+    done = call("bench", "inverted-pendulum", *small, "--rounds", 1, "--out", tmp_path / "b", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((tmp_path / "b" / "bench.json").read_text())
+    shown = call("bench", "inverted-pendulum", *small, "--rounds", 1, "--out", tmp_path / "b", columns=80)
+    assert "eager" in shown.stdout
+    assert "steps a second" in shown.stdout

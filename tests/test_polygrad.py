@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
+from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.polygrad import PolyGRAD
 from polygrad_edu.replay import Normaliser, SequenceReplay
 
@@ -102,3 +103,14 @@ def test_the_scale_is_tuned_for_the_gradient_rule_alone():
     before = model.guidance_tuner.scale
     assert model.tune(torch.tensor(2.0))["guidance_scale"] > before
     assert torch.equal(model.tuned()["guidance_log_scale"].exp(), model.guidance_tuner.scale)
+
+
+def test_large_batches_are_imagined_in_parts_that_stay_in_the_cache(monkeypatch):
+    monkeypatch.setattr("polygrad_edu.polygrad.CACHE_SIZED", 4)
+    loop = ImaginationLoop(tiny(), seed=0)
+    for _ in range(45):
+        loop.act()
+    first = loop.draw_states(10)
+    imagined = loop.imagine_from(first)
+    assert imagined.observations.shape == (10, loop.preset.horizon, 4)
+    torch.testing.assert_close(imagined.observations[:, 0], first, atol=1e-5, rtol=1e-5)

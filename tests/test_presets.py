@@ -68,7 +68,7 @@ def test_an_ablation_changes_nothing_but_its_rule():
 
 
 def test_every_task_finds_its_preset():
-    assert preset_for("Hopper-v5") == get_preset("hopper")
+    assert preset_for("Hopper-v5") == get_preset("hopper-cpu")
     assert preset_for("Swimmer-v5").env_id == "Swimmer-v5"
 
 
@@ -77,7 +77,7 @@ def test_guidance_settings_reach_the_sampler():
     guidance = preset.make_guidance(0.2, max)
     assert (guidance.rule, guidance.scale, guidance.clip_std, guidance.update_states) == ("gradient", 0.2, None, True)
     assert (guidance.advantage, guidance.advantage_scale) == (max, 0.5)
-    assert get_preset("hopper").make_guidance(0.2, max).advantage is None  # switched off by its scale
+    assert get_preset("hopper-cpu").make_guidance(0.2, max).advantage is None  # switched off by its scale
 
 
 def test_unknown_presets_get_a_hint():

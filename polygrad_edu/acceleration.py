@@ -1,0 +1,142 @@
+"""Acceleration: the same computation in less time, by narrower numbers and by programs that are captured once.
+
+The code that computes stays as it is. ``precision`` lets its matrix products run in sixteen bits; ``compile``
+removes what lies between them: *inductor* fuses a denoiser's layers, and *graph* lets a GPU replay a whole update
+from a recording, without Python asking for each of its thousands of small kernels. Which of them gains anything
+depends on the device, so ``auto`` measures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+COMPILES = ("none", "inductor", "graph")
+WORTHWHILE = 1.1  # a gain below this is within what timings differ by
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Within it, matrix products are computed in ``precision``; sums over many numbers stay in float32.
+
+    Weights that require a gradient are narrowed once and not at every use, even where no gradient is taken.
+    """
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, precision))
+
+
+class Captured:
+    """A function of tensors that a GPU records as a CUDA graph and from then on replays.
+
+    The function must not look at a tensor's value, and what it changes must be changed in place. It may be an
+    update: the first calls, on which libraries set themselves up, run as they are and count.
+
+    Args:
+        function: takes tensors of the same shapes every time; returns tensors, in any arrangement, which the
+            next call overwrites.
+        generators: the sources of randomness that it draws from.
+    """
+
+    warm_up_calls = 3
+
+    def __init__(self, function: Callable[..., Any], *generators: torch.Generator):
+        self.function, self.generators = function, generators
+        self.calls = 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        if self.calls < self.warm_up_calls:
+            return self._warm_up(inputs)
+        if self.graph is None:
+            self._capture(inputs)
+        torch._foreach_copy_(self.inputs, list(inputs))
+        self.graph.replay()
+        return self.outputs
+
+    def _warm_up(self, inputs: tuple[Tensor, ...]) -> Any:
+        self.calls += 1
+        beside = torch.cuda.Stream()  # capturing happens on a stream of its own, so warming up must, too
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):
+            outputs = self.function(*inputs)
+        torch.cuda.current_stream().wait_stream(beside)
+        return outputs
+
+    def _capture(self, inputs: tuple[Tensor, ...]) -> None:
+        self.inputs = [value.clone() for value in inputs]
+        graph = torch.cuda.CUDAGraph()
+        for generator in self.generators:
+            graph.register_generator_state(generator)
+        with torch.cuda.graph(graph):
+            self.outputs = self.function(*self.inputs)
+        self.graph = graph
+
+
+def captured(function: Callable[..., Any], compile: str, *generators: torch.Generator) -> Callable[..., Any]:
+    """``function``, :class:`Captured` if ``compile`` says so."""
+    return Captured(function, *generators) if compile == "graph" else function
+
+
+def check_device(precision: str, compile: str, device: torch.device) -> None:
+    """Refuse, in one line, what ``device`` cannot do.
+
+    Raises:
+        ValueError: graphs without a GPU, inductor without a compiler, or sixteen-bit numbers that it does not have.
+    """
+    if compile == "graph" and device.type != "cuda":
+        raise ValueError("compile graph records a GPU's work; on a cpu choose none or inductor")
+    compilers = (os.environ.get("CXX"), "g++", "clang++", "c++")
+    if compile == "inductor" and device.type == "cpu" and not any(name and shutil.which(name) for name in compilers):
+        raise ValueError("compile inductor needs a C++ compiler (g++ or clang++) and found none; choose none")
+    if precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ValueError("this GPU does not know bfloat16; choose float16 or float32")
+
+
+def choose(preset: Any, make_step: Callable[[Any], Callable[[], Any]], device: torch.device) -> tuple[Any, str]:
+    """Settle a preset's ``auto`` settings by a measurement on this machine.
+
+    Args:
+        preset: with ``precision`` and ``compile``, either of which may be ``auto``.
+        make_step: from a preset to a function that does a fixed piece of its learning.
+
+    Returns:
+        The preset with both settled, and a sentence about what was measured; empty if nothing was.
+    """
+    narrow = "bfloat16" if device.type == "cpu" or torch.cuda.is_bf16_supported() else "float16"
+    precisions = ["float32", narrow] if preset.precision == "auto" else [preset.precision]
+    # inductor takes up to a minute to compile and gained nothing on the CPUs it was tried on: only on request
+    compiles = ["none", *(["graph"] if device.type == "cuda" else [])] if preset.compile == "auto" else [preset.compile]
+    candidates = [replace(preset, precision=p, compile=c) for p in precisions for c in compiles]
+    if len(candidates) == 1:
+        return candidates[0], ""
+    seconds = [_fastest(make_step(candidate), device) for candidate in candidates]
+    best = min(range(len(candidates)), key=seconds.__getitem__)
+    gain = seconds[0] / seconds[best]
+    if gain < WORTHWHILE:
+        best, gain = 0, 1.0
+    chosen = candidates[best]
+    plain = f"{precisions[0]}, compile {compiles[0]}"
+    told = f"the fastest of {len(candidates)}, {gain:.1f} times as fast as {plain}" if best else "nothing was faster"
+    return chosen, f"Measured here: precision {chosen.precision}, compile {chosen.compile} ({told})."
+
+
+def _fastest(step: Callable[[], Any], device: torch.device, repeats: int = 3) -> float:
+    """Seconds of the fastest of some calls, after those in which things are set up."""
+    taken = []
+    set_up = Captured.warm_up_calls + 1 if device.type == "cuda" else 1
+    for _ in range(set_up + repeats):
+        begin = time.perf_counter()
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - begin)
+    return min(taken[set_up:])
