@@ -7,7 +7,6 @@ import math
 import shutil
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -189,7 +188,9 @@ def lab(
     start: Annotated[bool, typer.Option(help="Start JupyterLab after copying.")] = True,
 ) -> None:
     """Copy the lessons to DIR and open JupyterLab there. Your own changed copies are never overwritten."""
-    source = find_lessons()
+    from .course.shared import find_shared
+
+    source = checked(find_shared, "notebooks")
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; name a directory for the lessons")
     copied = kept = 0
@@ -205,15 +206,6 @@ def lab(
     if start:
         options = [] if browser else ["--no-browser"]
         raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", *options], cwd=directory))
-
-
-def find_lessons() -> Path:
-    """The lessons beside the package in a clone, or inside it when it was installed."""
-    package = Path(str(resources.files("polygrad_edu")))
-    for folder in (package / "notebooks", package.parent / "notebooks"):
-        if folder.is_dir():
-            return folder
-    raise InputError("the lessons are not part of this installation; run this in a clone of the repository")
 
 
 def main() -> None:

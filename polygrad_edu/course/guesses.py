@@ -1,0 +1,99 @@
+"""Guesses: what the reader expected, kept until the experiment has spoken, and scored at the end of the course.
+
+A prediction that nobody writes down is remembered as right. These are kept as JSON beside the lessons.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+FILE = "my_guesses.json"
+_NOT_YET = "Write your guess in place of the dots and run this cell again; then read on."
+
+
+def _path() -> Path:
+    return Path(os.environ.get("POLYGRAD_GUESSES", FILE))
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    try:
+        book = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or edited into something else: start a new one
+        return {}
+    return book if isinstance(book, dict) else {}
+
+
+def _write(book: dict[str, dict[str, Any]]) -> None:
+    partial = _path().with_name(_path().name + ".partial")
+    partial.write_text(json.dumps(book, indent=2, sort_keys=True), encoding="utf-8")
+    partial.replace(_path())
+
+
+def predict(key: str, guess: Any = ..., choices: tuple[str, ...] = ()) -> None:
+    """Write a guess down before the experiment.
+
+    Args:
+        key: names the question, lesson first: ``"02/half"``.
+        guess: a number, or one of ``choices``. The dots of an unanswered cell are no guess.
+        choices: the answers there are, if the question is not for a number.
+    """
+    if guess is ...:
+        print(_NOT_YET + (f" The choices: {', '.join(choices)}." if choices else ""))
+        return
+    if choices and guess not in choices:
+        print(f"{guess!r} is none of the choices: {', '.join(choices)}.")
+        return
+    if not choices and (isinstance(guess, bool) or not isinstance(guess, int | float) or not math.isfinite(guess)):
+        print(f"This question asks for a number, not {guess!r}.")
+        return
+    book = _read()
+    book[key] = {"guess": guess}
+    _write(book)
+    print(f"Noted: {guess}. Now see what happens.")
+
+
+def reveal(key: str, actual: float | str) -> None:
+    """Say what happened, beside what was guessed, and keep both."""
+    told = actual if isinstance(actual, str) else f"{actual:.3g}"
+    book = _read()
+    entry = book.get(key)
+    if not isinstance(entry, dict) or "guess" not in entry:
+        print(f"It is {told}. (No guess of yours was noted; a few cells up is the place for it.)")
+        return
+    entry |= {"actual": actual, "points": points(entry["guess"], actual)}
+    _write(book)
+    print(f"You guessed {entry['guess']}; it is {told}. {_verdict(entry['points'])}")
+
+
+def points(guess: float | str, actual: float | str) -> float:
+    """1 for a guess that is right, less the further it is off, 0 from a factor of ten (or the wrong sign) on."""
+    if isinstance(actual, str) or isinstance(guess, str):
+        return float(guess == actual)
+    if guess == actual:
+        return 1.0
+    if guess * actual <= 0:
+        return 0.0
+    return max(0.0, 1 - abs(math.log10(guess / actual)))
+
+
+def _verdict(scored: float) -> str:
+    if scored > 0.95:
+        return "Right."
+    return "Near." if scored > 0.7 else "Off; worth a moment's thought why."
+
+
+def scorecard() -> None:
+    """Print every guess of the course beside what happened, and what they add up to."""
+    book = {key: entry for key, entry in sorted(_read().items()) if isinstance(entry, dict) and "points" in entry}
+    if not book:
+        print("No guesses have been noted yet: each lesson asks for some with predict().")
+        return
+    for key, entry in book.items():
+        actual = entry["actual"] if isinstance(entry["actual"], str) else f"{entry['actual']:.3g}"
+        print(f"{key:<24} guessed {entry['guess']!s:<12} it was {actual:<12} {entry['points']:.2f}")
+    total = sum(entry["points"] for entry in book.values())
+    print(f"{'':<24} {total:.1f} points for {len(book)} guesses")
