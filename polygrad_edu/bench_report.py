@@ -172,15 +172,11 @@ class BenchReport:
             x = [point["value"] * other for point in self.growth[name]]
             y = [point["memory_bytes"] / 2**20 for point in self.growth[name]]
             axes.plot(x, y, "o-", color=colour, label=f"as the {name} grows", linewidth=1)
-        most = np.array([min(x), max(x)])
-        axes.plot(most, most * y[-1] / x[-1], "-", color=GREY, linewidth=1, label="in proportion")
         axes.set(
-            xscale="log",
-            yscale="log",
-            xlabel="batch times horizon",
-            ylabel="MiB in tensors",
-            title="memory of imagining",
-        )
+            xlabel="batch times horizon", ylabel="MiB in tensors", xlim=(0, None), ylim=(0, None),
+            title="memory: the weights, and what is imagined at once",
+        )  # fmt: skip
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.legend(frameon=False)
 
     def _draw_growth(self, axes: Any) -> None:

@@ -51,7 +51,7 @@ def train(
     right) and the time left. Any setting of the preset can be changed by
     name, for example:
 
-    polygrad-edu train hopper --horizon 20 --guidance gradient
+    polygrad-edu train hopper-cpu --horizon 20 --guidance gradient
     """
     from .several_seeds import train_seeds
     from .training import continue_run, start_run

@@ -17,7 +17,7 @@ from .settings import WORLD_MODELS
 
 IMAGINE_ONLY = (
     "sampling_steps", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence", "score",
-    "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states",
+    "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "precision",
 )  # fmt: skip
 LEARNING = (
     "horizon", "width", "depth", "schedule", "diffusion_steps", "noise_tau", "prediction", "smooth_steps",

@@ -41,10 +41,11 @@ COMPARED: dict[str, tuple[dict[str, Any], int]] = {
     "transformer": ({"world_model": "transformer", "width": 128, "batch_size": 64, **_SLOWER}, 8_000),
     "recurrent": ({"world_model": "recurrent", "width": 256, "batch_size": 32, **_SLOWER}, 6_000),
 }  # fmt: skip
-# Settings that change what a trained model imagines, not what it learned.
+# Settings that change what a trained model imagines and not, but for rounding, what it learned.
 IMAGINE_ONLY = {
     "sampling_steps", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence", "score",
-    "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "advantage_scale",
+    "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "advantage_scale", "precision",
+    "compile",
 }  # fmt: skip
 
 
