@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,8 +67,8 @@ def test_video_writes_where_it_is_told(trained, tmp_path):
     assert (tmp_path / "film.mp4").stat().st_size > 1000
 
 
-def test_a_finished_run_can_be_prolonged(trained):
-    directory, _ = trained
+def test_a_finished_run_can_be_prolonged(trained, tmp_path):
+    directory = shutil.copytree(trained[0], tmp_path / "run")  # the other tests read the one that ended at 60
     done = call("train", "--resume", directory, "--env-steps", 70, "--json")
     assert json.loads(done.stdout)["env_steps"] == 70
 

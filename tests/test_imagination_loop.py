@@ -48,7 +48,7 @@ def test_every_preset_trains_for_2000_steps(name):
     """With its own networks and rules, but an update now and then instead of one a step, to save time."""
     sparse = {
         "env_steps": 2000, "pretrain_updates": 5, "updates_per_step": 0.01, "policy_update_every": 200,
-        "imagined_trajectories": 32, "eval_every": 2000, "eval_episodes": 1,
+        "imagined_trajectories": 32, "eval_every": 2000, "eval_episodes": 1, "prefill_steps": 500,
     }  # fmt: skip
     loop = ImaginationLoop(get_preset(name).with_overrides(sparse), seed=0)
     metrics = {}
