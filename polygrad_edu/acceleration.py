@@ -129,6 +129,12 @@ def choose(preset: Any, make_step: Callable[[Any], Callable[[], Any]], device: t
     return chosen, f"Measured here: precision {chosen.precision}, compile {chosen.compile} ({told})."
 
 
+def plain_where_auto(preset: Any) -> Any:
+    """The preset with float32, operation by operation, for each ``auto``: nothing was measured."""
+    plain = {"precision": "float32", "compile": "none"}
+    return replace(preset, **{name: value for name, value in plain.items() if getattr(preset, name) == "auto"})
+
+
 def _fastest(step: Callable[[], Any], device: torch.device, repeats: int = 3) -> float:
     """Seconds of the fastest of some calls, after those in which things are set up."""
     taken = []

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from . import environments
-from .acceleration import captured
+from .acceleration import captured, plain_where_auto
 from .actor_critic import ActorCritic
 from .baselines import make_world_model
 from .collection import make_collector
@@ -60,7 +60,8 @@ class ImaginationLoop:
 
     def __init__(self, preset: Preset, seed: int = 0, device: torch.device | str = "cpu"):
         seed_everything(seed)
-        self.preset, self.seed, self.device = preset, seed, torch.device(device)
+        self.preset = preset = plain_where_auto(preset)
+        self.seed, self.device = seed, torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.make_env = functools.partial(environments.make, preset.env_id, preset.action_scale)
         self.collector = make_collector(self.make_env, seed, preset.parallel_envs)

@@ -46,9 +46,7 @@ def start_run(run: Path, preset_name: str, preset: Preset, seed: int, device: st
     """A new run in the directory ``run``, which must be new or empty."""
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ValueError(f"{run} is there already; continue it with --resume {run}, or choose another --out")
-    preset, measured = choose(
-        preset, lambda candidate: _piece_of_learning(candidate, seed, device), torch.device(device)
-    )
+    preset, measured = settle(preset, seed, device)
     loop = ImaginationLoop(preset, seed, device)  # before anything is written: the task may not exist
     write_config(run, preset_name, preset, seed)
     return Training(run, preset_name, loop, note=measured)
