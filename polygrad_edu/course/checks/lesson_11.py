@@ -1,0 +1,48 @@
+"""Checks of lesson 11, making it fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from . import given
+
+
+def check_operations_of(operations_of: Callable[[Sequence[int], int], float]) -> None:
+    """``operations_of(sizes, batch)``: floating-point operations of a network's matrix products."""
+    one = given(operations_of([1, 1], 1), "operations_of")
+    assert one == 2, f"one weight and one row take a multiplication and an addition; you count {one}."
+    assert operations_of([3, 5], 7) == operations_of([5, 3], 7), "a layer from 3 to 5 costs what one from 5 to 3 does."
+    assert operations_of([3, 5], 14) == 2 * operations_of([3, 5], 7), "twice as many rows should cost twice as much."
+    two_layers = operations_of([4, 6, 2], 10)
+    apart = operations_of([4, 6], 10) + operations_of([6, 2], 10)
+    assert two_layers == apart, (
+        f"two layers together should cost what they cost apart, {apart}; you count {two_layers}."
+    )
+
+
+def check_speed_up(speed_up: Callable[[list[float], list[float]], float]) -> None:
+    """``speed_up(seconds_a, seconds_b)``: how many times as fast B is, robustly."""
+    ratio = given(speed_up([2.0, 2.0, 2.0], [1.0, 1.0, 1.0]), "speed_up")
+    assert ratio != 0.5, "B takes half as long as A, so it is twice as fast; yours is upside down."
+    assert abs(ratio - 2) < 1e-9, f"A takes 2 s in each round and B 1 s; you say {ratio}."
+    drift = speed_up([2.0, 4.0, 8.0], [1.0, 2.0, 4.0])
+    assert abs(drift - 2) < 1e-9, (
+        "the machine became slower and slower, for both alike: B still takes half of A in each round. "
+        f"You say {drift:.2f}."
+    )
+    hiccup = speed_up([2.0, 60.0, 2.0, 2.0, 2.0], [1.0, 1.0, 1.0, 1.0, 1.0])
+    assert abs(hiccup - 2) < 0.1, f"one round of five was disturbed, and it should not decide; you say {hiccup:.2f}."
+    early = speed_up([8.0, 2.0, 2.0], [1.0, 1.0, 8.0])
+    assert abs(early - 2) < 1e-9, (
+        f"A was disturbed in the first round and B in the last; the round between says 2. You say {early:.2f}."
+    )
+
+
+def check_amdahl(amdahl: Callable[[float, float], float]) -> None:
+    """``amdahl(p, s)``: speed-up of the whole."""
+    whole = given(amdahl(1.0, 5.0), "amdahl")
+    assert abs(whole - 5) < 1e-9, f"if everything becomes 5 times as fast, so does the whole; you say {whole}."
+    assert abs(amdahl(0.0, 5.0) - 1) < 1e-9, "what takes no time can become as fast as it likes: nothing changes."
+    assert abs(amdahl(0.5, 1e12) - 2) < 1e-6, "with half of the time gone altogether the whole is twice as fast."
+    assert abs(amdahl(0.8, 1.0) - 1) < 1e-9, "a part that stays as it is leaves the whole as it is."
+    assert amdahl(0.5, 0.5) < 1, "a part that becomes slower makes the whole slower."
