@@ -16,7 +16,7 @@ import mujoco
 import numpy as np
 import torch
 
-from . import tasks
+from . import point_mass, tasks  # noqa: F401 (importing either registers its tasks)
 
 # Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
 # simulator continues to the last bit.
