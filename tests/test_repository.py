@@ -31,7 +31,8 @@ def test_conda_environment_holds_the_same_ranges_as_the_package():
     environment = yaml.safe_load(text("environment.yml"))
     (by_pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     extras = project["optional-dependencies"]
-    wanted = project["dependencies"] + extras["data"] + [name for name in extras["test"] if "[data]" not in name]
+    named = extras["data"] + extras["book"] + extras["test"]
+    wanted = project["dependencies"] + [name for name in named if not name.startswith("polygrad-edu[")]
     assert sorted(by_pip) == sorted([*wanted, "--editable ."])
     assert f"python {project['requires-python']}" in environment["dependencies"]
 
