@@ -77,7 +77,8 @@ def collect_dataset(
             complete += [float(episode["rewards"].sum())] if done else []
             tell(f"collect {name}", stored, wanted)
         returns[name] = float(np.mean(complete)) if complete else None
-    partial = directory.with_name(directory.name + ".partial")
+    # whole, because Minari reads a relative path as one inside the folder that it writes to
+    partial = directory.absolute().with_name(directory.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "policies").mkdir(parents=True)
     storage = library.dataset.minari_storage.MinariStorage.new(

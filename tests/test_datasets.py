@@ -1,6 +1,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -70,11 +71,12 @@ def test_stored_actions_lead_from_stored_states_to_stored_observations(made):
         np.testing.assert_allclose(real["rewards"], data.rewards[rows], atol=1e-5)
 
 
-def test_the_same_seed_makes_the_same_data_and_another_other(made, tmp_path):
+def test_the_same_seed_makes_the_same_data_and_another_other(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a path as users give it, relative
     data = load_dataset(made[0])
     for seed, same in ((3, True), (4, False)):
-        collect_dataset(tmp_path / str(seed), "Hopper-v5", 300, 4096, seed)
-        again = load_dataset(tmp_path / str(seed))
+        collect_dataset(Path("data") / str(seed), "Hopper-v5", 300, 4096, seed)
+        again = load_dataset(Path("data") / str(seed))
         assert np.array_equal(again.observations, data.observations) == same
         assert np.array_equal(again.simulator_states, data.simulator_states) == same
 
