@@ -85,7 +85,14 @@ class PolyGRAD(WorldModel):
         start, points = first_observations, 0
         while points < horizon:
             block = self.averaged_network.imagine(
-                start, policy, self.normaliser, guidance, self.window, self.preset.sampling_steps, generator
+                start,
+                policy,
+                self.normaliser,
+                guidance,
+                self.window,
+                self.preset.sampling_steps,
+                generator,
+                eta=self.preset.eta,
             )
             start = block.observations[:, -1]
             # the next block imagines the time point they share anew, with an action of its own

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution
-from torch.nn import functional as F
 
 RULES = ("gradient", "ornstein-uhlenbeck", "fixed-noise", "sample", "none")
 
@@ -35,6 +34,8 @@ class Guidance:
             dimensions (and moments of training) whose sigmas differ. The paper does not.
         action_noise_scale: of the noise that the gradient rule adds, relative to the posterior's.
         persistence: rho of the Ornstein-Uhlenbeck rule, per trained diffusion step.
+        inertia: of the fixed-noise rule: share of its way to where the rule wants it that an action stays behind, per
+            trained step. States answer actions and actions answer states; inertia damps that circle.
         clip_std: how many policy standard deviations an action may lie from the policy's mean; None: any.
         change_limit: how far the posterior mean may move from x_t, per trained step, near the end.
         change_limit_steps: how near: at this trained step and below.
@@ -42,7 +43,7 @@ class Guidance:
         score: ``closed-form`` for a Gaussian policy, or ``autograd`` for any distribution.
         update_states: move the predicted states, too, along the gradient of the policy's log-probability, by the
             scale of the gradient rule (an ablation of the paper; there it makes things worse).
-        advantage: the critic's advantages of imagined trajectories, see :func:`advantage_score`; None: not used.
+        advantage: the critic's, of imagined trajectories, see :mod:`polygrad_edu.state_guidance`; None: not used.
         advantage_scale: how strongly the states are drawn to them.
     """
 
@@ -51,6 +52,7 @@ class Guidance:
     precondition: bool = False
     action_noise_scale: float = 1.0
     persistence: float = 0.95
+    inertia: float = 0.0
     clip_std: float | None = 3.0
     change_limit: float = 0.25
     change_limit_steps: int = 10
@@ -135,7 +137,11 @@ def guide_actions(
         return _do(inner, distribution)
     if guidance.rule in ("sample", "fixed-noise"):
         # a = \mu(s) + \sigma \epsilon, with a new epsilon each time or one for the whole chain
-        return actions_from_noise(distribution, noise)
+        wanted = actions_from_noise(distribution, noise)
+        if guidance.rule == "sample" or not guidance.inertia:
+            return wanted
+        # a <- a^* + \rho^k (a - a^*): k steps, each of which keeps \rho of the distance
+        return torch.lerp(wanted, actions, guidance.inertia ** len(step_stds))
     mean, std = distribution.mean, distribution.stddev
     if guidance.rule == "ornstein-uhlenbeck":
         # a <- \mu + \rho (a - \mu) + \sqrt{1 - \rho^2} \sigma \epsilon leaves N(\mu, \sigma^2) as it is
@@ -191,40 +197,6 @@ def _undo(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
     for transform in reversed(distribution.transforms):
         actions = transform.inv(actions)
     return actions
-
-
-def states_shift(
-    states: Tensor, actions: Tensor, policy_at: Callable[[Tensor], Distribution], scale: float | Tensor
-) -> Tensor:
-    r"""How far ``update_states`` moves normalised states [B, H, O]: $\lambda \nabla_s \log \pi(a \mid s)$.
-
-    Args:
-        actions: [B, H, A] guided, before noise is added.
-        policy_at: the policy as a function of normalised states.
-        scale: lambda, times the number of trained steps that this visit stands for.
-    """
-    with torch.enable_grad():
-        states = states.detach().requires_grad_()
-        log_prob = policy_at(states).log_prob(actions).sum()
-        return scale * torch.autograd.grad(log_prob, states)[0]  # [B, H, O]
-
-
-def advantage_score(trajectory: Tensor, advantage_of: Callable[[Tensor], Tensor], scale: float) -> Tensor:
-    r"""Where the critic's advantages draw a normalised trajectory [B, H, O+2]; the actions stay the policy's own.
-
-    Sigmoid advantage guidance (arXiv 2604.09035) weighs trajectories by $\prod_t \mathrm{sigm}(\eta A_t)$. By
-    classifier guidance the reverse step's mean then moves by its variance times the gradient of the
-    weight's logarithm, which is taken at the predicted trajectory, where PolyGRAD takes the policy's too.
-
-    Args:
-        advantage_of: from a normalised trajectory to the advantages [B, H-1] of its steps.
-        scale: eta; 0 draws nowhere.
-    """
-    with torch.enable_grad():
-        trajectory = trajectory.detach().requires_grad_()
-        # \nabla_x \sum_t \log \mathrm{sigm}(\eta A_t)
-        log_weight = F.logsigmoid(scale * advantage_of(trajectory)).sum()
-        return torch.autograd.grad(log_weight, trajectory)[0]  # [B, H, O+2]
 
 
 class GuidanceScaleTuner:

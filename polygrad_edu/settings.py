@@ -55,6 +55,7 @@ class Preset:
     depth: int = setting(6, "residual blocks of the denoiser", 0)
     diffusion_steps: int = setting(128, "T, steps the denoiser is trained on", 1, 10_000)
     sampling_steps: int = setting(128, "S, steps the sampler visits, at most T", 1, 10_000)
+    eta: float = setting(1.0, "noise of a reverse step: 1 the posterior's (the paper's), 0 none (DDIM)", 0, 1)
     noise_tau: float = setting(0.1, "temperature of the cosine schedule", 1e-3, 10)
     prediction: str = setting("x0", "what the denoiser's output stands for: x0 (the paper's) or velocity (ours)")
     smooth_steps: bool = setting(False, "let the denoiser see t / T rather than t (ours)")
@@ -71,6 +72,7 @@ class Preset:
     guidance_tuning_rate: float = setting(3e-3, "how fast that scale follows the actions' spread; 0 keeps it", 0, 1)
     precondition: bool = setting(False, "gradient rule with the policy's own sigma as unit (ours)")
     persistence: float = setting(0.95, "rho of the Ornstein-Uhlenbeck rule, per trained diffusion step", 0, 1)
+    inertia: float = setting(0.0, "fixed-noise rule: share of its way that an action stays behind, per step", 0, 0.99)
     action_noise_scale: float = setting(1.0, "noise added to guided actions, relative to the posterior's", 0)
     clip_std: float = setting(3.0, "limit of guided actions, in policy standard deviations; 0: none", 0)
     change_limit: float = setting(0.25, "limit of the change per trained step near the end of the chain", 0)
@@ -118,6 +120,8 @@ class Preset:
                 raise ValueError(f"{name} must be {' or '.join(choices)}, not {getattr(self, name)!r}")
         if self.world_model != "polygrad" and (self.precision, self.compile) != ("float32", "none"):
             raise ValueError(f"precision and compile are for the world model polygrad, not for {self.world_model}")
+        if self.advantage_scale and not self.eta:
+            raise ValueError("advantage_scale draws states through the noise of each step, so it needs an eta above 0")
         self.make_guidance()
 
     def make_guidance(self, scale: Any = None, advantage: Any = None) -> Guidance:
@@ -128,6 +132,7 @@ class Preset:
             precondition=self.precondition,
             action_noise_scale=self.action_noise_scale,
             persistence=self.persistence,
+            inertia=self.inertia,
             clip_std=self.clip_std or None,
             change_limit=self.change_limit,
             guide_at=self.guide_at,

@@ -43,9 +43,9 @@ COMPARED: dict[str, tuple[dict[str, Any], int]] = {
 }  # fmt: skip
 # Settings that change what a trained model imagines and not, but for rounding, what it learned.
 IMAGINE_ONLY = {
-    "sampling_steps", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence", "score",
-    "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "advantage_scale", "precision",
-    "compile",
+    "sampling_steps", "eta", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence",
+    "inertia", "score", "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states",
+    "advantage_scale", "precision", "compile",
 }  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from .acceleration import autocast
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser
-from .score_guidance import Guidance, advantage_score, clip_to_policy, guide_actions, states_shift
+from .score_guidance import Guidance, clip_to_policy, guide_actions
+from .state_guidance import advantage_score, states_shift
 
 Policy = Callable[[Tensor], Distribution]
 PREDICTIONS = ("x0", "velocity")
@@ -71,7 +72,7 @@ class TrajectoryDiffusion(nn.Module):
         self.observation_size = observation_size
         # Posterior standard deviation of every trained step, on the host, for the guidance rules.
         self._trained_stds: list[float] = schedule.posterior_variance.sqrt().tolist()
-        self._respaced: dict[int, NoiseSchedule] = {}
+        self._respaced: dict[tuple[int, float], NoiseSchedule] = {}
 
     def loss(self, trajectory: Tensor, actions: Tensor, step: Tensor, noise: Tensor) -> Tensor:
         r"""Mean squared error of the predicted clean trajectory (arXiv 2312.08533, equation 3).
@@ -185,6 +186,7 @@ class TrajectoryDiffusion(nn.Module):
         n_sampling_steps: int,
         generator: torch.Generator,
         return_chain: bool = False,
+        eta: float = 1.0,
     ) -> ImaginedTrajectories:
         """Imagine on-policy trajectories from real first observations (Algorithm 1).
 
@@ -194,10 +196,12 @@ class TrajectoryDiffusion(nn.Module):
             n_sampling_steps: S, how many of the T trained steps to visit.
             generator: source of all noise, on the model's device.
             return_chain: keep all states of the reverse process (for plots and sliders).
+            eta: noise of each reverse step, see :class:`NoiseSchedule`.
         """
-        if n_sampling_steps not in self._respaced:
-            self._respaced[n_sampling_steps] = self.schedule.respaced(n_sampling_steps)
-        schedule = self._respaced[n_sampling_steps]
+        walk = (n_sampling_steps, eta)
+        if walk not in self._respaced:
+            self._respaced[walk] = self.schedule.respaced(*walk)
+        schedule = self._respaced[walk]
         first = normaliser.observations.normalise(first_observations)  # [B, O]
         batch, observation_size = first.shape
 
@@ -209,10 +213,11 @@ class TrajectoryDiffusion(nn.Module):
         # Actions start as noise; so does the one draw that the fixed-noise rule keeps.
         actions = start_actions = draw(batch, horizon, action_size)
         chain = [(trajectory, actions)]
-        trajectory_noise = torch.empty_like(trajectory)  # filled anew at each step
+        trajectory_noise = torch.zeros_like(trajectory)  # filled anew at each step that adds noise
         with autocast(first.device, self.precision):
             for index in reversed(range(schedule.n_steps)):
-                trajectory_noise.normal_(generator=generator)
+                if eta:
+                    trajectory_noise.normal_(generator=generator)
                 if guidance.rule == "fixed-noise":
                     action_noise = start_actions
                 elif guidance.score == "autograd":

@@ -53,6 +53,26 @@ def test_a_reverse_step_with_the_true_x0_gives_the_marginal_one_step_back(schedu
     torch.testing.assert_close(variance, 1 - before, atol=1e-5, rtol=1e-5)
 
 
+@given(schedules, st.floats(0, 1), st.data())
+def test_whatever_noise_a_step_draws_it_leads_to_the_marginal_of_the_visit_before(schedule, eta, data):
+    walk = exactly(schedule).respaced(data.draw(st.integers(2, schedule.n_steps)), eta)
+    c_0, c_t = walk.posterior_mean_coef1, walk.posterior_mean_coef2
+    alpha_bar, before = walk.alphas_cumprod, walk.alphas_cumprod_prev
+    torch.testing.assert_close(c_0 + c_t * alpha_bar.sqrt(), before.sqrt(), atol=1e-5, rtol=1e-5)
+    variance = walk.posterior_variance + c_t**2 * (1 - alpha_bar)
+    torch.testing.assert_close(variance, 1 - before, atol=2e-5, rtol=1e-4)
+
+
+def test_eta_scales_the_drawn_noise_from_the_posteriors_to_none():
+    schedule = NoiseSchedule.cosine(128)
+    ancestral, half, silent = (schedule.respaced(16, eta) for eta in (1.0, 0.5, 0.0))
+    torch.testing.assert_close(half.posterior_variance, ancestral.posterior_variance / 4)
+    assert (silent.posterior_variance == 0).all()
+    almost = schedule.respaced(16, 1 - 1e-7)  # by the other formula
+    torch.testing.assert_close(almost.posterior_mean_coef1, ancestral.posterior_mean_coef1, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(almost.posterior_mean_coef2, ancestral.posterior_mean_coef2, atol=1e-4, rtol=1e-4)
+
+
 @given(schedules, st.data())
 def test_a_respaced_schedule_is_the_same_process_seen_at_fewer_times(schedule, data):
     n = data.draw(st.integers(1, schedule.n_steps))
@@ -82,6 +102,7 @@ def test_noised_values_have_the_schedules_mean_and_variance():
     lambda: NoiseSchedule.cosine(0), lambda: NoiseSchedule.cosine(4, 0.0), lambda: NoiseSchedule.linear(0),
     lambda: NoiseSchedule(torch.tensor([0.1, 1.0])), lambda: NoiseSchedule(torch.tensor([])),
     lambda: NoiseSchedule.cosine(8).respaced(9), lambda: NoiseSchedule.cosine(8).respaced(0),
+    lambda: NoiseSchedule.cosine(8).respaced(4, 1.5), lambda: NoiseSchedule.cosine(8).respaced(4, -0.1),
 ])  # fmt: skip
 def test_nonsense_is_refused(make):
     with pytest.raises(ValueError, match=r"need|must|can visit"):

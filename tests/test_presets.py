@@ -50,6 +50,8 @@ def test_the_defaults_are_the_papers():
         ({"schedule": "sqrt"}, "schedule must be cosine or linear, not 'sqrt'"),
         ({"score": "guess"}, "score 'guess' is unknown; choose closed-form or autograd"),
         ({"update_states": "true", "guidance": "sample"}, "update_states goes with the gradient rule"),
+        ({"eta": "1.1"}, "eta must be from 0 to 1, not 1.1"),
+        ({"advantage_scale": "1", "eta": "0"}, "needs an eta above 0"),
         ({"sampling_steps": "200"}, "more than the 128 diffusion_steps"),
         ({"initial_std": "0.1"}, "larger than minimum_std"),
         ({"env_steps": "10"}, "prefill_steps 5000 are more than the 10 env_steps"),

@@ -148,3 +148,30 @@ def test_unknown_names_are_refused_with_the_known_ones(wrong):
 def test_unknown_score_method_is_refused():
     with pytest.raises(ValueError, match="closed-form or autograd"):
         policy_score(gaussian(torch.zeros(1, 2), torch.ones(1, 2)), torch.zeros(1, 2), "numeric")
+
+
+@given(seeds, st.integers(1, 9), st.floats(0.0, 0.99))
+def test_inertia_of_a_visit_for_k_steps_is_that_of_k_steps(seed, k, inertia):
+    torch.manual_seed(seed)
+    distribution = gaussian(torch.randn(4, 3, 2), torch.rand(4, 3, 2) + 0.1)
+    actions, noise = torch.randn(4, 3, 2), torch.randn(4, 3, 2)
+    rule = Guidance(rule="fixed-noise", inertia=inertia)
+    at_once = guide_actions(actions, distribution, rule, noise, [0.1] * k, UNIT)
+    stepwise = actions
+    for _ in range(k):
+        stepwise = guide_actions(stepwise, distribution, rule, noise, [0.1], UNIT)
+    torch.testing.assert_close(at_once, stepwise, rtol=1e-4, atol=1e-4)
+
+
+def test_inertia_delays_actions_and_leaves_them_the_policys_own():
+    distribution, noise = gaussian(torch.full((5000, 2), 0.5), torch.full((5000, 2), 0.2)), torch.randn(5000, 2)
+    rule = Guidance(rule="fixed-noise", inertia=0.9)
+    wanted = 0.5 + 0.2 * noise
+    actions = torch.zeros(5000, 2)
+    once = guide_actions(actions, distribution, rule, noise, [0.1], UNIT)
+    torch.testing.assert_close(once, 0.1 * wanted)
+    for _ in range(16):
+        actions = guide_actions(actions, distribution, rule, noise, [0.1] * 8, UNIT)
+    torch.testing.assert_close(actions, wanted)
+    fresh = guide_actions(torch.zeros(5000, 2), distribution, Guidance(rule="sample", inertia=0.9), noise, [0.1], UNIT)
+    torch.testing.assert_close(fresh, wanted)  # drawn anew: there is nothing to stay behind

@@ -297,3 +297,27 @@ def test_advantage_guidance_moves_the_mean_by_its_variance_times_the_gradient(wo
 def test_guiding_states_goes_with_the_gradient_rule_only():
     with pytest.raises(ValueError, match="update_states goes with the gradient rule"):
         Guidance(rule="sample", update_states=True)
+
+
+def test_without_noise_the_start_decides_the_whole_way_back(world):
+    model, policy, normaliser, _, chain = world
+    schedule, rule = model.schedule.respaced(4, eta=0.0), Guidance(rule="fixed-noise", change_limit=1e6)
+    ends = []
+    for seed in (0, 1):
+        noise = torch.Generator().manual_seed(seed)
+        trajectory, actions = chain["trajectory_chain"][0], chain["action_chain"][0]
+        for index in reversed(range(4)):
+            drawn = torch.randn(trajectory.shape, generator=noise)
+            trajectory, actions = model.reverse_step(
+                schedule, index, trajectory, actions, chain["first_obs"], policy, normaliser, rule, drawn,
+                chain["action_chain"][0],
+            )  # fmt: skip
+        ends.append(trajectory)
+    assert torch.equal(*ends)
+    whole = [
+        model.imagine(chain["first_obs"], policy, normaliser, rule, trajectory.shape[1], 4,
+                      torch.Generator().manual_seed(5), eta=eta).observations
+        for eta in (0.0, 0.0, 1.0)
+    ]  # fmt: skip
+    assert torch.equal(whole[0], whole[1])
+    assert not torch.allclose(whole[0], whole[2])

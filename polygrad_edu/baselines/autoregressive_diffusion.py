@@ -25,7 +25,7 @@ class AutoregressiveDiffusion(WorldModel):
     def __init__(self, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
         diffusion = make_diffusion(preset, self.window, normaliser.observations.size, normaliser.actions.size)
         super().__init__(diffusion, preset, normaliser, generator)
-        self.schedule = diffusion.schedule.respaced(preset.sampling_steps)
+        self.schedule = diffusion.schedule.respaced(preset.sampling_steps, preset.eta)
 
     def loss(self, batch: Sequences) -> Tensor:
         # The second action says nothing about the pair, and when imagining it is not known yet.
