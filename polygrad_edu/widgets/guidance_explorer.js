@@ -41,12 +41,12 @@ function draw(panels, data, state) {
     title: "Dynamics error", x: [1, ahead.length], y: [0.01, 10], yLog: true, xLabel: "steps ahead", yLabel: "in the data's std",
     layers: [{ line: [ahead, data.errors], colour: "blue" }, { points: [ahead, data.errors], colour: "blue", radius: 3 }],
   });
-  if (!data.theory) return;
+  if (!data.expected) return;
   panels.plot({
     title: "Where the right strength lies", x: [1e-4, 3], y: [0.05, 20], xLog: true, yLog: true, xLabel: "guidance strength", yLabel: "std, standardised",
     layers: [
       { horizontal: 1, colour: "grey", width: 1 },
-      { line: data.theory, colour: "orange", label: "theory" },
+      { line: data.expected, colour: "orange", label: "expected" },
       ...(tuned ? [{ vertical: tuned, colour: "green", dash: true, label: "the right one" }] : []),
       { points: [[chosen], [std]], colour: "blue", radius: 5, label: "yours, measured" },
     ],

@@ -6,16 +6,15 @@ import functools
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..score_guidance import RULES, Guidance
 from .base import Control, LessonWidget, check_number
 from .guided_imagination import (
     CONVENTIONS,
+    STRENGTHS,
     TASKS,
     Playground,
-    best_scale,
-    expected_std,
+    expected_curve,
     guided_trajectories,
     load_playground,
     measure,
@@ -25,7 +24,6 @@ N_MEASURED = 32  # trajectories for the numbers
 N_DRAWN = 8  # of them for the picture
 N_ACTIONS = 90
 BINS = 24
-STRENGTHS = (1e-4, 3.0)  # what the curve shows
 
 
 def guidance_frame(
@@ -73,7 +71,9 @@ def _frame(
     heights, _ = np.histogram(np.clip(found.standardised, -3.99, 3.99), bins=BINS, range=(-4, 4))
     spread = found.deviations[..., :2].reshape(-1, 2)
     shown = np.random.default_rng(1).permutation(len(spread))[:N_ACTIONS]
-    tuned = best_scale(playground, convention, policy_std) if rule == "gradient" else None
+    curve, tuned = None, None
+    if rule == "gradient":
+        *curve, tuned = expected_curve(task, convention, policy_std, sampling_steps)
     errors = np.sqrt(found.errors)
     return {
         "paths": {
@@ -85,7 +85,7 @@ def _frame(
         "policy_std": policy_std,
         "histogram": heights / heights.sum() * BINS / 8,  # a density: bins are 8 / BINS wide
         "errors": errors[1:].clip(0, 10).tolist(),
-        "theory": theory_curve(playground, convention, policy_std) if rule == "gradient" else None,
+        "expected": curve,
         "strength": {"chosen": strength, "std": found.std, "tuned": tuned, "ks": found.ks_distance},
         "text": sentence(rule, strength, tuned, found.std, found.ks_distance, errors),
     }
@@ -102,13 +102,6 @@ def path(playground: Playground, observations: np.ndarray) -> np.ndarray:
     return np.stack([forward - forward[:, :1], observations[..., 0]], axis=1)
 
 
-def theory_curve(playground: Playground, convention: str, policy_std: float) -> list[list[float]]:
-    """Strengths and the spread expected at each, [2, 40]."""
-    grid = torch.logspace(np.log10(STRENGTHS[0]), np.log10(STRENGTHS[1]), 40, dtype=torch.float64)
-    spread = expected_std(playground, convention, grid, policy_std).clamp(1e-2, 1e2)
-    return [grid.tolist(), spread.tolist()]
-
-
 def sentence(rule: str, strength: float, tuned: float | None, std: float, ks: float, errors: np.ndarray) -> str:
     """What the picture says, in words and numbers."""
     ahead = int(np.flatnonzero(np.isfinite(errors))[-1])  # the last step that any trajectory reached
@@ -118,8 +111,8 @@ def sentence(rule: str, strength: float, tuned: float | None, std: float, ks: fl
     words += f"{errors[ahead]:.2f} of the data's std."
     if rule != "gradient":
         return f"{words} The rule {rule} has no strength and one convention."
-    where = f"Theory puts the right strength at {tuned:.2g}" if tuned else "By theory no strength is right here"
-    return f"{words} {where}; it is set to {strength:.2g}."
+    where = f"it would be about {tuned:.2g}" if tuned else "there would be none"
+    return f"{words} The strength is {strength:.2g}; if the policy's mean stood still, {where} that is right."
 
 
 class GuidanceExplorer(LessonWidget):

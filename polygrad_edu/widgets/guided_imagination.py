@@ -7,6 +7,7 @@ step as Diffuser or policy-guided diffusion do.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,14 +20,17 @@ from torch.distributions import Distribution, Independent, Normal
 from .. import environments
 from ..actor_critic import GaussianPolicy
 from ..course.shared import shipped
+from ..noise_schedule import NoiseSchedule
 from ..replay import Normaliser
-from ..score_guidance import Guidance, standardise_actions
+from ..score_guidance import Guidance, clip_to_policy, guide_actions, standardise_actions
 from ..theory import guidance_shift
 from ..trajectory_diffusion import TrajectoryDiffusion
 from ..world_model_error import on_policyness
 
 CONVENTIONS = ("polygrad", "diffuser", "policy-guided")
 RUNAWAY = 100  # policy stds
+STRENGTHS = (1e-4, 3.0)  # that can be chosen
+N_PLAYED = 400
 TASKS = {"point-mass": "point-mass", "hopper": "hopper-cpu"}
 
 
@@ -88,6 +92,24 @@ def step_weights(convention: str, diffusion: TrajectoryDiffusion) -> list[float]
     return (-guidance_shift(convention, diffusion.schedule, 1.0, 1.0, 1.0)).tolist()
 
 
+class Visit(NamedTuple):
+    """The trained steps that a visit of the sampler stands for, both ends included, and their mean weight."""
+
+    first: int
+    last: int
+    weight: float
+
+
+def visits(schedule: NoiseSchedule, weights: list[float]) -> list[Visit]:
+    """Of a respaced schedule, noisiest first. Step 0 is unguided, and nobody's weight counts it."""
+    found = []
+    for last, jump in zip(schedule.trained_step_numbers[::-1], schedule.jumps[::-1], strict=True):
+        first = max(last - jump + 1, 1)
+        guided = weights[first : last + 1]
+        found.append(Visit(first, last, sum(guided) / len(guided) if guided else 0.0))
+    return found
+
+
 @torch.no_grad()
 def guided_trajectories(
     playground: Playground,
@@ -114,14 +136,12 @@ def guided_trajectories(
     trajectory = torch.randn(*shape, model.observation_size + 2, generator=generator)
     trajectory[:, 0, : model.observation_size] = first
     actions = start_actions = torch.randn(*shape, normaliser.actions.size, generator=generator)
-    for index in reversed(range(schedule.n_steps)):
+    for index, visit in zip(reversed(range(schedule.n_steps)), visits(schedule, weights), strict=True):
         trajectory_noise = torch.randn(trajectory.shape, generator=generator)
         drawn = start_actions
         if guidance.rule != "fixed-noise":
             drawn = torch.randn(actions.shape, generator=generator)
-        last = schedule.trained_step_numbers[index]
-        stands_for = weights[max(last - schedule.jumps[index] + 1, 1) : last + 1] or [0.0]
-        weighed = replace(guidance, scale=guidance.scale * sum(stands_for) / len(stands_for))
+        weighed = replace(guidance, scale=guidance.scale * visit.weight)
         asked = policy
         if convention == "policy-guided":  # at x_t, whatever the denoiser makes of it
             noisy = normaliser.observations.denormalise(trajectory[..., : model.observation_size]).clone()
@@ -171,33 +191,41 @@ def measure(playground: Playground, policy: PolicyWithStd, observations: Tensor,
     return Measured(observations.numpy(), real, deviations, standardised.numpy(), like.std, like.ks_distance, errors)
 
 
-def expected_std(playground: Playground, convention: str, scale: Tensor, policy_std: float) -> Tensor:
-    """Spread of unclipped actions under the gradient rule, relative to the policy's, for strengths ``scale`` [N].
+def expected_std(
+    playground: Playground, convention: str, scales: Tensor, policy_std: float, n_sampling_steps: int, clip: bool = True
+) -> Tensor:
+    """Spread of the actions about a mean that stands still, relative to the policy's, for strengths ``scales`` [N].
 
-    ``theory.chain_std`` for each action dimension with its own unit, and for the other conventions with their weights.
+    The gradient rule itself, played on ``N_PLAYED`` actions: ``theory.chain_std`` with the clip, the visited steps and
+    the convention's weights.
     """
-    schedule = playground.diffusion.schedule
-    weights = step_weights(convention, playground.diffusion)
-    units = playground.normaliser.actions.scale.double()  # [A]
-    variance = (units**2).expand(len(scale), -1)  # [N, A] actions start as noise of one unit
-    for step in reversed(range(1, schedule.n_steps)):  # step 0 is unguided
-        contraction = 1 - scale.double()[:, None] * weights[step] / policy_std**2
-        # v \leftarrow (1 - \lambda w_t / \sigma^2)^2 v + \tilde\beta_t u^2
-        variance = contraction**2 * variance + schedule.posterior_variance[step].double() * units**2
-    return variance.mean(dim=1).sqrt() / policy_std
+    schedule, unit = playground.diffusion.schedule.respaced(n_sampling_steps), playground.normaliser.actions.scale
+    stds = playground.diffusion.schedule.posterior_variance.sqrt().tolist()
+    clip_std = 3.0 if clip and convention == "polygrad" else None
+    generator = torch.Generator().manual_seed(0)
+    shape = (N_PLAYED, len(unit))
+    actions = (unit * torch.randn(shape, generator=generator)).expand(len(scales), *shape)  # [N, M, A]
+    policy = Independent(Normal(torch.zeros_like(actions), policy_std, validate_args=False), 1)
+    for visit in visits(schedule, step_weights(convention, playground.diffusion)):
+        noise = torch.randn(shape, generator=generator)
+        if visit.last:
+            guidance = Guidance(scale=scales[:, None, None] * visit.weight, clip_std=clip_std)
+            step_stds = stds[visit.first : visit.last + 1][::-1]
+            actions = guide_actions(actions, policy, guidance, noise, step_stds, unit)
+    return clip_to_policy(actions, policy, clip_std).square().mean(dim=(1, 2)).sqrt() / policy_std
 
 
-def best_scale(playground: Playground, convention: str, policy_std: float) -> float | None:
-    """The strength at which :func:`expected_std` falls through 1, where there is one: where tuning comes to rest."""
-    low, high = 1e-8, None
-    grid = torch.logspace(-6, 2, 400, dtype=torch.float64)
-    spread = expected_std(playground, convention, grid, policy_std)
-    below = (spread < 1).nonzero()
-    if len(below) == 0 or below[0] == 0:
-        return None
-    low, high = grid[below[0] - 1].item(), grid[below[0]].item()
-    for _ in range(20):
-        middle = (low * high) ** 0.5
-        spread = expected_std(playground, convention, torch.tensor([middle], dtype=torch.float64), policy_std)
-        low, high = (middle, high) if spread > 1 else (low, middle)
-    return (low * high) ** 0.5
+@functools.lru_cache(maxsize=64)
+def expected_curve(
+    task: str, convention: str, policy_std: float, n_sampling_steps: int
+) -> tuple[list[float], list[float], float | None]:
+    """Strengths, the spread expected at each, and the strength at which it first falls through 1, if it does."""
+    scales = torch.logspace(math.log10(STRENGTHS[0]), math.log10(STRENGTHS[1]), 60)
+    spread = expected_std(load_playground(task), convention, scales, policy_std, n_sampling_steps)
+    spread = spread.nan_to_num(1e3, 1e3).clamp(1e-3, 1e3)
+    below = (spread < 1).nonzero().flatten().tolist()
+    right = None
+    if below and below[0] > 0:  # a straight line between logarithms
+        (x, next_x), (y, next_y) = (values[below[0] - 1 : below[0] + 1].log().tolist() for values in (scales, spread))
+        right = math.exp(x + (next_x - x) * y / (y - next_y))
+    return scales.tolist(), spread.tolist(), right
