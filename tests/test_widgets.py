@@ -4,12 +4,13 @@ import itertools
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from polygrad_edu import theory
+from polygrad_edu import theory, widgets
 from polygrad_edu.noise_schedule import NoiseSchedule
 from polygrad_edu.score_guidance import RULES, Guidance
 from polygrad_edu.widgets import Control, GuidanceExplorer, SchedulePlayground, base
@@ -30,6 +31,7 @@ GUIDANCE = {
     "task": "point-mass", "rule": "gradient", "convention": "polygrad", "strength": 0.004, "sampling_steps": 16,
     "policy_std": 0.5, "seed": 0,
 }  # fmt: skip
+LESSONS = sorted((Path(__file__).parent.parent / "notebooks").rglob("*.ipynb"))
 
 
 def same(one, other):
@@ -276,3 +278,15 @@ def test_scripts_can_stand_inside_a_page_and_load_nothing(path):
     assert "</" not in source
     assert "<!--" not in source
     assert not re.search(r"\bimport\b|\bfetch\(|https?://(?!www\.w3\.org/2000/svg)", source)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
+def test_stored_lessons_hold_the_widgets_of_today(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    assert not [data for data in outputs if "application/vnd.jupyter.widget-view+json" in data]
+    for data in outputs:
+        page = "".join(data.get("text/html", ""))
+        if "standIn" in page:
+            (kind,) = (kind for kind in widgets.__all__ if f"<{kind}>" in "".join(data["text/plain"]))
+            assert getattr(widgets, kind)._source in page, f"stale: python -m polygrad_edu.course.store {path.name}"

@@ -26,7 +26,8 @@ def notebook(browser, tmp_path_factory):
         name = lab.write(
             "widgets.ipynb",
             "from polygrad_edu.widgets import GuidanceExplorer, SchedulePlayground\nGuidanceExplorer()",
-            "SchedulePlayground()",
+            "playground = SchedulePlayground()\nplayground",
+            "playground.move(tau=0.6)  # between two stops of the slider",
         )
         page = lab.open(browser, name)
         lab.run_all(page)
@@ -100,6 +101,17 @@ def test_what_the_function_refuses_is_said_and_the_old_picture_stays(notebook):
     settle(schedule)
     assert schedule.locator(".pg-error").inner_text() == ""
     assert look(schedule)[0]["n_steps"] == 256
+
+
+def test_a_move_from_python_puts_the_slider_where_it_belongs(notebook):
+    _, page, _, schedule = notebook
+    tau = slider(schedule, "tau")
+    assert schedule.locator("[data-control=tau] output").inner_text() == "0.6"
+    tau.focus()
+    for key, value in (("ArrowLeft", 0.5), ("ArrowRight", 0.6), ("ArrowRight", 0.7)):
+        page.keyboard.press(key)
+        settle(schedule)
+        assert look(schedule)[0]["tau"] == value
 
 
 def test_a_menu_obeys_the_keyboard_too(notebook):

@@ -12,6 +12,7 @@ const STYLE = `
   border: 1px solid var(--faint); border-radius: 6px; box-sizing: border-box; container-type: inline-size; }
 @media (prefers-color-scheme: dark) { :root:not([data-theme]):not(:has([data-jp-theme-light])) .pg {
   --ink: #ddd; --faint: #555; --paper: #1b1b1b; } }
+.cell_output .text_html:has(> .pg, > div > .pg) { background: none !important; padding: 0 !important; }
 .pg * { box-sizing: border-box; }
 .pg-head { display: flex; justify-content: space-between; font-weight: 600; margin-bottom: 6px; }
 .pg-busy { font-weight: 400; visibility: hidden; }
@@ -28,8 +29,8 @@ const STYLE = `
 .pg-panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(270px, 100%), 1fr)); gap: 10px;
   margin-top: 10px; }
 .pg-panels.stale { opacity: 0.35; }
-.pg-panel { margin: 0; min-width: 0; max-width: 440px; }
-.pg-panel figcaption { font-weight: 600; font-size: 13px; margin: 0; }
+.pg .pg-panel { margin: 0; padding: 0; min-width: 0; max-width: 440px; }
+.pg .pg-panel figcaption { color: var(--ink); font: 600 13px/1.5 system-ui, sans-serif; margin: 0; text-align: left; }
 .pg-key { display: flex; flex-wrap: wrap; gap: 0 12px; font-size: 12px; min-height: 17px; }
 .pg-key i { display: inline-block; width: 14px; height: 0; border-top: 3px solid; margin-right: 4px;
   vertical-align: middle; }
@@ -255,7 +256,6 @@ let labels = 0;
 
 function makeControl({ name, label, kind, values, unit }, state, live, frozen, move) {
   const here = live ? [...values] : (frozen && frozen.grid[name]) || [state[name]];
-  if (!here.includes(state[name])) here.push(state[name]); // set from Python between two stops
   const id = `pg-${name}-${(labels += 1)}-${Math.random().toString(36).slice(2, 7)}`;
   const output = element("output", { for: id });
   const input = kind === "menu"
@@ -267,7 +267,12 @@ function makeControl({ name, label, kind, values, unit }, state, live, frozen, m
     input.setAttribute("aria-valuetext", words);
   };
   const set = (wanted) => {
-    if (!here.includes(wanted[name])) return;
+    if (!here.includes(wanted[name])) { // set from Python, between two stops
+      here.push(wanted[name]);
+      if (kind === "slider") here.sort((one, other) => one - other);
+      if (kind === "menu") input.append(element("option", { value: here.length - 1 }, wanted[name]));
+      input.max = here.length - 1;
+    }
     input.value = here.indexOf(wanted[name]);
     tell();
   };
