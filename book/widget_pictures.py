@@ -35,7 +35,7 @@ def main(names: list[str]) -> None:
                 page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
                 page.goto(path.as_uri())
                 taken = Image.open(io.BytesIO(page.locator(".pg").screenshot())).convert("RGB")
-                small = taken.quantize(48, dither=Image.Dither.NONE)
+                small = taken.quantize(200, dither=Image.Dither.NONE)
                 small.save(ROOT / "book" / "images" / f"widget_{name}_{look}.png", optimize=True)
                 page.close()
 

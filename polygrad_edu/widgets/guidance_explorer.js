@@ -29,7 +29,7 @@ function draw(panels, data, state) {
   });
   const { chosen, std, tuned, ks } = data.strength;
   panels.plot({
-    title: `Standardised: std ${std.toFixed(2)}, KS distance ${ks.toFixed(2)}`,
+    title: `Standardised: std ${std.toFixed(2)}, KS ${ks.toFixed(2)}`,
     x: [-4, 4], y: [0, Math.max(0.6, Math.max(...data.histogram) * 1.05)], xLabel: "(action - mean) / std", yLabel: "density",
     layers: [
       { bars: data.histogram, from: -4, to: 4, colour: "blue", label: "imagined" },
