@@ -49,7 +49,8 @@ def command_of(preset_name: str, preset: Preset, seed: int) -> str:
         for field in dataclasses.fields(Preset)
         if getattr(preset, field.name) != getattr(base, field.name)
     }
-    options = [f"--{name.replace('_', '-')} {str(value).lower()}" for name, value in changed.items()]
+    written = {name: str(value).lower() if isinstance(value, bool) else value for name, value in changed.items()}
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in written.items()]
     return " ".join(["polygrad-edu train", preset_name, f"--seed {seed}", *options])
 
 

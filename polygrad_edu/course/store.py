@@ -36,6 +36,8 @@ def store(path: Path) -> float:
     for cell in notebook.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         _join_streams(cell)
+        for output in cell.get("outputs", []):  # a live view shows nothing without its kernel; its page does
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     nbformat.validate(notebook)
     path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
     return seconds

@@ -1,0 +1,44 @@
+"""Take the widgets' pictures for the book: ``python book/widget_pictures.py [NAME ...]``; needs Chromium.
+
+Each is taken on a light and on a dark page, and 400 pixels wide, from the page that the widget makes of itself.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from polygrad_edu import widgets
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from tests.browser import chromium  # noqa: E402
+
+WIDGETS = {
+    "schedule_playground": lambda: widgets.SchedulePlayground(tau=0.5, progress=0.3).freeze({"tau": [0.1, 0.5, 2.0]}),
+    "guidance_explorer": lambda: widgets.GuidanceExplorer(strength=0.003).freeze({"strength": [0.001, 0.003, 0.01]}),
+    "guidance_explorer_hopper": lambda: widgets.GuidanceExplorer("hopper", strength=0.003),
+}
+LOOKS = {"light": (900, "light"), "dark": (900, "dark"), "narrow": (400, "light")}
+
+
+def main(names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        for name in names or WIDGETS:
+            path = Path(folder) / f"{name}.html"
+            path.write_text(f"<!doctype html><meta charset=utf-8>{WIDGETS[name]().to_html()}", encoding="utf-8")
+            for look, (width, scheme) in LOOKS.items():
+                page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+                page.goto(path.as_uri())
+                taken = Image.open(io.BytesIO(page.locator(".pg").screenshot())).convert("RGB")
+                small = taken.quantize(200, dither=Image.Dither.NONE)
+                small.save(ROOT / "book" / "images" / f"widget_{name}_{look}.png", optimize=True)
+                page.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,7 @@
+"""Widgets: what a lesson lets you move, live in JupyterLab and frozen in the book."""
+
+from .base import Control, LessonWidget
+from .guidance_explorer import GuidanceExplorer
+from .schedule_playground import SchedulePlayground
+
+__all__ = ["Control", "GuidanceExplorer", "LessonWidget", "SchedulePlayground"]

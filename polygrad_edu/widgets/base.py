@@ -1,0 +1,240 @@
+"""What all widgets share: controls, live computing, and a frozen copy that moves in a page without a kernel.
+
+A widget is a pure function from the controls' state to what is drawn, and a small JavaScript file that draws it. In
+JupyterLab a moved control asks the kernel for its frame. :meth:`LessonWidget.freeze` stores the frames of a grid, and
+the same JavaScript moves through them in the book.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import numpy as np
+import torch
+import traitlets
+
+LARGEST_FROZEN = 1_500_000  # bytes
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Control:
+    """One thing to move: a slider through numbers, or a menu of words.
+
+    Attributes:
+        name: the argument of the pure function that it sets.
+        label: what the reader sees beside it.
+        values: all that it can be set to, in order.
+        default: what it is set to at first.
+        unit: written after the number.
+    """
+
+    name: str
+    label: str
+    values: tuple[float | int | str, ...]
+    default: float | int | str
+    unit: str = ""
+
+    def __post_init__(self):
+        if self.default not in self.values:
+            raise ValueError(f"{self.name} cannot start at {self.default!r}: it is none of its values {self.values}")
+
+    @classmethod
+    def log(cls, name: str, label: str, least: float, most: float, count: int, default: float) -> Control:
+        """``count`` numbers from ``least`` to ``most``, each the same factor above the one before."""
+        values = [float(f"{value:.2g}") for value in np.geomspace(least, most, count)]
+        return cls(name, label, tuple(values), min(values, key=lambda value: abs(math.log(value / default))))
+
+    @property
+    def kind(self) -> str:
+        return "menu" if isinstance(self.values[0], str) else "slider"
+
+
+def check_number(name: str, value: Any, least: float, most: float = math.inf, whole: bool = False) -> None:
+    """Refuse what is no number from ``least`` to ``most``, with a line that the widget shows.
+
+    Raises:
+        ValueError: naming the value and what would be right.
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not least <= value <= most or (whole and value != int(value)):
+        bounds = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise ValueError(f"{name} must be a {'whole ' if whole else ''}number {bounds}, not {value!r}")
+
+
+def compact(value: Any) -> Any:
+    """Arrays, tensors and numbers as JSON has them, rounded to what a screen can show.
+
+    An array keeps a ten-thousandth of its largest number: what an axis can show. A number that stands alone or in a
+    list keeps four digits: for a logarithmic axis. Not a number becomes null.
+    """
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, Mapping):
+        return {str(key): compact(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        finite = np.abs(value[np.isfinite(value)])
+        largest = float(finite.max()) if finite.size else 0.0
+        digits = 3 - math.floor(math.log10(largest)) if largest > 0 else 0
+        return _without_nan(np.round(value.astype(np.float64), max(digits, 0)).tolist())
+    if isinstance(value, (np.ndarray, np.generic)):
+        return compact(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [compact(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return value + 0.0 if math.isfinite(value) else None  # -0.0 + 0.0 is 0.0
+
+
+class LessonWidget(anywidget.AnyWidget):
+    """A pure function with controls and a drawing.
+
+    A subclass names its ``title``, ``script`` (a file beside this one that defines ``draw(panels, data, state)``) and
+    ``controls``, and has a ``compute``: keyword arguments in, a dictionary of what is drawn out. That has a key
+    ``text``, a sentence that says in words what is shown, and raises ValueError for what it refuses.
+
+    Args:
+        state: what controls are set to at first, where not to their default.
+    """
+
+    title: ClassVar[str]
+    script: ClassVar[str]
+    compute: Callable[..., dict[str, Any]]
+    live = traitlets.Bool(True).tag(sync=True)
+    heading = traitlets.Unicode().tag(sync=True)
+    controls = traitlets.List().tag(sync=True)
+    frame = traitlets.Dict().tag(sync=True)  # the state that is shown, its data or its error, and who asked for it
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "script" in cls.__dict__:
+            cls._source = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("frame.js", cls.script))
+            cls._esm = cls._source + "\nexport default { render };\n"
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, controls: Sequence[Control], **state: Any):
+        self._controls = {control.name: control for control in controls}
+        self._frozen: dict[str, Any] | None = None
+        described = [asdict(control) | {"kind": control.kind} for control in controls]
+        unknown = sorted(set(state) - set(self._controls))
+        if unknown:
+            raise ValueError(f"{self.title} has no control {unknown[0]!r}; it has {', '.join(self._controls)}")
+        start = {name: state.get(name, control.default) for name, control in self._controls.items()}
+        super().__init__(heading=self.title, controls=described, frame=self._frame(start))
+        self.on_msg(self._asked)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the controls were set to for the frame that is shown."""
+        return dict(self.frame["state"])
+
+    def move(self, **changes: Any) -> None:
+        """Set controls from Python, as a hand would."""
+        unknown = sorted(set(changes) - set(self._controls))
+        if unknown:
+            raise ValueError(f"{self.title} has no control {unknown[0]!r}; it has {', '.join(self._controls)}")
+        self.frame = self._frame(self.state | changes)
+
+    def _frame(self, state: dict[str, Any], number: int = 0, view: str = "") -> dict[str, Any]:
+        """What is shown for ``state``; ``number`` and ``view`` say which request this answers."""
+        answer: dict[str, Any] = {"state": state, "number": number, "view": view, "data": None, "error": None}
+        try:
+            answer["data"] = compact(self.compute(**state))
+        except ValueError as error:
+            answer["error"] = str(error)
+        except Exception as error:  # a kernel swallows what a message handler raises: the reader is to see it
+            answer["error"] = f"{type(error).__name__}: {error}"
+        return answer
+
+    def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """Answer a view, which asks for one frame at a time, so moves do not queue up here."""
+        state = {name: content["state"].get(name, control.default) for name, control in self._controls.items()}
+        self.frame = self._frame(state, content["number"], content["view"])
+
+    def freeze(self, grid: Mapping[str, Iterable[Any]]) -> LessonWidget:
+        """Store the frames of all combinations of ``grid``'s values, for pages without a kernel.
+
+        Parts that frames have in common are stored once. Controls outside the grid stay as they are now. Return the
+        widget, so that a cell can end in ``Widget().freeze({...})``.
+
+        Raises:
+            ValueError: an unknown control, an empty list, or more than ``LARGEST_FROZEN`` bytes.
+        """
+        values = {name: list(grid[name]) for name in self._controls if name in grid}
+        for name in grid:
+            if name not in self._controls:
+                raise ValueError(f"{self.title} has no control {name!r}; it has {', '.join(self._controls)}")
+            if not values[name]:
+                raise ValueError(f"the grid names no values for {name}")
+        start = self.state | {
+            name: self.state[name] if self.state[name] in several else several[0] for name, several in values.items()
+        }
+        pool: dict[str, int] = {}  # JSON to its place
+        frames: list[list[int] | str] = []
+        keys: list[str] = []
+        size = 0
+        for combination in itertools.product(*values.values()):
+            frame = self._frame(start | dict(zip(values, combination, strict=True)))
+            if frame["data"] is None:
+                frames.append(frame["error"])
+                continue
+            keys = keys or list(frame["data"])
+            texts = [_json(frame["data"][key]) for key in keys]
+            size += sum(len(text) + 1 for text in texts if text not in pool) + 5 * len(keys)
+            if size > LARGEST_FROZEN:
+                total = math.prod(len(several) for several in values.values())
+                raise ValueError(
+                    f"{len(frames) + 1} of {total} frames fill {LARGEST_FROZEN:,} bytes: name fewer values in the grid"
+                )
+            frames.append([pool.setdefault(text, len(pool)) for text in texts])
+        self._frozen = {"grid": values, "keys": keys, "frames": frames, "pool": [json.loads(text) for text in pool]}
+        self.frame = self._frame(start)
+        return self
+
+    def frozen_frame(self, **state: Any) -> dict[str, Any] | str:
+        """The stored data of a grid point, or its error: what the page's JavaScript finds there."""
+        if self._frozen is None:
+            raise ValueError("nothing is frozen yet; call freeze first")
+        place = 0
+        for name, values in self._frozen["grid"].items():
+            place = place * len(values) + values.index(state[name])
+        found = self._frozen["frames"][place]
+        if isinstance(found, str):
+            return found
+        return {key: self._frozen["pool"][i] for key, i in zip(self._frozen["keys"], found, strict=True)}
+
+    def to_html(self) -> str:
+        """A piece of a page that draws the widget with no kernel and no network."""
+        shown = self.frame | {"number": 0, "view": ""}
+        text = _json({"heading": self.title, "controls": self.controls, "frame": shown, "frozen": self._frozen})
+        island = "widget-" + hashlib.sha256((text + self._source).encode()).hexdigest()[:12]
+        place = f"document.getElementById('{island}')"
+        script = f"{self._source}\nrender({{ model: standIn({text}), el: {place} }});"
+        words = self.frame["error"] or self.frame["data"].get("text", "")
+        words = f"{self.title}. {words} Run this cell to bring it to life."
+        fallback = words.replace("&", "&amp;").replace("<", "&lt;")
+        return f'<div id="{island}">{fallback}</div>\n<script type="module">\n{script}\n</script>'
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        return bundle[0] | {"text/plain": f"<{type(self).__name__}>", "text/html": self.to_html()}, bundle[1]
+
+
+def _json(value: Any) -> str:
+    """JSON without spaces that stays whole inside a script: no less-than sign, so nothing can end it early."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -1,0 +1,161 @@
+"""Widgets under a real keyboard: live in JupyterLab, and frozen in a page from disk with no network."""
+
+import json
+import statistics
+import time
+
+import pytest
+
+from polygrad_edu.widgets import GuidanceExplorer, SchedulePlayground
+
+from .browser import chromium, jupyterlab, needs_chromium, offline_page
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def notebook(browser, tmp_path_factory):
+    """JupyterLab with both widgets run: (lab, page, guidance explorer, schedule playground)."""
+    with jupyterlab(tmp_path_factory.mktemp("lab")) as lab:
+        name = lab.write(
+            "widgets.ipynb",
+            "from polygrad_edu.widgets import GuidanceExplorer, SchedulePlayground\nGuidanceExplorer()",
+            "playground = SchedulePlayground()\nplayground",
+            "playground.move(tau=0.6)  # between two stops of the slider",
+        )
+        page = lab.open(browser, name)
+        lab.run_all(page)
+        widgets = page.locator(".pg")
+        widgets.nth(1).wait_for(timeout=60_000)
+        lab.wait_until_idle(page)
+        yield lab, page, widgets.nth(0), widgets.nth(1)
+
+
+def slider(widget, control):
+    return widget.locator(f"[data-control={control}] input")
+
+
+def look(widget):
+    """What is shown: the state, the sentence, the picture."""
+    return (
+        json.loads(widget.get_attribute("data-shown")),
+        widget.locator(".pg-text").inner_text(),
+        widget.locator(".pg-panels").inner_html(),
+    )
+
+
+def settle(widget):
+    """Wait until the kernel has answered the last move."""
+    widget.locator(".pg-busy:not(.on)").wait_for(state="attached")
+
+
+def test_in_jupyterlab_a_key_moves_number_and_picture_within_a_second(notebook):
+    _, page, guidance, _ = notebook
+    slider(guidance, "strength").focus()
+    seconds, before = [], look(guidance)
+    for _ in range(10):
+        begin = time.monotonic()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(
+            "([element, shown]) => element.dataset.shown !== shown",
+            arg=[guidance.element_handle(), guidance.get_attribute("data-shown")],
+        )
+        seconds.append(time.monotonic() - begin)
+        after = look(guidance)
+        assert after[0]["strength"] > before[0]["strength"]
+        assert all(old != new for old, new in zip(before, after, strict=True))
+        before = after
+    assert statistics.median(seconds) < 1
+
+
+def test_twenty_fast_moves_leave_the_last_value_and_an_idle_kernel(notebook):
+    lab, page, guidance, _ = notebook
+    strength = slider(guidance, "strength")
+    strength.focus()
+    page.keyboard.press("Home")
+    settle(guidance)
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    settle(guidance)
+    lab.wait_until_idle(page)
+    (stops,) = (control["values"] for control in GuidanceExplorer().controls if control["name"] == "strength")
+    assert int(strength.input_value()) == 20
+    assert look(guidance)[0]["strength"] == stops[20]
+    assert guidance.locator("[data-control=strength] output").inner_text() == f"{stops[20]:g}"
+
+
+def test_what_the_function_refuses_is_said_and_the_old_picture_stays(notebook):
+    _, page, _, schedule = notebook
+    before = look(schedule)
+    slider(schedule, "n_steps").focus()
+    page.keyboard.press("Home")  # 4 steps, of which 16 cannot be visited
+    schedule.get_by_text("can visit 1 to 4 of 4 steps, not 16").wait_for()
+    assert look(schedule) == before
+    page.keyboard.press("End")
+    settle(schedule)
+    assert schedule.locator(".pg-error").inner_text() == ""
+    assert look(schedule)[0]["n_steps"] == 256
+
+
+def test_a_move_from_python_puts_the_slider_where_it_belongs(notebook):
+    _, page, _, schedule = notebook
+    tau = slider(schedule, "tau")
+    assert schedule.locator("[data-control=tau] output").inner_text() == "0.6"
+    tau.focus()
+    for key, value in (("ArrowLeft", 0.5), ("ArrowRight", 0.6), ("ArrowRight", 0.7)):
+        page.keyboard.press(key)
+        settle(schedule)
+        assert look(schedule)[0]["tau"] == value
+
+
+def test_a_menu_obeys_the_keyboard_too(notebook):
+    _, page, guidance, _ = notebook
+    guidance.locator("[data-control=rule] select").focus()
+    page.keyboard.type("sample")
+    settle(guidance)
+    state, text, _ = look(guidance)
+    assert state["rule"] == "sample"
+    assert "sample has no strength" in text
+
+
+@pytest.fixture
+def frozen_page(tmp_path):
+    guidance = GuidanceExplorer(strength=0.01).freeze({"strength": [0.001, 0.01, 1.0], "rule": ["gradient", "sample"]})
+    schedule = SchedulePlayground().freeze({"n_steps": [8, 128], "progress": [0.25, 0.5]})
+    alone = SchedulePlayground(tau=0.1)
+    path = tmp_path / "page.html"
+    islands = "\n".join(widget.to_html() for widget in (guidance, schedule, alone))
+    path.write_text(f"<!doctype html><meta charset=utf-8><title>page</title>{islands}", encoding="utf-8")
+    return path, guidance
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
+def test_without_kernel_or_network_the_same_slider_moves_the_same_picture(browser, frozen_page, width, scheme):
+    path, frozen = frozen_page
+    page, outside, errors = offline_page(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(path.as_uri())
+    guidance, schedule, alone = (page.locator(".pg").nth(i) for i in range(3))
+    before = look(guidance)
+    slider(guidance, "strength").focus()
+    page.keyboard.press("ArrowRight")
+    after = look(guidance)
+    assert after[0]["strength"] == 1.0
+    assert after[1] == frozen.frozen_frame(strength=1.0, rule="gradient")["text"]
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    slider(schedule, "n_steps").focus()
+    page.keyboard.press("ArrowLeft")
+    assert "can visit 1 to 8 of 8 steps" in schedule.locator(".pg-error").inner_text()
+    assert slider(schedule, "sampling_steps").is_disabled()
+    assert "the notebook brings it to life" in alone.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
+    dark = page.evaluate("getComputedStyle(document.querySelector('.pg')).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+    assert outside == []
+    assert errors == []
+    page.context.close()
