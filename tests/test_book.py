@@ -85,7 +85,7 @@ def test_pages_load_nothing_from_outside_and_no_link_is_dead(pages):
     assert len(pages) > 20
     for name, page in pages.items():
         for address in page.loads:
-            assert not urlparse(address).scheme, f"{name} loads {address}"
+            assert urlparse(address).scheme in ("", "data"), f"{name} loads {address[:80]}"  # data: a film in the page
         for address in page.links + page.loads:
             target, anchor = urldefrag(address)
             if urlparse(target).scheme or (address.startswith("#") and not anchor):
