@@ -16,8 +16,8 @@ from .cli_options import Device, InputError, Json, checked, choose_device, with_
 from .settings import WORLD_MODELS
 
 IMAGINE_ONLY = (
-    "sampling_steps", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence", "score",
-    "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "precision",
+    "sampling_steps", "eta", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence",
+    "inertia", "score", "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "precision",
 )  # fmt: skip
 LEARNING = (
     "horizon", "width", "depth", "schedule", "diffusion_steps", "noise_tau", "prediction", "smooth_steps",
