@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from polygrad_edu.widgets import GuidanceExplorer, SchedulePlayground
+from polygrad_edu.widgets import DenoisingScrubber, GuidanceExplorer, ImaginedOrReal, SchedulePlayground
 
 from .browser import chromium, jupyterlab, needs_chromium, offline_page
 
@@ -156,6 +156,27 @@ def test_without_kernel_or_network_the_same_slider_moves_the_same_picture(browse
     assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
     dark = page.evaluate("getComputedStyle(document.querySelector('.pg')).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
+    assert outside == []
+    assert errors == []
+    page.context.close()
+
+
+def test_a_robot_is_drawn_from_noise_to_motion_without_a_kernel(browser, tmp_path):
+    scrubber = DenoisingScrubber("hopper", seed=2).freeze({"visit": [0, 8, 16]})
+    comparison = ImaginedOrReal(seed=3).freeze({"ahead": [0, 9]})
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8>{scrubber.to_html()}{comparison.to_html()}", encoding="utf-8")
+    page, outside, errors = offline_page(browser, viewport={"width": 400, "height": 900})
+    page.goto(path.as_uri())
+    for place, control, robots in ((0, "visit", 8), (1, "ahead", 2)):
+        widget = page.locator(".pg").nth(place)
+        slider(widget, control).focus()
+        page.keyboard.press("Home")
+        before = look(widget)
+        page.keyboard.press("ArrowRight")
+        assert all(old != new for old, new in zip(before, look(widget), strict=True))
+        assert widget.locator("figure svg[aria-label] rect[fill='#eef3f8']").count() == robots
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert outside == []
     assert errors == []
     page.context.close()

@@ -1,7 +1,9 @@
 """Widgets: what a lesson lets you move, live in JupyterLab and frozen in the book."""
 
 from .base import Control, LessonWidget
+from .denoising_scrubber import DenoisingScrubber
 from .guidance_explorer import GuidanceExplorer
+from .imagined_or_real import ImaginedOrReal
 from .schedule_playground import SchedulePlayground
 
-__all__ = ["Control", "GuidanceExplorer", "LessonWidget", "SchedulePlayground"]
+__all__ = ["Control", "DenoisingScrubber", "GuidanceExplorer", "ImaginedOrReal", "LessonWidget", "SchedulePlayground"]

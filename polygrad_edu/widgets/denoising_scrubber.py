@@ -1,0 +1,128 @@
+"""Denoising scrubber: drag through the reverse chain of one trajectory, from noise to motion."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import environments
+from ..score_guidance import Guidance
+from .base import Control, LessonWidget, check_number
+from .guided_imagination import TASKS, load_playground
+from .robot import drawn_robots
+
+VISITS = 16
+POLICY_STD = {"point-mass": 0.3, "hopper": 0.4}
+CHANNELS = {"point-mass": (0, "x"), "hopper": (0, "torso height (m)")}  # the observation that is drawn by step
+ROBOTS_AT = (0, 3, 6, 9)
+
+
+def scrubber_frame(task: str, visit: int, seed: int) -> dict[str, Any]:
+    """What :class:`DenoisingScrubber` draws.
+
+    Args:
+        task: ``point-mass`` or ``hopper``.
+        visit: 0 (pure noise) to ``VISITS`` (what was imagined).
+        seed: of the start and of the noise.
+
+    Raises:
+        ValueError: no such task, or a visit outside the chain.
+    """
+    check_number("the visit", visit, 0, VISITS, whole=True)
+    check_number("the seed", seed, 0, 2**31, whole=True)
+    return _chain(task, seed)[visit]
+
+
+@functools.lru_cache(maxsize=32)
+@torch.no_grad()
+def _chain(task: str, seed: int) -> list[dict[str, Any]]:
+    """The frames of a whole chain, noisiest first."""
+    playground = load_playground(task)
+    model, normaliser, size = playground.diffusion, playground.normaliser, playground.diffusion.observation_size
+    policy, generator = playground.policy_with(POLICY_STD[task]), torch.Generator().manual_seed(seed)
+    row = int(torch.randint(len(playground.observations), (1,), generator=generator))
+    first = playground.observations[row : row + 1]  # [1, O]
+    rule, horizon = Guidance(rule="fixed-noise"), playground.horizon
+    imagined = model.imagine(first, policy, normaliser, rule, horizon, VISITS, generator, return_chain=True)
+    schedule, start = model.schedule.respaced(VISITS), normaliser.observations.normalise(first)
+    end, frames = imagined.trajectory_chain[-1], []
+    for visit, (noisy, actions) in enumerate(zip(imagined.trajectory_chain, imagined.action_chain, strict=True)):
+        index = VISITS - 1 - visit  # the step that the sampler takes next; -1 when it has arrived
+        signal, predicted = torch.ones(()), noisy
+        if index >= 0:
+            signal = schedule.alphas_cumprod[index].sqrt()
+            step = schedule.trained_steps[index : index + 1]
+            predicted = model.reconstruct(noisy.clone(), signal * actions, step, start)  # [1, H, O+2]
+        now, rewards, _ = normaliser.denormalise_trajectory(noisy)  # [1, H, O], [1, H]
+        seen, seen_rewards, _ = normaliser.denormalise_trajectory(predicted)
+        distribution = policy(seen)
+        mean, std = distribution.mean[0, :, 0], distribution.stddev[0, :, 0]
+        away = [(part - end)[..., :size].square().mean().sqrt().item() for part in (noisy, predicted)]
+        frames.append(
+            {
+                **_drawn(task, row, {"now": now[0], "seen": seen[0], "final": imagined.observations[0]}),
+                "rewards": {"now": rewards[0], "seen": seen_rewards[0], "final": imagined.rewards[0]},
+                "actions": {
+                    "now": normaliser.actions.denormalise(actions)[0, :, 0],
+                    "mean": mean,
+                    "low": mean - std,
+                    "high": mean + std,
+                },
+                "text": _sentence(visit, signal.item(), *away),
+            }
+        )
+    return frames
+
+
+def _drawn(task: str, row: int, observations: dict[str, Tensor]) -> dict[str, Any]:
+    """The trajectory in its world, and one of its observations by step; ``observations`` are [H, O] each."""
+    playground, (channel, label) = load_playground(task), CHANNELS[task]
+    plane = robots = None
+    if task == "point-mass":
+        plane = {name: path[:, :2].T for name, path in observations.items()}
+    else:
+        state = playground.simulator_states[row]
+        places = {
+            name: environments.states_from_observations(playground.env, state, observations[name].numpy())
+            for name in ("now", "seen")
+        }
+        robots = {name: drawn_robots(playground.env, states[list(ROBOTS_AT)]) for name, states in places.items()}
+    curves = {name: path[:, channel] for name, path in observations.items()}
+    return {"plane": plane, "robots": robots, "channel": {"label": label, **curves}}
+
+
+def _sentence(visit: int, signal: float, away: float, predicted_away: float) -> str:
+    if visit == VISITS:
+        return f"After all {VISITS} visits: this is what was imagined, and its actions are the policy's."
+    before = "Before the first visit" if visit == 0 else f"After {visit} of {VISITS} visits"
+    return (
+        f"{before} {signal:.0%} of the signal is there. The states are {away:.2f} of the data's std away from where "
+        f"they will end; what the denoiser sees in them is {predicted_away:.2f} away."
+    )
+
+
+class DenoisingScrubber(LessonWidget):
+    """One trajectory on its way from noise to motion: states, what the denoiser sees in them, rewards and actions.
+
+    Args:
+        task: ``point-mass``, drawn in its plane, or ``hopper``, drawn as a robot.
+        state: ``visit`` or ``seed`` to begin with.
+    """
+
+    title = "Denoising scrubber"
+    script = "denoising_scrubber.js"
+
+    def __init__(self, task: str = "point-mass", **state: Any):
+        if task not in TASKS:
+            raise ValueError(f"there is no playground {task!r}; choose {' or '.join(TASKS)}")
+        self.compute = functools.partial(scrubber_frame, task)
+        super().__init__(
+            [
+                Control("visit", "Visits of the sampler", tuple(range(VISITS + 1)), 0),
+                Control("seed", "Seed", tuple(range(10)), 0),
+            ],
+            **state,
+        )
