@@ -41,6 +41,7 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after a slice of time; --resume goes on.", min=0, show_default="none")
     ] = None,
+    detect_anomaly: Annotated[bool, typer.Option(help="Find the line whose gradient becomes nan; slow.")] = False,
     as_json: Json = False,
     **settings: str | None,
 ) -> None:
@@ -71,8 +72,9 @@ def train(
         if device == "cpu" and f"{name}-cpu" in PRESETS:
             console.print(f"{name} has full-size networks, for a GPU; {name}-cpu is made for a CPU.", soft_wrap=True)
         if seeds > 1:
-            if minutes is not None:
-                raise InputError("--minutes is for one seed; each of several can be continued with --resume DIR/seedN")
+            if minutes is not None or detect_anomaly:
+                option = "--detect-anomaly" if minutes is None else "--minutes"
+                raise InputError(f"{option} is for one seed; each of several can be continued with --resume DIR/seedN")
             directory = out or _free_directory(name, seed, "seeds")
             every = range(seed, seed + seeds)
             result = checked(train_seeds, name, chosen, overrides, every, directory, device, console)
@@ -82,7 +84,7 @@ def train(
                 print(json.dumps(result))
             return
         training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
-    result = training.run(console, math.inf if minutes is None else minutes)
+    result = checked(training.run, console, math.inf if minutes is None else minutes, detect_anomaly)
     if as_json:
         print(json.dumps(result))
 

@@ -45,7 +45,7 @@ COMPARED: dict[str, tuple[dict[str, Any], int]] = {
 IMAGINE_ONLY = {
     "sampling_steps", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence", "score",
     "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "advantage_scale", "precision",
-    "compile",
+    "compile", "explosion_factor",
 }  # fmt: skip
 
 
