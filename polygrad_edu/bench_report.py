@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from .bench import GROWTH, Tell
-from .checkpoint import load_checkpoint, read_config, write_json
+from .checkpoint import load_checkpoint, read_config
 from .comparison import run_starts, tune_guidance
+from .data_files import write_json
 from .result_file import versions
 from .settings import Preset
 from .world_model_error import measure_errors

@@ -6,7 +6,6 @@ and a trained policy does, with the simulator's state beside every step.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from . import environments
-from .checkpoint import read_json
+from .data_files import DAMAGE, one_line, parse_json, read_json
 from .policies import MLPPolicy, load_policy
 from .replay import Normaliser, SequenceReplay
 
@@ -102,8 +101,8 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
     if not all(isinstance(metadata.get(key), str) for key in ("observation_space", "action_space", "env_spec")):
         raise ValueError(f"{source} does not say which task it is of; PolyGRAD needs Minari's env_spec and both spaces")
     try:
-        stored_id = json.loads(metadata["env_spec"])["id"]
-    except (ValueError, KeyError, TypeError):
+        stored_id = parse_json(metadata["env_spec"])["id"]
+    except (ValueError, KeyError):
         raise ValueError(f"{data / 'metadata.json'} holds a damaged env_spec") from None
     if env_id is not None and stored_id != env_id:
         raise ValueError(f"{source} is of {stored_id}, not of {env_id}")
@@ -114,8 +113,8 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
         episodes = list(minari().MinariDataset(data).iterate_episodes())
     except ImportError as error:  # of a format other than HDF5
         raise ValueError(f"{source} cannot be read here: {' '.join(str(error).split())}") from None
-    except (OSError, LookupError, AssertionError, AttributeError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{source} is a damaged dataset: {' '.join(str(error).split())}") from None
+    except (OSError, AssertionError, *DAMAGE) as error:
+        raise ValueError(f"{source} is a damaged dataset: {one_line(error)}") from None
     if not episodes:
         raise ValueError(f"{source} holds no episodes")
     parts = [_checked(episode, env, source) for episode in episodes]
