@@ -75,6 +75,8 @@ def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[s
     loop.collector.restore(state["environments"], tensors["observations"].numpy())
     for name in loop.counters:
         setattr(loop, name, _like(getattr(loop, name), state["counters"][name]))
+    if not 0 <= loop.env_step == loop.replay.size:
+        raise ValueError(f"its counter says {loop.env_step} steps, its replay holds {loop.replay.size}")
 
 
 def _or_none(value: Any) -> Any:
