@@ -87,11 +87,11 @@ def save_checkpoint(
         shards = write_shards(root / "shards", on_host, loop.preset.checkpoint_shards * MIB)
         state |= {"format": FORMAT, "wall_seconds": wall_seconds, "latest": latest or {}, "shards": shards}
         state["settings"] = loop.preset.to_json()
-        path = root / f"step-{loop.env_step:09d}.json"
+        path = _path(run, loop.env_step)
         write_json(path, state | {"sha256": _checksum(state)})
         for directory in (run, run.parent):  # they hold the names checkpoint/ and, at first, the run's own
             sync_directory(directory)
-        _remove_old(root, path)
+        remove_old(run, loop.env_step)
     except OSError as error:  # a disk that is full or gone
         raise OSError(f"the checkpoint of step {loop.env_step} could not be written: {error}") from None
     return path
@@ -101,11 +101,15 @@ def _checksum(state: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def _remove_old(root: Path, newest: Path) -> None:
-    """Remove what is older than the last two, and later ones: those were passed over as damaged, and made again."""
-    earlier = [path for path in _checkpoints(root.parent) if path.name < newest.name]
+def remove_old(run: Path, env_step: int) -> None:
+    """Remove what is older than the checkpoint of ``env_step`` and the one before it, and what is later than it.
+
+    Later ones were passed over as damaged, and their steps made again.
+    """
+    newest, every = _path(run, env_step), _checkpoints(run)
+    earlier = [path for path in every if path.name < newest.name]
     kept = [newest, *earlier[len(earlier) - (KEPT - 1) :]]
-    for path in _checkpoints(root.parent):
+    for path in every:
         if path not in kept:
             path.unlink()
     used = []
@@ -114,7 +118,11 @@ def _remove_old(root: Path, newest: Path) -> None:
             used += _read_manifest(path)["shards"]
         except ValueError:  # a damaged one: nothing can be read by it
             continue
-    remove_unused(root / "shards", used)
+    remove_unused(run / "checkpoint" / "shards", used)
+
+
+def _path(run: Path, env_step: int) -> Path:
+    return run / "checkpoint" / f"step-{env_step:09d}.json"
 
 
 def _checkpoints(run: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare
+from . import __version__, cli_bench, cli_compare, cli_reproduce
 from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
@@ -168,8 +168,13 @@ def export(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    reproduce: Annotated[bool, typer.Option(help="Repeat a run of half a minute and compare its numbers.")] = False,
+    as_json: Json = False,
+) -> None:
     """Check this machine: versions, device, rendering, video, lessons; each trouble with its remedy."""
+    if reproduce:
+        raise typer.Exit(cli_reproduce.reproduce(as_json))
     checks = examine()
     if as_json:
         print(json.dumps({"version": __version__, "checks": [check._asdict() for check in checks]}))

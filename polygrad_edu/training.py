@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from . import environments
 from .acceleration import choose
-from .checkpoint import has_checkpoint, read_checkpoint, read_config, rebuild, save_checkpoint, write_config
+from .checkpoint import has_checkpoint, read_checkpoint, read_config, rebuild, remove_old, save_checkpoint, write_config
 from .data_files import one_line, write_json
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from .metrics_log import append_metrics, drop_later_metrics
@@ -211,6 +211,7 @@ class Training:
 
     def _finish(self, console: Console) -> dict[str, Any]:
         loop, preset = self.loop, self.loop.preset
+        remove_old(self.directory, loop.env_step)  # where a crash came between saving and tidying up
         episodes = preset.final_episodes
         returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, REPORT_SEED, loop.device)
         result = make_result(self.preset_name, loop, returns, self.wall_seconds)
