@@ -7,48 +7,41 @@
     checkpoint/step-000004000.json  what is no tensor, and which shards hold the rest; the last two are kept
     checkpoint/shards/              the tensors, see :mod:`polygrad_edu.shards`
     result.json  video.mp4          when the run is done
+
+A checkpoint counts from the moment its own file is there. Everything it asks for is on the disk before that, and
+nothing an older one asks for is removed before that; so a run can be killed at any moment and goes on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from .imagination_loop import ImaginationLoop
-from .replay import Normaliser
+from .data_files import (
+    DAMAGE,
+    MIB,
+    all_finite,
+    at_most_parameters,
+    check_fields,
+    one_line,
+    read_json,
+    sync_directory,
+    write_json,
+)
+from .imagination_loop import ImaginationLoop, NotFiniteError
+from .loop_state import apply, capture
 from .settings import Preset
-from .shards import MIB, read_shards, remove_unused, write_shards
+from .shards import read_shards, remove_unused, write_shards
 
-FORMAT = "polygrad-edu checkpoint 2"
+FORMAT = "polygrad-edu checkpoint 3"
 KEPT = 2
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` beside ``path`` and move it there: a reader sees the old file or the new one."""
-    _write_synced(path.with_name(path.name + ".partial"), json.dumps(data, indent=2) + "\n")
-    path.with_name(path.name + ".partial").replace(path)
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in ``path``, or a ValueError that names the file."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"{path} must hold a JSON object")
-    return data
+MOST_BYTES = 16 * MIB  # of a checkpoint's own file: 256 Humanoids' states take 5
+_log = logging.getLogger(__name__)
 
 
 def write_config(run: Path, preset_name: str, preset: Preset, seed: int) -> None:
@@ -59,155 +52,180 @@ def write_config(run: Path, preset_name: str, preset: Preset, seed: int) -> None
 
 def read_config(run: Path) -> tuple[str, Preset, int]:
     """The preset's name, the settings and the seed of a run."""
-    if not (run / "config.json").is_file():
+    path = run / "config.json"
+    if not path.is_file():
         raise ValueError(f"{run} is not a run directory: it holds no config.json (make one with: polygrad-edu train)")
-    config = read_json(run / "config.json")
-    name, seed = config.get("preset"), config.get("seed")
-    if not isinstance(name, str) or not isinstance(seed, int):
-        raise ValueError(f"{run / 'config.json'} lacks the preset's name or a whole-number seed")
+    config = read_json(path)
+    check_fields(config, {"preset": str, "seed": int, "settings": dict}, path)
+    if not 0 <= config["seed"] < 2**63:
+        raise ValueError(f"{path} must hold a seed from 0 to 2^63, not {config['seed']}")
     try:
-        return name, Preset.from_json(config.get("settings")), seed
+        return config["preset"], Preset.from_json(config["settings"]), config["seed"]
     except ValueError as error:
-        raise ValueError(f"{run / 'config.json'}: {error}") from None
+        raise ValueError(f"{path}: {one_line(error)}") from None
 
 
-def capture(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """All that decides a run's future: tensors by name, and the rest as data that JSON can hold."""
-    tensors: dict[str, torch.Tensor] = {}
-    for name, module in _modules(loop).items():
-        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
-    for name, optimiser in _optimisers(loop).items():
-        for index, entries in optimiser.state_dict()["state"].items():
-            tensors |= {f"{name}/{index}/{key}": value for key, value in entries.items()}
-    for name in loop.replay.tensors:
-        tensors[f"replay/{name}"] = getattr(loop.replay, name)[: loop.replay.size]
-    for field in Normaliser.fields:
-        for key, value in vars(getattr(loop.replay.normaliser, field)).items():
-            if key in _STATISTICS:
-                tensors[f"normaliser/{field}/{key}"] = torch.as_tensor(value)
-    tensors["generator"] = loop.generator.get_state()
-    tensors["torch_generator"] = torch.get_rng_state()
-    tensors |= loop.world_model.tuned()
-    tensors["observations"] = torch.as_tensor(loop.collector.observations)
-    state = {
-        "counters": {name: getattr(loop, name) for name in loop.counters},
-        "replay": {name: getattr(loop.replay, name) for name in loop.replay.counters},
-        "environments": loop.collector.snapshot(),
-        "device": loop.device.type,
-    }
-    return tensors, state
+def save_checkpoint(
+    run: Path, loop: ImaginationLoop, wall_seconds: float, latest: dict[str, float] | None = None
+) -> Path:
+    """Write a checkpoint; it appears under its name only when it is whole. The last two are kept.
 
+    Args:
+        latest: what was shown last, which the next line of metrics.jsonl repeats where nothing newer is known.
 
-def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-    """Bring a freshly made loop to a captured state; raises KeyError, ValueError or RuntimeError if it cannot fit."""
-    for name, module in _modules(loop).items():
-        module.load_state_dict(_under(tensors, name))
-    for name, optimiser in _optimisers(loop).items():
-        entries: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in _under(tensors, name).items():
-            index, entry = key.split("/")
-            entries.setdefault(int(index), {})[entry] = value
-        optimiser.load_state_dict(optimiser.state_dict() | {"state": entries})
-    for name in loop.replay.counters:
-        setattr(loop.replay, name, _like(getattr(loop.replay, name), state["replay"][name]))
-    for name in loop.replay.tensors:
-        getattr(loop.replay, name)[: loop.replay.size] = tensors[f"replay/{name}"]
-    for field in Normaliser.fields:
-        standardiser = getattr(loop.replay.normaliser, field)
-        for key in _STATISTICS:
-            value, old = tensors[f"normaliser/{field}/{key}"], getattr(standardiser, key)
-            on_host = int(value) if key == "count" else value.numpy()
-            setattr(standardiser, key, value.to(old) if isinstance(old, torch.Tensor) else on_host)
-    if state["device"] == loop.device.type:
-        loop.generator.set_state(tensors["generator"])
-    else:  # a state means nothing to another kind of device: go on from a seed that depends on the step
-        loop.generator.manual_seed(loop.seed + int(state["counters"]["env_step"]))
-    torch.set_rng_state(tensors["torch_generator"])
-    for name, tensor in loop.world_model.tuned().items():
-        tensor.copy_(tensors[name])
-    loop.collector.restore(state["environments"], tensors["observations"].numpy())
-    for name in loop.counters:
-        setattr(loop, name, _like(getattr(loop, name), state["counters"][name]))
-
-
-def _like(old: Any, new: Any) -> Any:
-    """``new`` as the type of ``old``: a number, or a list of as many numbers."""
-    if not isinstance(old, list):
-        return type(old)(new)
-    if len(new) != len(old):
-        raise ValueError(f"it holds {len(new)} environments, this run has {len(old)}")
-    return [type(first)(value) for first, value in zip(old, new, strict=True)]
-
-
-_STATISTICS = ("count", "running_mean", "sum_of_squares", "mean", "scale")
-
-
-def _modules(loop: ImaginationLoop) -> dict[str, torch.nn.Module]:
-    return {
-        "world_model": loop.world_model.network,
-        "averaged_model": loop.world_model.averaged_network,
-        "actor_critic": loop.actor_critic,
-        "best_policy": loop.best_policy,
-    }
-
-
-def _optimisers(loop: ImaginationLoop) -> dict[str, torch.optim.Optimizer]:
-    return {
-        "world_model_optimiser": loop.world_model.optimiser,
-        "actor_optimiser": loop.optimiser.actor,
-        "critic_optimiser": loop.optimiser.critic,
-    }
-
-
-def _under(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
-    """The tensors whose names begin with ``name/``, without it."""
-    return {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(name + "/")}
-
-
-def save_checkpoint(run: Path, loop: ImaginationLoop, wall_seconds: float) -> Path:
-    """Write a checkpoint; it appears under its name only when it is whole. The last two are kept."""
+    Raises:
+        OSError: the disk is full or cannot be written to; the checkpoints that were there are as they were.
+        NotFiniteError: a tensor holds a number that is not finite; nothing was written.
+    """
     tensors, state = capture(loop)
+    on_host = {name: value.detach().cpu() for name, value in tensors.items()}
+    for name, value in on_host.items():
+        if not all_finite(value):
+            raise NotFiniteError(f"{name} holds numbers that are not finite at step {loop.env_step}; it is not saved")
     root = run / "checkpoint"
     try:
-        on_host = {name: value.detach().cpu() for name, value in tensors.items()}
         shards = write_shards(root / "shards", on_host, loop.preset.checkpoint_shards * MIB)
-        path = root / f"step-{loop.env_step:09d}.json"
-        write_json(path, state | {"format": FORMAT, "wall_seconds": wall_seconds, "shards": shards})
-        for old in _checkpoints(run)[:-KEPT]:
-            old.unlink()
-        remove_unused(root / "shards", [entry for kept in _checkpoints(run) for entry in read_json(kept)["shards"]])
+        state |= {"format": FORMAT, "wall_seconds": wall_seconds, "latest": latest or {}, "shards": shards}
+        state["settings"] = loop.preset.to_json()
+        path = _path(run, loop.env_step)
+        write_json(path, state | {"sha256": _checksum(state)})
+        for directory in (run, run.parent):  # they hold the names checkpoint/ and, at first, the run's own
+            sync_directory(directory)
+        remove_old(run, loop.env_step)
     except OSError as error:  # a disk that is full or gone
         raise OSError(f"the checkpoint of step {loop.env_step} could not be written: {error}") from None
     return path
+
+
+def _checksum(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def remove_old(run: Path, env_step: int) -> None:
+    """Remove what is older than the checkpoint of ``env_step`` and the one before it, and what is later than it.
+
+    Later ones were passed over as damaged, and their steps made again.
+    """
+    newest, every = _path(run, env_step), _checkpoints(run)
+    earlier = [path for path in every if path.name < newest.name]
+    kept = [newest, *earlier[len(earlier) - (KEPT - 1) :]]
+    for path in every:
+        if path not in kept:
+            path.unlink()
+    used = []
+    for path in kept:
+        try:
+            used += _read_manifest(path)["shards"]
+        except ValueError:  # a damaged one: nothing can be read by it
+            continue
+    remove_unused(run / "checkpoint" / "shards", used)
+
+
+def _path(run: Path, env_step: int) -> Path:
+    return run / "checkpoint" / f"step-{env_step:09d}.json"
 
 
 def _checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoint").glob("step-*.json"))
 
 
+class Stored(NamedTuple):
+    """A checkpoint as it lies on the disk: whole, but not yet known to fit a run."""
+
+    path: Path
+    state: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run came as far as its first checkpoint."""
+    return bool(_checkpoints(run))
+
+
+def read_checkpoint(run: Path) -> Stored:
+    """The last whole checkpoint of a run. A damaged one is told of, and passed over for the one before it.
+
+    Raises:
+        ValueError: there is no checkpoint, or no whole one, or it is of another version.
+    """
+    damaged: list[str] = []
+    for path in reversed(_checkpoints(run)):
+        try:
+            state = _read_manifest(path)
+            tensors = read_shards(run / "checkpoint" / "shards", state["shards"])
+        except ValueError as error:
+            damaged.append(f"the checkpoint {path} is damaged: {str(error).removeprefix(f'{path} ')}")
+            continue
+        if damaged:
+            _log.warning("%s; using the one before it, %s", damaged[0], path.name)
+        return Stored(path, state, tensors)
+    if damaged:
+        raise ValueError(f"{damaged[0]}; there is no older one that is whole, so the run has to be made anew")
+    raise ValueError(
+        f"{run} holds no checkpoint yet; train it longer with: polygrad-edu train --resume {run} "
+        "(which then starts from its beginning)"
+    )
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    state = read_json(path, MOST_BYTES)
+    if state.get("format") != FORMAT:
+        raise ValueError(f"it is not a checkpoint of this version (its format is {state.get('format')!r:.60})")
+    if state.pop("sha256", None) != _checksum(state):
+        raise ValueError("its own checksum is wrong")
+    kinds = {
+        "counters": dict, "replay": dict, "environments": list, "device": str, "wall_seconds": float, "latest": dict,
+        "shards": list, "settings": dict,
+    }  # fmt: skip
+    check_fields(state, kinds, path)
+    check_fields(state["latest"], dict.fromkeys(state["latest"], float), path)
+    return state
+
+
+def rebuild(
+    stored: Stored, preset: Preset, seed: int, device: str = "cpu", base: Preset | None = None
+) -> ImaginationLoop:
+    """The loop as it stood at a stored checkpoint.
+
+    Args:
+        base: the run's own settings, if ``preset`` has some of them changed.
+
+    Raises:
+        ValueError: the checkpoint is another run's, or holds what no run does.
+    """
+    where = f"the checkpoint {stored.path}"
+    own = (base or preset).to_json()
+    changed = [name for name, value in stored.state["settings"].items() if name in own and own[name] != value]
+    if changed := sorted(set(changed) - {"env_steps"}):
+        raise ValueError(
+            f"{where} belongs to another run: there {changed[0]} is {stored.state['settings'][changed[0]]!r:.60}"
+        )
+    if len(stored.state["environments"]) != preset.parallel_envs:
+        n = len(stored.state["environments"])
+        raise ValueError(
+            f"{where} belongs to another run: it holds {n} environments, this run has {preset.parallel_envs}"
+        )
+    loop = None
+    try:
+        with at_most_parameters(sum(tensor.nbytes for tensor in stored.tensors.values()), "its run"):
+            loop = ImaginationLoop(preset, seed, device)
+        apply(loop, stored.tensors, stored.state)
+        return loop
+    except DAMAGE as error:
+        if loop is not None:
+            loop.collector.close()
+        raise ValueError(f"{where} does not fit its run: {one_line(error)}") from None
+
+
 def load_checkpoint(
     run: Path, device: str = "cpu", overrides: dict[str, str] | None = None
 ) -> tuple[ImaginationLoop, float]:
-    """The loop as it stood at the run's last checkpoint, and the seconds it had taken.
+    """The loop as it stood at the run's last whole checkpoint, and the seconds it had taken.
 
     Raises:
         ValueError: no run, no checkpoint, a damaged or a foreign one.
     """
     _, preset, seed = read_config(run)
-    preset = preset.with_overrides(overrides or {})
-    checkpoints = _checkpoints(run)
-    if not checkpoints:
-        raise ValueError(f"{run} holds no checkpoint yet; train it longer, or start anew with: polygrad-edu train")
-    path = checkpoints[-1]
-    state = read_json(path)
-    if state.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a checkpoint of this version (its format is {state.get('format')!r})")
-    try:
-        tensors = read_shards(run / "checkpoint" / "shards", state["shards"])
-        loop = ImaginationLoop(preset, seed, device)
-        apply(loop, tensors, state)
-        return loop, float(state["wall_seconds"])
-    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        older = f"; remove it to use {checkpoints[-2].name}" if len(checkpoints) > 1 else ""
-        raise ValueError(f"the checkpoint {path} is damaged or belongs to another run: {reason}{older}") from None
+    stored = read_checkpoint(run)
+    loop = rebuild(stored, preset.with_overrides(overrides or {}), seed, device, preset)
+    return loop, float(stored.state["wall_seconds"])

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare
+from . import __version__, cli_bench, cli_compare, cli_reproduce
 from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
@@ -41,6 +41,7 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after a slice of time; --resume goes on.", min=0, show_default="none")
     ] = None,
+    detect_anomaly: Annotated[bool, typer.Option(help="Find the line whose gradient becomes nan; slow.")] = False,
     as_json: Json = False,
     **settings: str | None,
 ) -> None:
@@ -71,8 +72,9 @@ def train(
         if device == "cpu" and f"{name}-cpu" in PRESETS:
             console.print(f"{name} has full-size networks, for a GPU; {name}-cpu is made for a CPU.", soft_wrap=True)
         if seeds > 1:
-            if minutes is not None:
-                raise InputError("--minutes is for one seed; each of several can be continued with --resume DIR/seedN")
+            if minutes is not None or detect_anomaly:
+                option = "--detect-anomaly" if minutes is None else "--minutes"
+                raise InputError(f"{option} is for one seed; each of several can be continued with --resume DIR/seedN")
             directory = out or _free_directory(name, seed, "seeds")
             every = range(seed, seed + seeds)
             result = checked(train_seeds, name, chosen, overrides, every, directory, device, console)
@@ -82,7 +84,7 @@ def train(
                 print(json.dumps(result))
             return
         training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
-    result = training.run(console, math.inf if minutes is None else minutes)
+    result = checked(training.run, console, math.inf if minutes is None else minutes, detect_anomaly)
     if as_json:
         print(json.dumps(result))
 
@@ -166,8 +168,13 @@ def export(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    reproduce: Annotated[bool, typer.Option(help="Repeat a run of half a minute and compare its numbers.")] = False,
+    as_json: Json = False,
+) -> None:
     """Check this machine: versions, device, rendering, video, lessons; each trouble with its remedy."""
+    if reproduce:
+        raise typer.Exit(cli_reproduce.reproduce(as_json))
     checks = examine()
     if as_json:
         print(json.dumps({"version": __version__, "checks": [check._asdict() for check in checks]}))

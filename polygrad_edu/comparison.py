@@ -15,7 +15,8 @@ import torch
 from torch.distributions import Distribution, Independent, Normal
 
 from . import environments
-from .checkpoint import load_checkpoint, read_config, write_json
+from .checkpoint import load_checkpoint, read_config
+from .data_files import write_json
 from .datasets import OfflineData, load_dataset
 from .error_report import Compared, Report
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError

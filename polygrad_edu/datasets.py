@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from . import environments
-from .checkpoint import read_json
+from .data_files import DAMAGE, one_line, parse_json, read_json
 from .policies import MLPPolicy, load_policy
 from .replay import Normaliser, SequenceReplay
 
@@ -102,20 +102,21 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
     if not all(isinstance(metadata.get(key), str) for key in ("observation_space", "action_space", "env_spec")):
         raise ValueError(f"{source} does not say which task it is of; PolyGRAD needs Minari's env_spec and both spaces")
     try:
-        stored_id = json.loads(metadata["env_spec"])["id"]
-    except (ValueError, KeyError, TypeError):
+        stored_id = parse_json(metadata["env_spec"])["id"]
+    except (ValueError, KeyError):
         raise ValueError(f"{data / 'metadata.json'} holds a damaged env_spec") from None
     if env_id is not None and stored_id != env_id:
         raise ValueError(f"{source} is of {stored_id}, not of {env_id}")
     if not isinstance(stored_id, str) or ":" in stored_id:  # Gymnasium would import the module before the colon
         raise ValueError(f"{source} is of the task {stored_id!r}; a plain Gymnasium id is needed, such as Hopper-v5")
     env = environments.make(stored_id)  # by its name alone: what else the file says about the task is not run
+    _check_metadata(metadata, data, env)
     try:
         episodes = list(minari().MinariDataset(data).iterate_episodes())
     except ImportError as error:  # of a format other than HDF5
         raise ValueError(f"{source} cannot be read here: {' '.join(str(error).split())}") from None
-    except (OSError, LookupError, AssertionError, AttributeError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{source} is a damaged dataset: {' '.join(str(error).split())}") from None
+    except (OSError, AssertionError, *DAMAGE) as error:
+        raise ValueError(f"{source} is a damaged dataset: {one_line(error)}") from None
     if not episodes:
         raise ValueError(f"{source} holds no episodes")
     parts = [_checked(episode, env, source) for episode in episodes]
@@ -136,6 +137,23 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
         np.concatenate([part["simulator_state"] for part in parts]) if has_states else None,
         ordered,
     )
+
+
+def _check_metadata(metadata: dict[str, Any], data: Path, env: gymnasium.Env) -> None:
+    """Raise a ValueError before Minari makes room for more episodes, or for larger spaces, than there can be."""
+    path, size = data / "metadata.json", sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
+    for name in ("total_episodes", "total_steps"):
+        n = metadata.get(name)
+        if type(n) is not int or not 0 <= n <= size:
+            raise ValueError(f"{path} says {n!r:.60} as {name}, which its {size:,} bytes of data cannot hold")
+    for name in ("observation_space", "action_space"):
+        shape = list(getattr(env.unwrapped, name).shape)
+        try:
+            space = json.loads(metadata[name])
+        except (ValueError, RecursionError):
+            space = None
+        if not isinstance(space, dict) or (space.get("type"), space.get("shape")) != ("Box", shape):
+            raise ValueError(f"{path}: its {name} is not the Box of shape {shape} that {env.spec.id} has")
 
 
 def _locate(source: str | Path) -> tuple[Path, Path]:

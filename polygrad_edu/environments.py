@@ -127,8 +127,7 @@ def _frame_stack(env: gymnasium.Env) -> gymnasium.wrappers.FrameStackObservation
 def states_from_observations(env: gymnasium.Env, first_state: np.ndarray, observations: np.ndarray) -> np.ndarray:
     """Simulator states that show ``observations`` [H, O], for drawing what was imagined.
 
-    Positions that a task leaves out of its observations (how far a walker has come) are summed up from the
-    velocities, starting at ``first_state``.
+    Positions that a task does not observe (how far a walker has come) are summed up from ``first_state`` on.
 
     Returns:
         [H, S] states; time and solver warm start are those of ``first_state``.
@@ -169,14 +168,12 @@ def replay_actions(env: gymnasium.Env, state: np.ndarray, actions: np.ndarray) -
 
     Returns:
         ``observations`` [H, O] (each the one that the action was taken at), ``rewards`` [H], ``terminals`` [H]
-        and ``states`` [H, S]; after a terminal step the last observation and state are repeated, as in the
-        replay's windows.
+        and ``states`` [H, S]; after a terminal step the last observation and state are repeated.
     """
     env.reset()
     observation = set_simulator_state(env, state)
-    state = get_simulator_state(env)
+    state, terminal = get_simulator_state(env), False
     rows: dict[str, list[Any]] = {"observations": [], "rewards": [], "terminals": [], "states": []}
-    terminal = False
     for action in actions:
         reward = 0.0
         rows["observations"].append(observation)
@@ -202,8 +199,11 @@ def snapshot(env: gymnasium.Env) -> dict[str, Any]:
 def restore(env: gymnasium.Env, taken: dict[str, Any]) -> None:
     """Bring an environment to a :func:`snapshot`; it then goes on as the first would have."""
     env.reset(seed=0)
-    set_simulator_state(env, np.array(taken["simulator_state"]))
-    _time_limit(env)._elapsed_steps = taken["elapsed_steps"]
+    state, elapsed = np.array(taken["simulator_state"], dtype=np.float64), taken["elapsed_steps"]
+    if state.shape != get_simulator_state(env).shape or type(elapsed) is not int:
+        raise ValueError(f"it holds no state of {env.spec.id}")
+    set_simulator_state(env, state)
+    _time_limit(env)._elapsed_steps = elapsed
     env.unwrapped.np_random.bit_generator.state = taken["random_state"]
 
 

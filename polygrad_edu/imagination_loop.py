@@ -21,6 +21,7 @@ from .acceleration import captured, plain_where_auto
 from .actor_critic import ActorCritic
 from .baselines import make_world_model
 from .collection import make_collector
+from .explosion import reach, without_exploded
 from .policy_update import ActorCriticOptimiser
 from .polygrad import PolyGRAD
 from .replay import Normaliser, SequenceReplay
@@ -100,6 +101,7 @@ class ImaginationLoop:
             self.world_model.advantage = self.actor_critic.advantage
         self._improve_from = captured(self._eager_improve_from, preset.compile, self.generator)
         self.best_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
+        self.exploded = torch.zeros((), device=self.device)  # imagined trajectories so far, see explosion.py
         # what a checkpoint keeps beside the tensors
         self.env_step = 0
         self.world_model_updates = 0
@@ -168,7 +170,10 @@ class ImaginationLoop:
             observations = torch.as_tensor(self.collector.observations, dtype=torch.float32, device=self.device)
             noise = torch.randn(shape, generator=self.generator, device=self.device)
             actions = policy.mean(observations) + policy.std * noise  # [n, A]
-        self.collector.send(actions.cpu().numpy())
+        on_host = actions.cpu().numpy()
+        if not np.isfinite(on_host).all():
+            raise NotFiniteError(f"an action of the policy was not finite at step {self.env_step}")
+        self.collector.send(on_host)
 
     def _receive(self) -> dict[str, Any]:
         step = self.collector.receive()
@@ -222,8 +227,13 @@ class ImaginationLoop:
 
     def _eager_improve_from(self, first_observations: Tensor) -> dict[str, Tensor]:
         imagined = self.imagine_from(first_observations)
+        seen = self.world_model.normaliser.observations
+        furthest = reach(imagined.observations, seen, self.preset.explosion_factor)  # [B]
+        imagined, exploded = without_exploded(imagined, furthest)
+        self.exploded += exploded
         metrics = self.optimiser.update(imagined.observations, imagined.actions, imagined.rewards, imagined.terminals)
-        return metrics | self.world_model.tune(metrics["action_std"])
+        metrics |= {"imagined_reach": furthest.amax(), "exploded_share": exploded / len(furthest)}
+        return metrics | {"exploded": self.exploded} | self.world_model.tune(metrics["action_std"])
 
     def evaluate(self) -> dict[str, float]:
         """Returns of the policy's mean action; the best policy so far is kept."""

@@ -14,13 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
+from .data_files import DAMAGE, MIB, at_most_parameters, one_line, parse_json, read_tensors
+
 FORMAT = "polygrad-edu policy 1"
+MOST_BYTES = 256 * MIB
 _ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 _NODES, _WEIGHTS = (torch.as_tensor(part, dtype=torch.float32) for part in np.polynomial.hermite_e.hermegauss(64))
 _WEIGHTS = _WEIGHTS / math.sqrt(2 * math.pi)
@@ -172,17 +175,18 @@ def load_policy(path: Path) -> MLPPolicy:
     Raises:
         ValueError: no such file, not a policy, or damaged.
     """
+    tensors = read_tensors(path, MOST_BYTES)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError("it was not written by save_policy")
-            policy = MLPPolicy(**_checked_description(json.loads(metadata["policy"])))
-            policy.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a policy file: {' '.join(str(error).split())}") from None
-    if not all(value.isfinite().all() for value in policy.state_dict().values()):
-        raise ValueError(f"{path} is not a usable policy: it holds numbers that are not finite")
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it was not written by save_policy")
+        description = _checked_description(parse_json(metadata["policy"]))
+        with at_most_parameters(path.stat().st_size, path):
+            policy = MLPPolicy(**description)
+        policy.load_state_dict(tensors)
+    except (OSError, *DAMAGE) as error:
+        raise ValueError(f"{path} is not a policy file: {one_line(error)}") from None
     if not (policy.observation_scale > 0).all():
         raise ValueError(f"{path} is not a usable policy: it divides observations by a scale that is not positive")
     if not policy(policy.observation_mean).stddev.isfinite().all():

@@ -28,8 +28,11 @@ class Standardiser:
         self.count = 0
         self.sum_of_squares = np.zeros(size)  # of deviations from the mean
         self.running_mean = np.zeros(size)
+        self.lowest, self.highest = np.zeros(size), np.zeros(size)
         self.mean = torch.zeros(size, device=device)  # [size]
         self.scale = torch.ones(size, device=device) + self.epsilon  # [size]
+        # how far from the mean any value has been, in standard deviations; before there is one, without a bound
+        self.extent = torch.full((size,), torch.finfo(torch.float32).max, device=device)  # [size]
 
     def update(self, values: np.ndarray) -> None:
         """Merge ``values`` [N, size] into the statistics; :meth:`refresh` makes them count."""
@@ -40,6 +43,9 @@ class Standardiser:
         mean = values.mean(axis=0)
         delta = mean - self.running_mean
         total = self.count + n
+        seen = [self.lowest, self.highest] if self.count else []
+        self.lowest = np.min([values.min(axis=0), *seen[:1]], axis=0)
+        self.highest = np.max([values.max(axis=0), *seen[1:]], axis=0)
         self.sum_of_squares += ((values - mean) ** 2).sum(axis=0) + delta**2 * self.count * n / total
         self.running_mean = self.running_mean + delta * n / total
         self.count = total
@@ -48,6 +54,9 @@ class Standardiser:
         """Use the statistics gathered so far."""
         std = np.sqrt(self.sum_of_squares / self.count) if self.count else np.ones(self.size)
         self.set(self.running_mean, std)
+        if self.count:
+            furthest = np.maximum(self.highest - self.running_mean, self.running_mean - self.lowest)
+            self.extent.copy_(torch.as_tensor(np.maximum(furthest / (std + self.epsilon), 1.0), dtype=torch.float32))
 
     def set(self, mean: np.ndarray | Tensor, std: np.ndarray | Tensor) -> None:
         # in place, because a captured program keeps reading where they stood when it was captured
@@ -175,6 +184,16 @@ class SequenceReplay:
         self.starts[self.n_starts : self.n_starts + len(starts)] = torch.tensor(starts, dtype=torch.long)
         self.n_starts += len(starts)
         self.size = new.stop
+
+    def check(self) -> None:
+        """Raise a ValueError if what was put in from outside does not hang together."""
+        rows = torch.cat([self.starts[: self.n_starts], self.last_of_episode[: self.size]])
+        if not 0 <= self.n_starts <= self.size <= len(self.rewards) or not 0 <= self._normalised_size <= self.size:
+            raise ValueError(f"a replay of {self.size} transitions cannot have {self.n_starts} windows")
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < self.size:
+            raise ValueError("the replay's windows lead out of it")
+        if not all(bool((getattr(self.normaliser, field).scale > 0).all()) for field in Normaliser.fields):
+            raise ValueError("a scale of the normaliser is not positive")
 
     def _new_starts(self, i: int, terminal: bool) -> list[int]:
         """First rows of the windows that row i, the latest of its environment, completes."""

@@ -82,6 +82,9 @@ class Preset:
     advantage_scale: float = setting(0.0, "draw imagined states to the critic's advantage (arXiv 2604.09035)", 0)
     # the policy and the value function
     imagined_trajectories: int = setting(1024, "trajectories imagined for a policy update", 2)
+    explosion_factor: float = setting(
+        10.0, "leave out imagined trajectories that go this much further than real states did; 0: none", 0
+    )
     policy_update_every: int = setting(4, "environment steps between policy updates", 1)
     policy_width: int = setting(256, "width of the policy's and the critic's two hidden layers", 1)
     actor_learning_rate: float = setting(3e-5, "cap of the line-searched actor step", 0)
@@ -115,6 +118,11 @@ class Preset:
             raise ValueError(f"initial_std {self.initial_std} must be larger than minimum_std {self.minimum_std}")
         if self.prefill_steps > self.env_steps:
             raise ValueError(f"prefill_steps {self.prefill_steps} are more than the {self.env_steps} env_steps")
+        if ":" in self.env_id:
+            raise ValueError(
+                f"env_id must be a registered name such as Hopper-v5, not {self.env_id!r}: what comes before a colon "
+                "would be imported, and settings are only data. Import the module that registers yours beforehand"
+            )
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be {' or '.join(choices)}, not {getattr(self, name)!r}")
@@ -182,7 +190,7 @@ def _checked(f: dataclasses.Field, value: Any, kind: type) -> Any:
     if isinstance(value, bool) != (kind is bool) or not isinstance(value, (int, float) if numeric else kind):
         raise wrong
     if numeric:
-        if not math.isfinite(value) or (kind is int and value != int(value)):
+        if abs(value) > 1e300 or not math.isfinite(value) or (kind is int and value != int(value)):
             raise wrong
         value = kind(value)
         least, most = f.metadata["least"], f.metadata["most"]

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from .checkpoint import read_json, write_json
+from .data_files import write_json
+from .result_file import read_result
 from .settings import Preset
 
 POLL_SECONDS = 0.5
@@ -70,7 +71,7 @@ def train_seeds(
             f"seed {', '.join(map(str, failed))} of {preset_name} failed ({why[-1] if why else 'without a word'}); "
             f"see {out}/seed{failed[0]}.log, and go on with: polygrad-edu train --resume {out}/seed{failed[0]}"
         )
-    summary = summarise([read_json(out / f"seed{seed}" / "result.json") for seed in seeds])
+    summary = summarise([read_result(out / f"seed{seed}" / "result.json") for seed in seeds])
     write_json(out / "seeds.json", summary)
     return summary
 

@@ -8,41 +8,37 @@ file is too large for wherever a run is kept between two slices of it.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
-MIB = 2**20
+from .data_files import MIB, parse_tensors, read_bytes, sync_directory, write_whole
+
+MOST_BYTES = 4096 * MIB  # as the setting checkpoint_shards
 _HEADER = 2**16  # room for a shard's own table of contents
 
 
 def write_shards(directory: Path, tensors: dict[str, Tensor], limit: int) -> list[dict[str, str | int]]:
     """Write ``tensors`` to shards of at most ``limit`` bytes; returns what :func:`read_shards` asks for.
 
-    A shard that is there already is not written again. Each appears under its name only when it is whole.
+    A shard that is there already, and whole, is not written again. Each appears under its name only when it is whole.
 
     Raises:
         OSError: the disk is full or cannot be written to.
         ValueError: a single row of a tensor is larger than a shard may be.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    sync_directory(directory.parent)
     entries = []
     for parts in _packed(_parts(tensors, limit - _HEADER), limit - _HEADER):
         content = save({name: part.contiguous() for name, part in parts.items()})
         digest = hashlib.sha256(content).hexdigest()
         path = directory / f"{digest}.safetensors"
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
+        if not (path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content):
+            write_whole(path, content)
         entries.append({"sha256": digest, "bytes": len(content)})
     return entries
 
@@ -76,15 +72,18 @@ def read_shards(directory: Path, entries: list[dict[str, str | int]]) -> dict[st
     """The tensors that :func:`write_shards` wrote.
 
     Raises:
-        ValueError: a shard is missing, has another size or checksum, or does not fit its neighbours.
+        ValueError: a shard is missing, has another size or checksum, holds numbers that are not finite, or does
+            not fit its neighbours.
     """
     parts: dict[str, list[Tensor]] = {}
     for entry in entries:
         for full_name, part in _read(directory, entry).items():
-            name, number = full_name.rsplit("@", 1)
+            name, _, number = full_name.rpartition("@")
             blocks = parts.setdefault(name, [])
             if number != str(len(blocks)):
-                raise ValueError(f"block {len(blocks)} of {name} is missing")
+                raise ValueError(f"block {len(blocks)} of {name!r:.80} is missing")
+            if blocks and (part.shape[1:], part.dtype) != (blocks[0].shape[1:], blocks[0].dtype):
+                raise ValueError(f"block {len(blocks)} of {name!r:.80} does not fit the others")
             blocks.append(part)
     return {name: torch.cat(blocks) if len(blocks) > 1 else blocks[0] for name, blocks in parts.items()}
 
@@ -93,22 +92,22 @@ def _read(directory: Path, entry: dict[str, str | int]) -> dict[str, Tensor]:
     path = directory / shard_name(entry)
     if not path.is_file():
         raise ValueError(f"its shard {path.name} is missing")
-    if path.stat().st_size != entry["bytes"]:
-        raise ValueError(f"its shard {path.name} has {path.stat().st_size} bytes instead of {entry['bytes']}")
-    content = path.read_bytes()
+    if path.stat().st_size != entry.get("bytes"):
+        raise ValueError(f"its shard {path.name} has {path.stat().st_size} bytes instead of {entry.get('bytes')!r:.40}")
+    content = read_bytes(path, MOST_BYTES)
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise ValueError(f"the checksum of its shard {path.name} is wrong")
     try:
-        return load(content)
-    except SafetensorError as error:
+        return parse_tensors(content)
+    except ValueError as error:
         raise ValueError(f"its shard {path.name} cannot be read: {error}") from None
 
 
 def shard_name(entry: dict[str, str | int]) -> str:
     """The file of an entry; its name is nothing but hexadecimal digits, so it cannot lead elsewhere."""
-    digest = entry["sha256"]
+    digest = entry.get("sha256") if isinstance(entry, dict) else entry
     if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-        raise ValueError(f"{digest!r} is no checksum of a shard")
+        raise ValueError(f"{digest!r:.80} is no checksum of a shard")
     return f"{digest}.safetensors"
 
 

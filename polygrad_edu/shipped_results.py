@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from .checkpoint import load_checkpoint, read_config, read_json, write_json
+from .checkpoint import load_checkpoint, read_config
+from .data_files import DAMAGE, at_most_parameters, one_line, read_tensors, write_json
 from .imagination_loop import ImaginationLoop
 from .presets import PRESETS
+from .result_file import read_result
 from .settings import Preset
 
 N_STARTS = 256
@@ -65,7 +66,7 @@ def export_result(run: Path, directory: Path) -> Path:
     name, preset, seed = read_config(run)
     if not (run / "result.json").is_file():
         raise ValueError(f"{run} is not finished; go on with: polygrad-edu train --resume {run}")
-    result = read_json(run / "result.json")
+    result = read_result(run / "result.json")
     loop, _ = load_checkpoint(run)
     weights = dict(loop.world_model.averaged_network.named_parameters())
     tensors = {
@@ -104,10 +105,12 @@ def load_result(directory: Path) -> ShippedResult:
         ValueError: no such result, or a damaged one.
     """
     _, preset, seed = read_config(directory)
-    result = read_json(directory / "result.json")
-    loop = ImaginationLoop(dataclasses.replace(preset, parallel_envs=1, precision="float32", compile="none"), seed)
+    result = read_result(directory / "result.json")
+    preset = dataclasses.replace(preset, parallel_envs=1, precision="float32", compile="none")
+    tensors = read_tensors(directory / "model.safetensors")
     try:
-        tensors = load_file(directory / "model.safetensors")
+        with at_most_parameters(4 * sum(tensor.nbytes for tensor in tensors.values()), directory):
+            loop = ImaginationLoop(preset, seed)  # the world model twice, and in float32
         network = loop.world_model.averaged_network
         network.load_state_dict(_under(tensors, "world_model/"))  # bfloat16 is widened again
         loop.world_model.network.load_state_dict(network.state_dict())
@@ -119,9 +122,12 @@ def load_result(directory: Path) -> ShippedResult:
             standardiser.scale.copy_(tensors[f"normaliser/{field}/scale"])
         for name, tensor in loop.world_model.tuned().items():
             tensor.copy_(tensors[f"tuned/{name}"])
-        return ShippedResult(loop, result, tensors["starts/observations"], tensors["starts/simulator_states"])
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{directory} is no result that can be used: {str(error).splitlines()[0]}") from None
+        observations, states = tensors["starts/observations"], tensors["starts/simulator_states"]
+        if observations.shape[1:] != loop.replay.observations.shape[1:] or len(states) != len(observations):
+            raise ValueError(f"its states to start from do not fit {preset.env_id}")
+        return ShippedResult(loop, result, observations, states)
+    except DAMAGE as error:
+        raise ValueError(f"{directory} is no result that can be used: {one_line(error)}") from None
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

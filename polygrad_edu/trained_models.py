@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from .baselines import make_world_model
-from .checkpoint import read_json, write_json
+from .data_files import DAMAGE, one_line, read_json, read_tensors, write_json
 from .datasets import OfflineData, to_replay
 from .imagination_loop import seed_everything
 from .presets import preset_for
@@ -45,7 +44,7 @@ COMPARED: dict[str, tuple[dict[str, Any], int]] = {
 IMAGINE_ONLY = {
     "sampling_steps", "eta", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence",
     "inertia", "score", "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states",
-    "advantage_scale", "precision", "compile",
+    "advantage_scale", "precision", "compile", "explosion_factor",
 }  # fmt: skip
 
 
@@ -111,12 +110,12 @@ def _load(directory: Path, world_model: WorldModel, identity: dict[str, Any]) ->
     if state != json.loads(json.dumps(identity)) or not isinstance(seconds, float):
         return None
     try:
-        tensors = load_file(directory / "tensors.safetensors")
+        tensors = read_tensors(directory / "tensors.safetensors")
         for prefix, module in (("network/", world_model.network), ("averaged/", world_model.averaged_network)):
             own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             module.load_state_dict(own)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{directory} is damaged ({str(error).splitlines()[0]}); remove it to train anew") from None
+    except DAMAGE as error:
+        raise ValueError(f"{directory} is damaged ({one_line(error)}); remove it to train anew") from None
     return seconds
 
 

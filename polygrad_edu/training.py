@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
-import gymnasium
-import mujoco
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import __version__, environments
+from . import environments
 from .acceleration import choose
-from .checkpoint import load_checkpoint, read_config, save_checkpoint, write_config, write_json
+from .checkpoint import has_checkpoint, read_checkpoint, read_config, rebuild, remove_old, save_checkpoint, write_config
+from .data_files import one_line, write_json
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
+from .metrics_log import append_metrics, drop_later_metrics
 from .reference_returns import reference_sentence
+from .result_file import make_result
 from .settings import Preset
 from .video import make_video
+from .watch import Watch, anomaly_detection
 
-SHOWN = ("world_model_loss", "action_std", "policy_std", "critic_loss", "value", "guidance_scale")
+SHOWN = ("world_model_loss", "action_std", "policy_std", "critic_loss", "value", "guidance_scale", "exploded")
 REFRESH_EVERY = 25  # environment steps between looks at the losses, which wait for the device
-
-
-def versions() -> dict[str, str]:
-    """What a result depends on."""
-    return {
-        "polygrad_edu": __version__,
-        "python": python_version(),
-        "torch": torch.__version__,
-        "gymnasium": gymnasium.__version__,
-        "mujoco": mujoco.__version__,
-        "numpy": np.__version__,
-    }
 
 
 def start_run(run: Path, preset_name: str, preset: Preset, seed: int, device: str) -> Training:
     """A new run in the directory ``run``, which must be new or empty."""
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    leftover = {"config.json.partial"}  # of a run that was killed before it had begun
+    if run.exists() and (not run.is_dir() or {path.name for path in run.iterdir()} - leftover):
         raise ValueError(f"{run} is there already; continue it with --resume {run}, or choose another --out")
     preset, measured = settle(preset, seed, device)
     loop = ImaginationLoop(preset, seed, device)  # before anything is written: the task may not exist
@@ -70,12 +59,19 @@ def _piece_of_learning(preset: Preset, seed: int, device: str) -> Callable[[], o
 
 
 def continue_run(run: Path, device: str, overrides: dict[str, str]) -> Training:
-    """The run in ``run``, from its last checkpoint on."""
-    name, preset, seed = read_config(run)
-    loop, wall_seconds = load_checkpoint(run, device, overrides)
+    """The run in ``run``, from its last whole checkpoint on; from its beginning, if it was stopped before the first."""
+    name, own, seed = read_config(run)
+    preset = own.with_overrides(overrides)
+    if has_checkpoint(run):
+        stored = read_checkpoint(run)
+        training = Training(run, name, rebuild(stored, preset, seed, device, own), float(stored.state["wall_seconds"]))
+        training.latest = dict(stored.state["latest"])
+    else:
+        note = "It was stopped before its first checkpoint, so it starts from its beginning."
+        training = Training(run, name, ImaginationLoop(preset, seed, device), note=note)
     if overrides:
-        write_config(run, name, preset.with_overrides(overrides), seed)
-    return Training(run, name, loop, wall_seconds)
+        write_config(run, name, preset, seed)
+    return training
 
 
 class Training:
@@ -86,19 +82,30 @@ class Training:
         self.earlier_seconds = wall_seconds
         self.started = time.monotonic()
         self.latest: dict[str, float] = {}
+        self.watch, self.look_every = Watch(), REFRESH_EVERY
         self.saved_step = loop.env_step
 
     @property
     def wall_seconds(self) -> float:
         return self.earlier_seconds + time.monotonic() - self.started
 
-    def run(self, console: Console, minutes: float = math.inf) -> dict[str, Any]:
+    def run(self, console: Console, minutes: float = math.inf, detect_anomaly: bool = False) -> dict[str, Any]:
         """Train to the end and write the result; returns what result.json holds.
 
         Args:
             minutes: stop after this slice of time, with a checkpoint to go on from; then the step is all that is told.
+            detect_anomaly: find the line whose gradient becomes nan, at half the speed.
+
+        Raises:
+            NotFiniteError: a number went wrong; it says which, at what step, and the last good checkpoint.
+            OSError: the disk is full or gone; what was saved is whole.
         """
         loop, preset = self.loop, self.loop.preset
+        if detect_anomaly and preset.compile != "none":
+            raise ValueError(
+                f"--detect-anomaly follows each operation; use it with --compile none, not {preset.compile}"
+            )
+        self.look_every = 1 if detect_anomaly else REFRESH_EVERY
         console.print(
             f"Learning {preset.env_id} in the imagination of {described(preset)}: {preset.env_steps:,} real steps, "
             f"seed {loop.seed}, on {loop.device}. Run directory: {self.directory}",
@@ -106,28 +113,47 @@ class Training:
         )
         if self.note:
             console.print(self.note, soft_wrap=True)
-        self._drop_later_metrics()
         try:
-            with self._progress(console) as progress:
-                task = progress.add_task("training", total=preset.env_steps, completed=loop.env_step, shown="")
-                for metrics in loop.steps():
-                    self._after_step(metrics, progress, task)
-                    if time.monotonic() - self.started > 60 * minutes and loop.env_step < preset.env_steps:
-                        self._save(metrics)
-                        self._tell_stopped(console)
-                        return {"finished": False, "env_step": loop.env_step, "run": str(self.directory)}
+            drop_later_metrics(self.directory / "metrics.jsonl", loop.env_step)
+            with anomaly_detection() if detect_anomaly else contextlib.nullcontext():
+                finished = self._train(console, minutes)
+            if not finished:
+                self._tell_stopped(console)
+                return {"finished": False, "env_step": loop.env_step, "run": str(self.directory)}
+            return self._finish(console)
         except KeyboardInterrupt:
             self._tell_stopped(console)
             raise
+        except NotFiniteError as error:
+            kept = f"the last good checkpoint is of step {self.saved_step}" if self.saved_step else "none was saved yet"
+            raise NotFiniteError(f"{error}; {kept}") from None
+        except OSError as error:
+            raise OSError(f"{one_line(error)}. {self._kept()}; go on with: {self._resume_command}") from None
         finally:
             loop.collector.close()
-        return self._finish(console)
+
+    def _train(self, console: Console, minutes: float) -> bool:
+        """Take the steps that are left; whether all of them were taken within ``minutes``."""
+        loop, preset = self.loop, self.loop.preset
+        with self._progress(console) as progress:
+            task = progress.add_task("training", total=preset.env_steps, completed=loop.env_step, shown="")
+            for metrics in loop.steps():
+                self._after_step(metrics, progress, task)
+                if time.monotonic() - self.started > 60 * minutes and loop.env_step < preset.env_steps:
+                    self._save(metrics)
+                    return False
+        return True
+
+    @property
+    def _resume_command(self) -> str:
+        return f"polygrad-edu train --resume {self.directory}"
+
+    def _kept(self) -> str:
+        return f"Kept to step {self.saved_step:,}" if self.saved_step else "No checkpoint was written yet"
 
     def _tell_stopped(self, console: Console) -> None:
-        kept = f"kept to step {self.saved_step:,}" if self.saved_step else "no checkpoint was written yet"
         console.print(
-            f"Stopped at step {self.loop.env_step:,}; {kept}."
-            + (f" Continue with: polygrad-edu train --resume {self.directory}" if self.saved_step else ""),
+            f"Stopped at step {self.loop.env_step:,}. {self._kept()}. Continue with: {self._resume_command}",
             soft_wrap=True,
         )
 
@@ -145,7 +171,8 @@ class Training:
         loop, preset = self.loop, self.loop.preset
         last = loop.env_step >= preset.env_steps
         evaluated = "eval_return" in metrics
-        if evaluated or loop.multiples(REFRESH_EVERY):
+        self.watch.add(loop.env_step, metrics)
+        if evaluated or loop.multiples(self.look_every):
             self._look(metrics)
             progress.update(task, completed=loop.env_step, shown=self._summary())
         if evaluated:
@@ -156,18 +183,14 @@ class Training:
 
     def _save(self, metrics: dict[str, Any]) -> None:
         self._look(metrics)  # never save what has gone wrong
-        save_checkpoint(self.directory, self.loop, self.wall_seconds)
+        save_checkpoint(self.directory, self.loop, self.wall_seconds, self.latest)
         self.saved_step = self.loop.env_step
 
     def _look(self, metrics: dict[str, Any]) -> None:
         """Fetch the latest losses; a number that went wrong ends the run here."""
+        networks = {"the world model": self.loop.world_model.network, "the actor-critic": self.loop.actor_critic}
+        self.watch.look(networks, self.loop.env_step)
         self.latest |= {name: float(metrics[name]) for name in SHOWN if name in metrics}
-        for name, value in self.latest.items():
-            if not math.isfinite(value):
-                raise NotFiniteError(
-                    f"{name} became {value} at step {self.loop.env_step}; the last good checkpoint is of step "
-                    f"{self.saved_step}. A smaller learning_rate or critic_learning_rate may prevent it"
-                )
 
     def _summary(self) -> str:
         def shown(name: str, form: str) -> str:
@@ -177,43 +200,21 @@ class Training:
         return (
             f"return {eval_return}  model loss {shown('world_model_loss', '.3f')}  "
             f"on-policy std {shown('action_std', '.2f')}"
+            + (f"  exploded {shown('exploded', '.0f')}" if self.latest.get("exploded") else "")
         )
 
     def _log(self, metrics: dict[str, Any]) -> None:
         line = {"env_step": self.loop.env_step, "wall_seconds": round(self.wall_seconds, 1)}
         line |= {name: metrics[name] for name in ("eval_return", "best_return")}
         line["episode_return"] = None if math.isnan(self.loop.last_return) else self.loop.last_return
-        with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line | self.latest) + "\n")
-
-    def _drop_later_metrics(self) -> None:
-        """After a resume, forget lines written beyond the checkpoint: those steps are made again."""
-        path = self.directory / "metrics.jsonl"
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _step_of(line) <= self.loop.env_step]
-            path.write_text("".join(kept), encoding="utf-8")
+        append_metrics(self.directory / "metrics.jsonl", line | self.latest)
 
     def _finish(self, console: Console) -> dict[str, Any]:
         loop, preset = self.loop, self.loop.preset
+        remove_old(self.directory, loop.env_step)  # where a crash came between saving and tidying up
         episodes = preset.final_episodes
         returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, REPORT_SEED, loop.device)
-        result = {
-            "preset": self.preset_name,
-            "env_id": preset.env_id,
-            "world_model": preset.world_model,
-            "guidance": preset.guidance,
-            "seed": loop.seed,
-            "env_steps": loop.env_step,
-            "return_mean": float(returns.mean()),
-            "return_std": float(returns.std()),
-            "episodes": episodes,
-            "selection_return": loop.best_return,
-            "wall_seconds": round(self.wall_seconds, 1),
-            "device": str(loop.device),
-            "threads": torch.get_num_threads(),
-            "versions": versions(),
-        }
+        result = make_result(self.preset_name, loop, returns, self.wall_seconds)
         write_json(self.directory / "result.json", result)
         make_video(loop, self.directory / "video.mp4")
         console.print(
@@ -229,11 +230,3 @@ class Training:
 def described(preset: Preset) -> str:
     """The world model of a run in a few words."""
     return f"polygrad ({preset.guidance} guidance)" if preset.world_model == "polygrad" else preset.world_model
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of metrics; a line cut short by a crash counts as later than any."""
-    try:
-        return json.loads(line)["env_step"]
-    except (ValueError, KeyError, TypeError):
-        return math.inf

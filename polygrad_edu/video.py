@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from . import environments
+from .data_files import one_line
 from .imagination_loop import REPORT_SEED, ImaginationLoop
 from .rendering import INK, draw_states
 
@@ -49,6 +50,8 @@ def write_video(path: Path, frames: list[np.ndarray], fps: int = FRAMES_PER_SECO
     try:
         mediapy.write_video(partial, [np.pad(frame, margin, mode="edge") for frame in frames], fps=fps)
         partial.replace(path)
+    except RuntimeError as error:  # ffmpeg's last words, which are many
+        raise OSError(f"{path} could not be written: {one_line(error)}") from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -1,12 +1,15 @@
 import json
+import re
 import shutil
 
 import pytest
 import torch
 from rich.console import Console
 
-from polygrad_edu.checkpoint import capture, load_checkpoint, read_config, save_checkpoint, write_config
-from polygrad_edu.imagination_loop import ImaginationLoop
+from polygrad_edu.checkpoint import _checksum, load_checkpoint, read_config, save_checkpoint, write_config
+from polygrad_edu.data_files import write_json
+from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
+from polygrad_edu.loop_state import capture
 from polygrad_edu.training import continue_run, start_run
 
 from .test_imagination_loop import run, tiny
@@ -111,7 +114,7 @@ def test_a_checkpoint_cut_short_is_not_one(saved, monkeypatch):
     def full_disk(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("polygrad_edu.shards.os.fsync", full_disk)
+    monkeypatch.setattr("polygrad_edu.data_files.os.fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(directory, loop, 2.0)
     loaded, _ = load_checkpoint(directory)
@@ -143,9 +146,59 @@ def cut_tensors(directory):
     path.write_bytes(path.read_bytes()[:1000])
 
 
-def lead_elsewhere(directory):
-    path = last_checkpoint(directory)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"shards": [{"sha256": "../" * 30, "bytes": 9}]}))
+def edit_state(sign=True, checkpoints=slice(-1, None), **changes):
+    """Change what the last checkpoint says (or all, or others), with or without making its checksum right again."""
+
+    def edit(directory):
+        for path in sorted((directory / "checkpoint").glob("step-*.json"))[checkpoints]:
+            state = json.loads(path.read_text()) | changes
+            checksum = state.pop("sha256")
+            write_json(path, state | {"sha256": _checksum(state) if sign else checksum})
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_tensors, "the checksum of its shard .* is wrong"),
+        (cut_tensors, "has 1000 bytes instead of"),
+        (lambda d: own_shard(d).unlink(), "its shard .* is missing"),
+        (edit_state(shards=[{"sha256": "../" * 30, "bytes": 9}]), "is no checksum of a shard"),
+        (edit_state(shards=[3]), "is no checksum of a shard"),
+        (lambda d: last_checkpoint(d).write_text("{"), "cannot be read as JSON"),
+        (lambda d: last_checkpoint(d).write_text('{"a": NaN}'), "it holds NaN"),
+        (lambda d: last_checkpoint(d).write_text('{"a": 1, "a": 2}'), "the name 'a' twice"),
+        (edit_state(format="other"), "not a checkpoint of this version"),
+        (edit_state(sign=False, wall_seconds=9.0), "its own checksum is wrong"),
+        (edit_state(device=3), "must hold text as device, not 3"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(saved, damage, message, caplog):
+    directory, loop = saved
+    damage(directory)
+    loaded, _ = load_checkpoint(directory)
+    assert loaded.env_step == 24
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert re.search(message, told)
+    assert re.search(r"step-000000048.json .*; using the one before it, step-000000024.json", told)
+    assert "\n" not in told
+    run(loaded, 24)  # and those steps are made again
+    assert_same(loaded, loop)
+    save_checkpoint(directory, loaded, 2.0)
+    assert_same(load_checkpoint(directory)[0], loop)
+
+
+def test_a_damaged_checkpoint_makes_way_when_a_new_one_is_whole(saved):
+    """Though its step is later than that of the new one."""
+    directory, _ = saved
+    cut_tensors(directory)
+    loop, _ = load_checkpoint(directory)
+    run(loop, 6)
+    save_checkpoint(directory, loop, 2.0)
+    names = sorted(path.name for path in (directory / "checkpoint").glob("*.json"))
+    assert names == ["step-000000024.json", "step-000000030.json"]
+    assert load_checkpoint(directory)[0].env_step == 30
 
 
 def other_network(directory):
@@ -154,39 +207,67 @@ def other_network(directory):
     (directory / "config.json").write_text(json.dumps(config))
 
 
-def edit_state(**changes):
-    def edit(directory):
-        path = last_checkpoint(directory)
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    return edit
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_tensors, "the checksum of its shard .* is wrong; remove it to use step-000000024"),
-        (cut_tensors, "has 1000 bytes instead of"),
-        (lambda d: own_shard(d).unlink(), "its shard .* is missing"),
-        (lead_elsewhere, "is no checksum of a shard"),
-        (other_network, "belongs to another run"),
-        (lambda d: last_checkpoint(d).write_text("{"), "cannot be read as JSON"),
-        (edit_state(format="other"), "not a checkpoint of this version"),
-        (edit_state(counters={}), "damaged"),
+        (lambda d: [path.write_text("{") for path in (d / "checkpoint").glob("*.json")], "no older one that is whole"),
+        (other_network, "belongs to another run: there width is 16"),
+        (edit_state(counters={}), "does not fit its run"),
         (edit_state(environments=[]), "holds 0 environments, this run has 1"),
-        (edit_state(environments=[{}]), "damaged"),
-        (edit_state(shards=[]), "damaged"),
-        (edit_state(replay={"size": 10**9}), "damaged"),
-        (lambda d: shutil.rmtree(d / "checkpoint"), "holds no checkpoint"),
+        (edit_state(environments=[{}]), "does not fit its run"),
+        (edit_state(environments=[{"simulator_state": [0.0], "elapsed_steps": 1}]), "no state of Hopper-v5"),
+        (edit_state(shards=[]), "does not fit its run"),
+        (edit_state(replay={"size": 10**9}), "does not fit its run"),
+        (edit_state(replay={"size": 48, "n_starts": 40, "episode_starts": [-7], "_normalised_size": 10**6}), "fit"),
+        (lambda d: shutil.rmtree(d / "checkpoint"), "holds no checkpoint yet; train it longer with"),
         (lambda d: (d / "config.json").unlink(), "is not a run directory"),
-        (lambda d: (d / "config.json").write_text('{"preset": 3}'), "lacks the preset's name"),
+        (lambda d: (d / "config.json").write_text('{"preset": 3}'), "must hold text as preset, not 3"),
         (lambda d: (d / "config.json").write_text("[]"), "must hold a JSON object"),
     ],
 )
-def test_damaged_and_foreign_runs_are_refused_in_one_line(saved, damage, message):
+def test_ruined_and_foreign_runs_are_refused_in_one_line(saved, damage, message):
     directory, _ = saved
     damage(directory)
     with pytest.raises(ValueError, match=message) as error:
         load_checkpoint(directory)
     assert "\n" not in str(error.value)
     assert str(directory) in str(error.value)
+
+
+def test_what_is_not_finite_is_never_saved(saved):
+    directory, loop = saved
+    run(loop, 2)
+    with torch.no_grad():
+        next(loop.world_model.network.parameters())[0] = float("nan")
+    with pytest.raises(NotFiniteError, match=r"world_model/.* holds numbers that are not finite at step 50"):
+        save_checkpoint(directory, loop, 2.0)
+    assert load_checkpoint(directory)[0].env_step == 48
+
+
+def test_a_run_stopped_before_its_first_checkpoint_starts_from_its_beginning(tmp_path):
+    whole = start_run(tmp_path / "whole", "inverted-pendulum", tiny(), 2, "cpu")
+    first = whole.run(Console(quiet=True))
+    (tmp_path / "early").mkdir()
+    shutil.copy(tmp_path / "whole" / "config.json", tmp_path / "early")
+    again = continue_run(tmp_path / "early", "cpu", {})
+    assert "starts from its beginning" in again.note
+    assert again.run(Console(quiet=True))["return_mean"] == first["return_mean"]
+    assert_same(whole.loop, again.loop)
+
+
+def test_what_a_run_leaves_before_it_has_begun_does_not_bar_its_way(tmp_path):
+    (tmp_path / "config.json.partial").write_text('{"pre')
+    assert start_run(tmp_path, "inverted-pendulum", tiny(), 2, "cpu").loop.env_step == 0
+
+
+def test_a_config_cannot_ask_for_more_memory_than_its_checkpoint_fills(saved):
+    directory, _ = saved
+    for path, settings in ((directory / "config.json", "settings"), (last_checkpoint(directory), None)):
+        data = json.loads(path.read_text())
+        (data[settings] if settings else data["settings"])["width"] = 1_000_000  # 4 TB in each layer
+        if settings is None:
+            data.pop("sha256")
+            data["sha256"] = _checksum(data)
+        path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=r"its run asks for larger networks than the .* bytes that belong to it"):
+        load_checkpoint(directory)

@@ -28,7 +28,7 @@ def shipped(name: str) -> ShippedResult:
         ValueError: there is none of that name; the message lists those there are.
     """
     results = find_shared("results")
-    if not (results / name).is_dir():
-        known = ", ".join(sorted(path.name for path in results.iterdir() if (path / "model.safetensors").exists()))
-        raise ValueError(f"no result {name!r} comes with the course; there are {known}")
+    known = sorted(path.name for path in results.iterdir() if (path / "model.safetensors").exists())
+    if name not in known:  # nor does a name such as ../mine lead anywhere else
+        raise ValueError(f"no result {name!r} comes with the course; there are {', '.join(known)}")
     return load_result(results / name)
