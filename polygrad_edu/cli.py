@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,15 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after a slice of time; --resume goes on.", min=0, show_default="none")
     ] = None,
+    wandb: Annotated[
+        str,
+        typer.Option(
+            help="Also draw the curves there; WANDB_MODE=offline keeps them here.",
+            metavar="PROJECT",
+            envvar="POLYGRAD_EDU_WANDB",
+            show_default="not used",
+        ),
+    ] = "",
     as_json: Json = False,
     **settings: str | None,
 ) -> None:
@@ -52,6 +62,9 @@ def train(
     name, for example:
 
     polygrad-edu train hopper-cpu --horizon 20 --guidance gradient
+
+    Where TensorBoard is installed, tensorboard --logdir runs shows the
+    curves of every run.
     """
     from .several_seeds import train_seeds
     from .training import continue_run, start_run
@@ -64,7 +77,7 @@ def train(
             raise InputError("--resume takes the preset, the seed and the directory from the run; leave them out")
         if unknown := sorted(set(overrides) - {"env_steps"}):
             raise InputError(f"a resumed run keeps its settings; only --env-steps may change, not {', '.join(unknown)}")
-        training = checked(continue_run, resume, device, overrides)
+        training = checked(continue_run, resume, device, overrides, wandb)
     else:
         name = preset or DEFAULT_PRESET
         chosen = checked(checked(get_preset, name).with_overrides, overrides)
@@ -73,6 +86,8 @@ def train(
         if seeds > 1:
             if minutes is not None:
                 raise InputError("--minutes is for one seed; each of several can be continued with --resume DIR/seedN")
+            if wandb:  # each seed is a process and a run of its own
+                os.environ["POLYGRAD_EDU_WANDB"] = wandb
             directory = out or _free_directory(name, seed, "seeds")
             every = range(seed, seed + seeds)
             result = checked(train_seeds, name, chosen, overrides, every, directory, device, console)
@@ -81,7 +96,7 @@ def train(
             if as_json:
                 print(json.dumps(result))
             return
-        training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
+        training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device, wandb)
     result = training.run(console, math.inf if minutes is None else minutes)
     if as_json:
         print(json.dumps(result))

@@ -70,7 +70,7 @@ def imports(path):
 def test_data_flows_one_way():
     order = ["acceleration", "noise_schedule", "denoiser", "causal_denoiser", "score_guidance", "tasks", "point_mass",
              "environments", "replay", "trajectory_diffusion", "actor_critic", "policy_update", "settings", "presets",
-             "world_model", "polygrad", "baselines", "collection", "imagination_loop", "shards", "checkpoint",
+             "world_model", "polygrad", "baselines", "collection", "imagination_loop", "shards", "checkpoint", "curves",
              "policies", "datasets", "data_collection", "world_model_error", "error_report", "trained_models",
              "comparison", "shipped_results"]  # fmt: skip
     for place, name in enumerate(order):

@@ -1,0 +1,146 @@
+"""Curves for the tools that draw them: TensorBoard where it is installed, Weights & Biases where it is asked for.
+
+A run's own record is ``metrics.jsonl``; what is written here is made from its lines, so nothing is lost where neither
+tool is there. TensorBoard's event file lies beside it and is written anew from the kept lines whenever a run starts
+or goes on: a step is never in it twice, and a run made before TensorBoard was installed gets its whole curve.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+from typing import Any, Protocol
+
+from .checkpoint import read_json, write_json
+from .settings import Preset
+
+EVENT_FILES = "events.out.tfevents.*"
+WANDB_FILE = "wandb.json"  # which run of which project a run directory belongs to
+
+
+class Curves(Protocol):
+    """What takes the lines of metrics.jsonl, each a dictionary with ``env_step`` and numbers."""
+
+    def begin(self, kept: list[dict[str, Any]]) -> str:
+        """The run starts, or goes on after the lines that were ``kept``; returns what to tell the user, if anything."""
+
+    def add(self, line: dict[str, Any]) -> None:
+        """One more line."""
+
+    def end(self, result: dict[str, Any] | None) -> None:
+        """The run stops; ``result`` is what result.json holds, None where it is to go on later."""
+
+
+def open_curves(
+    run: Path, name: str = "", preset: Preset | None = None, seed: int = 0, wandb_project: str = ""
+) -> list[Curves]:
+    """All that draw the curves of ``run``. Writes nothing into the run directory yet.
+
+    Args:
+        wandb_project: of Weights & Biases; a run that began with one goes on in it.
+
+    Raises:
+        ValueError: Weights & Biases is wanted and cannot be had.
+    """
+    curves: list[Curves] = []
+    if importlib.util.find_spec("tensorboard") is not None:  # looks for it, without the seconds of importing it
+        curves.append(TensorBoard(run))
+    earlier = read_json(run / WANDB_FILE) if (run / WANDB_FILE).is_file() else {}
+    if project := wandb_project or str(earlier.get("project", "")):
+        run_id = str(earlier.get("id", "")) if project == earlier.get("project") else ""
+        config = {"preset": name, "seed": seed, **(preset.to_json() if preset else {})}
+        curves.append(WeightsAndBiases(run, project, run_id, config))
+    return curves
+
+
+class TensorBoard:
+    """An event file in the run directory: ``tensorboard --logdir runs`` shows every run under its name."""
+
+    def __init__(self, run: Path):
+        self.run = run
+
+    def begin(self, kept: list[dict[str, Any]]) -> str:
+        from torch.utils.tensorboard import SummaryWriter
+
+        for old in self.run.glob(EVENT_FILES):
+            # emptied first and removed the next time: a TensorBoard that is reading it would wait for it for ever
+            if old.stat().st_size:
+                old.write_bytes(b"")
+            else:
+                old.unlink()
+        # the same TensorBoard forgets what it read before when it sees purge_step
+        self.writer = SummaryWriter(str(self.run), purge_step=0)
+        for line in kept:
+            self._add(line)
+        self.writer.flush()
+        return ""
+
+    def add(self, line: dict[str, Any]) -> None:
+        self._add(line)
+        self.writer.flush()  # there for whoever looks, and after a crash
+
+    def _add(self, line: dict[str, Any]) -> None:
+        for name, value in numbers(line).items():
+            self.writer.add_scalar(name, value, line["env_step"])
+
+    def end(self, result: dict[str, Any] | None) -> None:
+        self.writer.close()
+
+
+class WeightsAndBiases:
+    """A run on Weights & Biases; with ``WANDB_MODE=offline`` it stays here until ``wandb sync``."""
+
+    def __init__(self, run: Path, project: str, run_id: str, config: dict[str, Any]):
+        try:
+            import wandb
+        except ImportError:
+            raise ValueError(
+                'Weights & Biases is not installed; install it with: python -m pip install "polygrad-edu[wandb]"'
+            ) from None
+        self.run, self.project = run, project
+        quiet = wandb.Settings(console="off", silent=True)  # the console is the progress bar's
+        try:
+            self.remote = wandb.init(
+                project=project, id=run_id or None, name=run.name, config=config, resume="allow", settings=quiet
+            )
+        except (wandb.Error, ValueError) as error:
+            raise ValueError(
+                f"Weights & Biases did not take the run: {' '.join(str(error).split())} "
+                "Or keep its curves on this machine with WANDB_MODE=offline in the environment"
+            ) from None
+
+    def begin(self, kept: list[dict[str, Any]]) -> str:
+        write_json(self.run / WANDB_FILE, {"project": self.project, "id": self.remote.id})
+        if self.remote.offline:
+            kept_in = Path(self.remote.dir).parent
+            return f"Curves for Weights & Biases are kept here; upload them with: wandb sync {kept_in}"
+        return f"Curves on Weights & Biases: {self.remote.url}"
+
+    def add(self, line: dict[str, Any]) -> None:
+        # after a resume the steps made again are there already, and equal; it takes only later ones
+        if line["env_step"] >= self.remote.step:
+            self.remote.log(numbers(line), step=line["env_step"])
+
+    def end(self, result: dict[str, Any] | None) -> None:
+        if result is not None:
+            self.remote.summary.update(numbers(result))
+        self.remote.finish()
+
+
+def numbers(line: dict[str, Any]) -> dict[str, float]:
+    """What can be drawn against the step: the finite numbers of a line, but the step itself."""
+    return {
+        name: float(value)
+        for name, value in line.items()
+        if name != "env_step" and isinstance(value, (int, float)) and not isinstance(value, bool)
+        if math.isfinite(value)
+    }
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; none where there is no file yet."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
