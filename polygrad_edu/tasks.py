@@ -87,3 +87,7 @@ for _name, _entry_point, _steps in (
     _id = f"polygrad_edu/{_name}-v0"
     if _id not in gymnasium.registry:  # a reloaded module registers nothing twice
         gymnasium.register(_id, _entry_point, max_episode_steps=_steps)
+
+# by name: it is made of parts that import this module
+if "polygrad_edu/WorldModel-v0" not in gymnasium.registry:
+    gymnasium.register("polygrad_edu/WorldModel-v0", "polygrad_edu.world_model_env:WorldModelEnv")
