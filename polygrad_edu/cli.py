@@ -1,4 +1,4 @@
-"""The command line: ``polygrad-edu train | evaluate | error | dataset | bench | video | export | doctor | lab``."""
+"""The command line: ``polygrad-edu COMMAND``, of which ``train`` is the first and ``--help`` names them all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare
+from . import __version__, cli_bench, cli_compare, cli_share
 from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
@@ -141,6 +141,8 @@ def evaluate(
 app.command()(cli_compare.error)
 app.command()(cli_compare.dataset)
 app.command()(cli_bench.bench)
+app.command()(cli_share.push)
+app.command()(cli_share.pull)
 
 
 @app.command()

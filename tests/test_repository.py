@@ -72,7 +72,7 @@ def test_data_flows_one_way():
              "environments", "replay", "trajectory_diffusion", "actor_critic", "policy_update", "settings", "presets",
              "world_model", "polygrad", "baselines", "collection", "imagination_loop", "shards", "checkpoint", "curves",
              "policies", "datasets", "data_collection", "world_model_error", "error_report", "trained_models",
-             "comparison", "shipped_results", "world_model_env"]  # fmt: skip
+             "comparison", "shipped_results", "world_model_env", "reference_returns", "hub"]  # fmt: skip
     for place, name in enumerate(order):
         files = [path for path in PACKAGE if name in (path.stem, path.parent.name)]
         assert files, name
