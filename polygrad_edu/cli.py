@@ -233,7 +233,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False) or 0
     except (InputError, typer.TyperException) as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        message = str(error) if isinstance(error, InputError) else error.format_message()
         if message:
             print(f"polygrad-edu: {' '.join(message.split())}", file=sys.stderr)
         status = 2

@@ -25,6 +25,7 @@ class Curves(Protocol):
 
     def begin(self, kept: list[dict[str, Any]]) -> str:
         """The run starts, or goes on after the lines that were ``kept``; returns what to tell the user, if anything."""
+        ...
 
     def add(self, line: dict[str, Any]) -> None:
         """One more line."""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,7 +144,7 @@ def _checked_name(repository: str) -> str:
 
 
 @contextlib.contextmanager
-def _told(repository: str) -> Iterator[None]:
+def _told(repository: str) -> Generator[None, None, None]:
     """Whatever can go wrong with a hub, as one line that says what to do."""
     try:
         from huggingface_hub import errors

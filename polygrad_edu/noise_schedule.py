@@ -26,6 +26,14 @@ class NoiseSchedule(nn.Module):
             schedule keeps the numbers of the steps it was taken from.
     """
 
+    betas: Tensor
+    alphas_cumprod: Tensor
+    alphas_cumprod_prev: Tensor
+    posterior_variance: Tensor
+    posterior_mean_coef1: Tensor
+    posterior_mean_coef2: Tensor
+    trained_steps: Tensor
+
     def __init__(self, betas: Tensor, trained_steps: Tensor | None = None):
         super().__init__()
         if betas.ndim != 1 or len(betas) == 0 or not bool(((betas > 0) & (betas < 1)).all()):

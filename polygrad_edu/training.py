@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from . import environments
 from .acceleration import choose
@@ -144,7 +144,7 @@ class Training:
             console=console,
         )
 
-    def _after_step(self, metrics: dict[str, Any], progress: Progress, task) -> None:
+    def _after_step(self, metrics: dict[str, Any], progress: Progress, task: TaskID) -> None:
         loop, preset = self.loop, self.loop.preset
         last = loop.env_step >= preset.env_steps
         evaluated = "eval_return" in metrics
@@ -183,7 +183,7 @@ class Training:
         )
 
     def _log(self, metrics: dict[str, Any]) -> None:
-        line = {"env_step": self.loop.env_step, "wall_seconds": round(self.wall_seconds, 1)}
+        line: dict[str, Any] = {"env_step": self.loop.env_step, "wall_seconds": round(self.wall_seconds, 1)}
         line |= {name: metrics[name] for name in ("eval_return", "best_return")}
         line["episode_return"] = None if math.isnan(self.loop.last_return) else self.loop.last_return
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:

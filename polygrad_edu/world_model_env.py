@@ -98,7 +98,7 @@ class WorldModelEnv(gymnasium.Env[Array, Array]):
         return self.observation[0].cpu().numpy().astype(np.float32)
 
 
-def _model_and_starts(run: Path, device: str) -> tuple[StepwiseWorldModel, Tensor]:
+def _model_and_starts(run: Path, device: str) -> tuple[StepwiseWorldModel[Any], Tensor]:
     """The world model of a run or of an exported result, and the real states [N, O] that it may imagine from."""
     if (run / "model.safetensors").is_file():
         loop, _, starts, _ = load_result(run)

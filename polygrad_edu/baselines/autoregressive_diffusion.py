@@ -12,10 +12,11 @@ from torch import Tensor
 from ..polygrad import diffusion_loss, make_diffusion
 from ..replay import Normaliser, Sequences
 from ..settings import Preset
+from ..trajectory_diffusion import TrajectoryDiffusion
 from .stepwise import Predict, StepwiseWorldModel
 
 
-class AutoregressiveDiffusion(StepwiseWorldModel):
+class AutoregressiveDiffusion(StepwiseWorldModel[TrajectoryDiffusion]):
     """Denoises the pair of this time point and the next (a baseline of arXiv 2312.08533, section 5)."""
 
     window = 2

@@ -38,6 +38,8 @@ class EnsembleLinear(nn.Module):
 class GaussianEnsemble(nn.Module):
     """From (s, a) to a Gaussian over (change of s, r) and the log-odds of an ending, for each network."""
 
+    held_out_error: Tensor
+
     def __init__(self, observation_size: int, action_size: int, width: int, depth: int):
         super().__init__()
         self.target_size = observation_size + 1
@@ -73,7 +75,7 @@ def bootstrap_counts(rows: Tensor) -> tuple[Tensor, Tensor]:
     return counts * ~held_out, held_out
 
 
-class MLPEnsemble(StepwiseWorldModel):
+class MLPEnsemble(StepwiseWorldModel[GaussianEnsemble]):
     """Seven probabilistic networks of which five are used, one step at a time."""
 
     window = 2

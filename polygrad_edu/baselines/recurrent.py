@@ -68,7 +68,7 @@ def kl(p: Tensor, q: Tensor) -> Tensor:
     return (p.exp() * (p - q)).sum(dim=(-2, -1))
 
 
-class Recurrent(StepwiseWorldModel):
+class Recurrent(StepwiseWorldModel[RecurrentStateSpace]):
     """The recurrent state-space model, one step at a time."""
 
     window = 16

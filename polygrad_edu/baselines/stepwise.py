@@ -14,14 +14,14 @@ from torch import Tensor
 from ..replay import Normaliser, Sequences
 from ..score_guidance import actions_from_noise
 from ..trajectory_diffusion import ImaginedTrajectories, Policy
-from ..world_model import WorldModel
+from ..world_model import Network, WorldModel
 
 # From normalised observations [B, O] and actions [B, A] to the next normalised observations [B, O], the
 # normalised reward [B] and the probability [B] that the step ends the episode.
 Predict = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
-class StepwiseWorldModel(WorldModel):
+class StepwiseWorldModel(WorldModel[Network]):
     """A world model that can be asked for the next step alone, and so be stepped like an environment."""
 
     @abc.abstractmethod

@@ -32,7 +32,7 @@ class NextStepTransformer(nn.Module):
         return observations + out[..., :-2], out[..., -2], out[..., -1]
 
 
-class Transformer(StepwiseWorldModel):
+class Transformer(StepwiseWorldModel[NextStepTransformer]):
     """Predicts one step at a time, without noise, from the steps imagined so far."""
 
     window = CONTEXT + 1
