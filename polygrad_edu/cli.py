@@ -45,7 +45,7 @@ def train(
     wandb: Annotated[
         str,
         typer.Option(
-            help="Also draw the curves there; WANDB_MODE=offline keeps them here.",
+            help="Also draw the curves in this project on Weights & Biases; WANDB_MODE=offline keeps them here.",
             metavar="PROJECT",
             envvar="POLYGRAD_EDU_WANDB",
             show_default="not used",

@@ -23,8 +23,8 @@ def push(
 
     The repository is made where it is not there yet, and gets a card that
     says what was learned and how. A run goes with its checkpoint, so others
-    can train on; polygrad-edu export makes something smaller. Needs pip
-    install "polygrad-edu[hub]" and a token: hf auth login.
+    can train on; polygrad-edu export makes something smaller. Needs the
+    package's extra hub, and a token: hf auth login.
     """
     from . import hub
 
@@ -41,8 +41,8 @@ def pull(
     """Fetch a run or a result that was shared on the Hugging Face hub.
 
     Only the files that a run is made of are taken, and DIR appears only when
-    they could be loaded; no code of others is run. Needs pip install
-    "polygrad-edu[hub]".
+    they could be loaded; no code of others is run. Needs the package's
+    extra hub.
     """
     from . import hub
 
