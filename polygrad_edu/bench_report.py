@@ -17,8 +17,8 @@ from rich.table import Table
 from .bench import GROWTH, Tell
 from .checkpoint import load_checkpoint, read_config, write_json
 from .comparison import run_starts, tune_guidance
-from .doctor import versions
 from .settings import Preset
+from .training import versions
 from .world_model_error import measure_errors
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"

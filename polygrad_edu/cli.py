@@ -66,18 +66,21 @@ def train(
     Where TensorBoard is installed, tensorboard --logdir runs shows the
     curves of every run.
     """
+    from .curves import check_wandb
     from .several_seeds import train_seeds
     from .training import continue_run, start_run
 
     overrides = {name: value for name, value in settings.items() if value is not None}
     console = Console(stderr=as_json)
     device = choose_device(device)
+    if wandb:
+        checked(check_wandb)  # before anything is written
     if resume is not None:
         if preset or seed or out or seeds > 1:
             raise InputError("--resume takes the preset, the seed and the directory from the run; leave them out")
         if unknown := sorted(set(overrides) - {"env_steps"}):
             raise InputError(f"a resumed run keeps its settings; only --env-steps may change, not {', '.join(unknown)}")
-        training = checked(continue_run, resume, device, overrides, wandb)
+        training = checked(continue_run, resume, device, overrides)
     else:
         name = preset or DEFAULT_PRESET
         chosen = checked(checked(get_preset, name).with_overrides, overrides)
@@ -96,7 +99,10 @@ def train(
             if as_json:
                 print(json.dumps(result))
             return
-        training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device, wandb)
+        training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
+    if wandb:
+        about = {"preset": training.preset_name, "seed": training.loop.seed}
+        checked(training.curves.use_wandb, wandb, about | training.loop.preset.to_json())
     result = training.run(console, math.inf if minutes is None else minutes)
     if as_json:
         print(json.dumps(result))

@@ -10,17 +10,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
+from rich.console import Console
+
 from .checkpoint import read_json, write_json
-from .settings import Preset
 
 EVENT_FILES = "events.out.tfevents.*"
 WANDB_FILE = "wandb.json"  # which run of which project a run directory belongs to
+OFFLINE = "Or keep the curves on this machine, with WANDB_MODE=offline in the environment"
 
 
-class Curves(Protocol):
+class Drawer(Protocol):
     """What takes the lines of metrics.jsonl, each a dictionary with ``env_step`` and numbers."""
 
     def begin(self, kept: list[dict[str, Any]]) -> str:
@@ -34,26 +37,45 @@ class Curves(Protocol):
         """The run stops; ``result`` is what result.json holds, None where it is to go on later."""
 
 
-def open_curves(
-    run: Path, name: str = "", preset: Preset | None = None, seed: int = 0, wandb_project: str = ""
-) -> list[Curves]:
-    """All that draw the curves of ``run``. Writes nothing into the run directory yet.
-
-    Args:
-        wandb_project: of Weights & Biases; a run that began with one goes on in it.
+class Curves:
+    """All that draw the curves of ``run``: TensorBoard where it is installed, and the project that it began with.
 
     Raises:
-        ValueError: Weights & Biases is wanted and cannot be had.
+        ValueError: the run is drawn on Weights & Biases, and that cannot be had.
     """
-    curves: list[Curves] = []
-    if importlib.util.find_spec("tensorboard") is not None:  # looks for it, without the seconds of importing it
-        curves.append(TensorBoard(run))
-    earlier = read_json(run / WANDB_FILE) if (run / WANDB_FILE).is_file() else {}
-    if project := wandb_project or str(earlier.get("project", "")):
-        run_id = str(earlier.get("id", "")) if project == earlier.get("project") else ""
-        config = {"preset": name, "seed": seed, **(preset.to_json() if preset else {})}
-        curves.append(WeightsAndBiases(run, project, run_id, config))
-    return curves
+
+    def __init__(self, run: Path):
+        self.run = run
+        self.drawers: list[Drawer] = []
+        if importlib.util.find_spec("tensorboard") is not None:  # looks for it, without the seconds of importing it
+            self.drawers.append(TensorBoard(run))
+        if (run / WANDB_FILE).is_file():
+            kept = read_json(run / WANDB_FILE)
+            self.drawers.append(WeightsAndBiases(run, str(kept.get("project")), str(kept.get("id"))))
+
+    def use_wandb(self, project: str, settings: dict[str, Any]) -> None:
+        """Draw in this project too, if the run is not drawn there already."""
+        drawn = [drawer.project for drawer in self.drawers if isinstance(drawer, WeightsAndBiases)]
+        if project not in drawn:
+            self.drawers.append(WeightsAndBiases(self.run, project, settings=settings))
+
+    def begin(self, console: Console) -> None:
+        """Draw what metrics.jsonl holds so far."""
+        path = self.run / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for drawer in self.drawers:
+            if told := drawer.begin([json.loads(line) for line in lines]):
+                console.print(told, soft_wrap=True)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Draw one more line."""
+        for drawer in self.drawers:
+            drawer.add(line)
+
+    def end(self, result: dict[str, Any] | None = None) -> None:
+        """Finish, for now or with the ``result``."""
+        for drawer in self.drawers:
+            drawer.end(result)
 
 
 class TensorBoard:
@@ -93,24 +115,18 @@ class TensorBoard:
 class WeightsAndBiases:
     """A run on Weights & Biases; with ``WANDB_MODE=offline`` it stays here until ``wandb sync``."""
 
-    def __init__(self, run: Path, project: str, run_id: str, config: dict[str, Any]):
-        try:
-            import wandb
-        except ImportError:
-            raise ValueError(
-                'Weights & Biases is not installed; install it with: python -m pip install "polygrad-edu[wandb]"'
-            ) from None
+    def __init__(self, run: Path, project: str, run_id: str | None = None, settings: dict[str, Any] | None = None):
+        check_wandb()
+        import wandb
+
         self.run, self.project = run, project
         quiet = wandb.Settings(console="off", silent=True)  # the console is the progress bar's
         try:
             self.remote = wandb.init(
-                project=project, id=run_id or None, name=run.name, config=config, resume="allow", settings=quiet
+                project=project, id=run_id, name=run.name, config=settings, resume="allow", settings=quiet
             )
         except (wandb.Error, ValueError) as error:
-            raise ValueError(
-                f"Weights & Biases did not take the run: {' '.join(str(error).split())} "
-                "Or keep its curves on this machine with WANDB_MODE=offline in the environment"
-            ) from None
+            raise ValueError(f"Weights & Biases did not take the run: {_line(error)}. {OFFLINE}") from None
 
     def begin(self, kept: list[dict[str, Any]]) -> str:
         write_json(self.run / WANDB_FILE, {"project": self.project, "id": self.remote.id})
@@ -140,8 +156,23 @@ def numbers(line: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; none where there is no file yet."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def check_wandb() -> None:
+    """Raise a ValueError unless Weights & Biases is installed and knows who draws there, or is to stay offline."""
+    try:
+        import wandb
+    except ImportError:
+        raise ValueError(
+            'Weights & Biases is not installed; install it with: python -m pip install "polygrad-edu[wandb]"'
+        ) from None
+    if os.environ.get("WANDB_MODE", "online") not in ("online", "shared"):
+        return
+    try:
+        known = wandb.login(prompt=False)
+    except wandb.Error as error:
+        raise ValueError(f"{_line(error)}. {OFFLINE}") from None
+    if not known:
+        raise ValueError(f"Weights & Biases does not know who you are; log in with: wandb login. {OFFLINE}")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

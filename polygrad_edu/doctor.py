@@ -12,16 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from . import __version__
-
 PACKAGES = ("torch", "gymnasium", "mujoco", "jupyterlab", "ipywidgets", "matplotlib", "mediapy", "safetensors", "scipy")
 FOR_DATASETS = ("minari", "stable-baselines3")  # the extra "data"
-
-
-def versions() -> dict[str, str]:
-    """What a result depends on."""
-    found = {name: importlib.metadata.version(name) for name in ("torch", "gymnasium", "mujoco", "numpy")}
-    return {"polygrad_edu": __version__, "python": platform.python_version(), **found}
 
 
 class Check(NamedTuple):

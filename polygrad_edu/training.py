@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
+import gymnasium
+import mujoco
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from . import environments
+from . import __version__, environments
 from .acceleration import choose
 from .checkpoint import load_checkpoint, read_config, save_checkpoint, write_config, write_json
-from .curves import Curves, open_curves, read_lines
-from .doctor import versions
+from .curves import Curves
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from .reference_returns import reference_sentence
 from .settings import Preset
@@ -28,15 +31,26 @@ SHOWN = ("world_model_loss", "action_std", "policy_std", "critic_loss", "value",
 REFRESH_EVERY = 25  # environment steps between looks at the losses, which wait for the device
 
 
-def start_run(run: Path, preset_name: str, preset: Preset, seed: int, device: str, wandb: str = "") -> Training:
-    """A new run in the directory ``run``, which must be new or empty; ``wandb`` names a project for its curves."""
+def versions() -> dict[str, str]:
+    """What a result depends on."""
+    return {
+        "polygrad_edu": __version__,
+        "python": python_version(),
+        "torch": torch.__version__,
+        "gymnasium": gymnasium.__version__,
+        "mujoco": mujoco.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def start_run(run: Path, preset_name: str, preset: Preset, seed: int, device: str) -> Training:
+    """A new run in the directory ``run``, which must be new or empty."""
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ValueError(f"{run} is there already; continue it with --resume {run}, or choose another --out")
     preset, measured = settle(preset, seed, device)
     loop = ImaginationLoop(preset, seed, device)  # before anything is written: the task may not exist
-    curves = open_curves(run, preset_name, preset, seed, wandb)
     write_config(run, preset_name, preset, seed)
-    return Training(run, preset_name, loop, note=measured, curves=curves)
+    return Training(run, preset_name, loop, note=measured)
 
 
 def settle(preset: Preset, seed: int, device: str) -> tuple[Preset, str]:
@@ -56,33 +70,25 @@ def _piece_of_learning(preset: Preset, seed: int, device: str) -> Callable[[], o
     return lambda: (loop.fit_world_model(), loop.improve_policy())
 
 
-def continue_run(run: Path, device: str, overrides: dict[str, str], wandb: str = "") -> Training:
+def continue_run(run: Path, device: str, overrides: dict[str, str]) -> Training:
     """The run in ``run``, from its last checkpoint on."""
     name, preset, seed = read_config(run)
     loop, wall_seconds = load_checkpoint(run, device, overrides)
     if overrides:
         write_config(run, name, preset.with_overrides(overrides), seed)
-    return Training(run, name, loop, wall_seconds, curves=open_curves(run, name, preset, seed, wandb))
+    return Training(run, name, loop, wall_seconds)
 
 
 class Training:
     """Drives an :class:`ImaginationLoop` to its end and keeps its run directory."""
 
-    def __init__(
-        self,
-        run: Path,
-        preset_name: str,
-        loop: ImaginationLoop,
-        wall_seconds: float = 0.0,
-        note: str = "",
-        curves: Sequence[Curves] = (),
-    ):
-        self.curves = curves
+    def __init__(self, run: Path, preset_name: str, loop: ImaginationLoop, wall_seconds: float = 0.0, note: str = ""):
         self.directory, self.preset_name, self.loop, self.note = run, preset_name, loop, note
         self.earlier_seconds = wall_seconds
         self.started = time.monotonic()
         self.latest: dict[str, float] = {}
         self.saved_step = loop.env_step
+        self.curves = Curves(run)
 
     @property
     def wall_seconds(self) -> float:
@@ -103,10 +109,7 @@ class Training:
         if self.note:
             console.print(self.note, soft_wrap=True)
         self._drop_later_metrics()
-        kept, result = read_lines(self.directory / "metrics.jsonl"), None
-        for curve in self.curves:
-            if told := curve.begin(kept):
-                console.print(told, soft_wrap=True)
+        self.curves.begin(console)
         try:
             with self._progress(console) as progress:
                 task = progress.add_task("training", total=preset.env_steps, completed=loop.env_step, shown="")
@@ -116,17 +119,15 @@ class Training:
                         self._save(metrics)
                         self._tell_stopped(console)
                         return {"finished": False, "env_step": loop.env_step, "run": str(self.directory)}
-            result = self._finish(console)
-            return result
         except KeyboardInterrupt:
             self._tell_stopped(console)
             raise
         finally:
             loop.collector.close()
-            for curve in self.curves:
-                curve.end(result)
+        return self._finish(console)
 
     def _tell_stopped(self, console: Console) -> None:
+        self.curves.end()
         kept = f"kept to step {self.saved_step:,}" if self.saved_step else "no checkpoint was written yet"
         console.print(
             f"Stopped at step {self.loop.env_step:,}; {kept}."
@@ -188,8 +189,7 @@ class Training:
         line["episode_return"] = None if math.isnan(self.loop.last_return) else self.loop.last_return
         with (self.directory / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line | self.latest) + "\n")
-        for curve in self.curves:
-            curve.add(line | self.latest)
+        self.curves.add(line | self.latest)
 
     def _drop_later_metrics(self) -> None:
         """After a resume, forget lines written beyond the checkpoint: those steps are made again."""
@@ -220,6 +220,7 @@ class Training:
             "versions": versions(),
         }
         write_json(self.directory / "result.json", result)
+        self.curves.end(result)
         make_video(loop, self.directory / "video.mp4")
         console.print(
             f"After {loop.env_step:,} steps in {preset.env_id} and {self.wall_seconds / 60:.1f} minutes the policy, "

@@ -110,7 +110,8 @@ def test_what_is_drawn_are_finite_numbers():
 def test_weights_and_biases_keeps_a_run_offline_and_goes_on_with_it(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    training = start_run(tmp_path / "run", "inverted-pendulum", tiny(), 0, "cpu", "my-project")
+    training = start_run(tmp_path / "run", "inverted-pendulum", tiny(), 0, "cpu")
+    training.curves.use_wandb("my-project", tiny().to_json())
     stop_at(training, 55)
     with pytest.raises(KeyboardInterrupt):
         training.run(QUIET)
@@ -118,13 +119,14 @@ def test_weights_and_biases_keeps_a_run_offline_and_goes_on_with_it(tmp_path, mo
     assert first["project"] == "my-project"
     continue_run(tmp_path / "run", "cpu", {}).run(QUIET)  # the run knows that it is drawn there
     assert read_json(tmp_path / "run" / curves.WANDB_FILE) == first
-    words = {b"eval_return", b"guidance", b"my-project", b"return_mean"}
+    words = {b"eval_return", b"my-project", b"return_mean"}
     for _ in range(100):  # its own process may still be writing
         files = sorted(tmp_path.glob(f"wandb/offline-run-*/run-{first['id']}.wandb"))
         missing = [{word for word in words if word not in path.read_bytes()} for path in files]
         if missing == [{b"return_mean"}, set()]:  # only a finished run has a result
             break
         time.sleep(0.1)
+    assert b"imagined_trajectories" in files[0].read_bytes()  # the settings
     assert missing == [{b"return_mean"}, set()]  # two files of one id: wandb sync joins them
 
 
@@ -136,11 +138,11 @@ def test_weights_and_biases_that_cannot_be_had_is_one_line_and_leaves_nothing(tm
     done = call("train", "--wandb", "p", "--out", tmp_path / "run", *OPTIONS, cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert "wandb" in line
+    assert "log in with: wandb login. Or keep the curves on this machine" in line
     assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ValueError, match=r'pip install "polygrad-edu\[wandb\]"'):
-        curves.open_curves(tmp_path, wandb_project="p")
+        curves.Curves(tmp_path).use_wandb("p", {})
