@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from . import __version__, cli_bench, cli_compare, cli_share
-from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
+from .cli_options import Device, InputError, Json, RunDirectory, WandbProject, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
 from .settings import SETTINGS
@@ -42,15 +42,7 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after a slice of time; --resume goes on.", min=0, show_default="none")
     ] = None,
-    wandb: Annotated[
-        str,
-        typer.Option(
-            help="Also draw the curves in this project on Weights & Biases; WANDB_MODE=offline keeps them here.",
-            metavar="PROJECT",
-            envvar="POLYGRAD_EDU_WANDB",
-            show_default="not used",
-        ),
-    ] = "",
+    wandb: WandbProject = "",
     as_json: Json = False,
     **settings: str | None,
 ) -> None:
@@ -101,8 +93,7 @@ def train(
             return
         training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
     if wandb:
-        about = {"preset": training.preset_name, "seed": training.loop.seed}
-        checked(training.curves.use_wandb, wandb, about | training.loop.preset.to_json())
+        checked(training.curves.use_wandb, wandb, training.preset_name, training.loop.seed, training.loop.preset)
     result = training.run(console, math.inf if minutes is None else minutes)
     if as_json:
         print(json.dumps(result))

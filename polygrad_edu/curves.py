@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from .checkpoint import read_json, write_json
+from .settings import Preset
 
 EVENT_FILES = "events.out.tfevents.*"
 WANDB_FILE = "wandb.json"  # which run of which project a run directory belongs to
@@ -53,8 +54,9 @@ class Curves:
             kept = read_json(run / WANDB_FILE)
             self.drawers.append(WeightsAndBiases(run, str(kept.get("project")), str(kept.get("id"))))
 
-    def use_wandb(self, project: str, settings: dict[str, Any]) -> None:
+    def use_wandb(self, project: str, preset_name: str, seed: int, preset: Preset) -> None:
         """Draw in this project too, if the run is not drawn there already."""
+        settings = {"preset": preset_name, "seed": seed, **preset.to_json()}
         drawn = [drawer.project for drawer in self.drawers if isinstance(drawer, WeightsAndBiases)]
         if project not in drawn:
             self.drawers.append(WeightsAndBiases(self.run, project, settings=settings))

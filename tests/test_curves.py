@@ -111,7 +111,7 @@ def test_weights_and_biases_keeps_a_run_offline_and_goes_on_with_it(tmp_path, mo
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     training = start_run(tmp_path / "run", "inverted-pendulum", tiny(), 0, "cpu")
-    training.curves.use_wandb("my-project", tiny().to_json())
+    training.curves.use_wandb("my-project", "inverted-pendulum", 0, tiny())
     stop_at(training, 55)
     with pytest.raises(KeyboardInterrupt):
         training.run(QUIET)
@@ -145,4 +145,4 @@ def test_weights_and_biases_that_cannot_be_had_is_one_line_and_leaves_nothing(tm
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ValueError, match=r'pip install "polygrad-edu\[wandb\]"'):
-        curves.Curves(tmp_path).use_wandb("p", {})
+        curves.Curves(tmp_path).use_wandb("p", "inverted-pendulum", 0, tiny())
