@@ -24,7 +24,7 @@ COMPILES = ("none", "inductor", "graph")
 WORTHWHILE = 1.1  # a gain below this is within what timings differ by
 
 
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
     """Within it, matrix products are computed in ``precision``; sums over many numbers stay in float32.
 
     Weights that require a gradient are narrowed once and not at every use, even where no gradient is taken.
@@ -56,10 +56,9 @@ class Captured:
     def __call__(self, *inputs: Tensor) -> Any:
         if self.calls < self.warm_up_calls:
             return self._warm_up(inputs)
-        if self.graph is None:
-            self._capture(inputs)
+        graph = self.graph or self._capture(inputs)
         torch._foreach_copy_(self.inputs, list(inputs))
-        self.graph.replay()
+        graph.replay()
         return self.outputs
 
     def _warm_up(self, inputs: tuple[Tensor, ...]) -> Any:
@@ -71,7 +70,7 @@ class Captured:
         torch.cuda.current_stream().wait_stream(beside)
         return outputs
 
-    def _capture(self, inputs: tuple[Tensor, ...]) -> None:
+    def _capture(self, inputs: tuple[Tensor, ...]) -> torch.cuda.CUDAGraph:
         self.inputs = [value.clone() for value in inputs]
         graph = torch.cuda.CUDAGraph()
         for generator in self.generators:
@@ -79,6 +78,7 @@ class Captured:
         with torch.cuda.graph(graph):
             self.outputs = self.function(*self.inputs)
         self.graph = graph
+        return graph
 
 
 def captured(function: Callable[..., Any], compile: str, *generators: torch.Generator) -> Callable[..., Any]:

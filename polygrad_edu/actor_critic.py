@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ class GaussianPolicy(nn.Module):
     def std(self) -> Tensor:
         return self.log_std.exp() + self.minimum_std  # [A]
 
-    def forward(self, observations: Tensor) -> Independent:
+    def forward(self, observations: Tensor) -> Independent[Normal]:
         """The distribution of actions at raw ``observations`` [..., O]."""
         mean = self.mean(observations)
         return Independent(Normal(mean, self.std.expand_as(mean), validate_args=False), 1, validate_args=False)
@@ -113,6 +113,9 @@ class ActorCritic(nn.Module):
     counted among them. The official code leaves the terminal step out, and standardises over what is
     imagined after it too: on a task that ends early that is most of the batch.
     """
+
+    value_mean: Tensor
+    value_scale: Tensor
 
     def __init__(
         self,
@@ -198,7 +201,7 @@ class ActorCritic(nn.Module):
         square = self.value_scale.square().lerp((targets - mean).square().mean(), self.value_statistics_rate)
         scale = square.sqrt().clamp(min=1e-2)
         for critic in (self.critic, self.target_critic):
-            last = critic[-1]
+            last = cast(nn.Linear, critic[-1])
             last.weight.mul_(self.value_scale / scale)
             last.bias.copy_((self.value_scale * last.bias + self.value_mean - mean) / scale)
         self.value_mean.copy_(mean)

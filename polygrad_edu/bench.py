@@ -121,7 +121,8 @@ def peak_memory(work: Callable[[], Any], device: str) -> int:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else some builds announce each start and stop on stderr
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         work()
-    changes = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
+    profiler: Any = recorded.profiler
+    changes = [event for event in profiler.kineto_results.events() if event.name() == "[memory]"]
     held = most = 0
     for event in sorted(changes, key=lambda event: event.start_ns()):
         held += event.nbytes()
@@ -147,7 +148,7 @@ def compare_variants(preset: Preset, device: str, rounds: int, tell: Tell) -> di
     updates = in_turn({name: loop.fit_world_model for name, loop in loops.items()}, device, 5 * rounds, warm_ups)
     tell("time imagination", 2, 3)
     peaks = {precision: matmul_peak(device, precision) for precision in {variant.precision for variant in chosen}}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for variant in chosen:
         loop = loops[variant.name]
         few = states[variant.name][:8]
@@ -169,7 +170,7 @@ def compare_variants(preset: Preset, device: str, rounds: int, tell: Tell) -> di
     return {
         "imagined_trajectories": n,
         "horizon": preset.horizon,
-        "parameters": sum(weights.numel() for weights in loop.world_model.network.parameters()),
+        "parameters": sum(weights.numel() for weights in loops[chosen[0].name].world_model.network.parameters()),
         "matmul_gigaflop_per_second": {name: peak / 1e9 for name, peak in sorted(peaks.items())},
         "variants": rows,
         "peak_memory_bytes": peak_memory(works["fast"], device),

@@ -5,7 +5,7 @@ No OpenGL and no picture library: :mod:`polygrad_edu.rendering` fills the shapes
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import mujoco
@@ -36,7 +36,8 @@ class Camera:
     """
 
     def __init__(self, env: gymnasium.Env, width: int, height: int):
-        self.env, self.model, self.data = env, env.unwrapped.model, env.unwrapped.data
+        task: Any = env.unwrapped
+        self.env, self.model, self.data = env, task.model, task.data
         self.width, self.height = width, height
         model = self.model
         plane = model.geom_type == PLANE

@@ -19,14 +19,16 @@ from .denoiser import FourierStepFeatures
 class MaskedLinear(nn.Linear):
     """A linear layer in which output i sees input j only where ``mask[i, j]`` (as in MADE, arXiv 1502.03509)."""
 
+    mask: Tensor
+
     def __init__(self, mask: Tensor):
         super().__init__(mask.shape[1], mask.shape[0])
         self.register_buffer("mask", mask.float(), persistent=False)
         with torch.no_grad():  # an output with few inputs gets larger weights for them
             self.weight.mul_((mask.shape[1] / mask.sum(dim=1, keepdim=True).clamp(min=1)).sqrt())
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.mask, self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight * self.mask, self.bias)
 
 
 class GroupedNorm(nn.Module):

@@ -1,9 +1,10 @@
-"""The command line: ``polygrad-edu train | evaluate | error | dataset | bench | video | export | doctor | lab``."""
+"""The command line: ``polygrad-edu COMMAND``, of which ``train`` is the first and ``--help`` names them all."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare, cli_reproduce
-from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
+from . import __version__, cli_bench, cli_compare, cli_reproduce, cli_share
+from .cli_options import Device, InputError, Json, RunDirectory, WandbProject, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
 from .settings import SETTINGS
@@ -42,6 +43,7 @@ def train(
         float | None, typer.Option(help="Stop after a slice of time; --resume goes on.", min=0, show_default="none")
     ] = None,
     detect_anomaly: Annotated[bool, typer.Option(help="Find the line whose gradient becomes nan; slow.")] = False,
+    wandb: WandbProject = "",
     as_json: Json = False,
     **settings: str | None,
 ) -> None:
@@ -53,13 +55,19 @@ def train(
     name, for example:
 
     polygrad-edu train hopper-cpu --horizon 20 --guidance gradient
+
+    Where TensorBoard is installed, tensorboard --logdir runs shows the
+    curves of every run.
     """
+    from .curves import check_wandb
     from .several_seeds import train_seeds
     from .training import continue_run, start_run
 
     overrides = {name: value for name, value in settings.items() if value is not None}
     console = Console(stderr=as_json)
     device = choose_device(device)
+    if wandb:
+        checked(check_wandb)  # before anything is written
     if resume is not None:
         if preset or seed or out or seeds > 1:
             raise InputError("--resume takes the preset, the seed and the directory from the run; leave them out")
@@ -75,6 +83,8 @@ def train(
             if minutes is not None or detect_anomaly:
                 option = "--detect-anomaly" if minutes is None else "--minutes"
                 raise InputError(f"{option} is for one seed; each of several can be continued with --resume DIR/seedN")
+            if wandb:  # each seed is a process and a run of its own
+                os.environ["POLYGRAD_EDU_WANDB"] = wandb
             directory = out or _free_directory(name, seed, "seeds")
             every = range(seed, seed + seeds)
             result = checked(train_seeds, name, chosen, overrides, every, directory, device, console)
@@ -84,6 +94,8 @@ def train(
                 print(json.dumps(result))
             return
         training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
+    if wandb:
+        checked(training.curves.use_wandb, wandb, training.preset_name, training.loop.seed, training.loop.preset)
     result = checked(training.run, console, math.inf if minutes is None else minutes, detect_anomaly)
     if as_json:
         print(json.dumps(result))
@@ -128,6 +140,8 @@ def evaluate(
 app.command()(cli_compare.error)
 app.command()(cli_compare.dataset)
 app.command()(cli_bench.bench)
+app.command()(cli_share.push)
+app.command()(cli_share.pull)
 
 
 @app.command()
@@ -223,7 +237,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False) or 0
     except (InputError, typer.TyperException) as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        message = str(error) if isinstance(error, InputError) else error.format_message()
         if message:
             print(f"polygrad-edu: {' '.join(message.split())}", file=sys.stderr)
         status = 2

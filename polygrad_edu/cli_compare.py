@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -107,7 +107,7 @@ def dataset(
 
 
 @contextlib.contextmanager
-def progress_lines() -> Iterator[Callable[[str, int, int], None]]:
+def progress_lines() -> Generator[Callable[[str, int, int], None], None, None]:
     """A function (what, done, total) that shows each long piece of work on a line of its own."""
     progress = Progress(
         TextColumn("{task.description}"),

@@ -13,6 +13,16 @@ from .settings import SETTINGS
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as written by train.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
+WandbProject = Annotated[
+    str,
+    typer.Option(
+        "--wandb",
+        help="Also draw the curves in this project on Weights & Biases; WANDB_MODE=offline keeps them here.",
+        metavar="PROJECT",
+        envvar="POLYGRAD_EDU_WANDB",  # by which each of several seeds, a process of its own, learns of it
+        show_default="not used",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (cuda where there is one).")]
 
 

@@ -45,9 +45,8 @@ class Collector:
         observation, _ = self.env.reset(seed=seed)
         self.env.action_space.seed(seed)
         self.observations = observation[None]
-        self.action_size = self.env.action_space.shape[0]
+        self.action_size = gymnasium.spaces.flatdim(self.env.action_space)
         self.state_size = len(environments.get_simulator_state(self.env))
-        self._sent: np.ndarray | None = None
 
     def send(self, actions: np.ndarray) -> None:
         """Let the environments play ``actions`` [n, A]."""
@@ -57,7 +56,8 @@ class Collector:
         """Wait for what was sent to be played."""
         before, state = self.observations, environments.get_simulator_state(self.env)
         observation, reward, terminal, truncated, _ = self.env.step(self._sent[0])
-        step = Step(before, self._sent, *(np.array([x]) for x in (reward, terminal, truncated)), state[None])
+        rewards, terminals, truncateds = (np.array([x]) for x in (reward, terminal, truncated))
+        step = Step(before, self._sent, rewards, terminals, truncateds, state[None])
         finite = np.isfinite(observation).all()  # else this is where the run ends, and it is shown why
         self.observations = (self.env.reset()[0] if finite and (terminal or truncated) else observation)[None]
         return step
@@ -118,8 +118,10 @@ class ParallelCollector(Collector):
         )
         self.observations, infos = self.envs.reset(seed=seed)
         self._states = infos["state"]
-        self.action_size, self.state_size = self.envs.single_action_space.shape[0], self._states.shape[1]
-        self._sent = None
+        self.action_size, self.state_size = (
+            gymnasium.spaces.flatdim(self.envs.single_action_space),
+            self._states.shape[1],
+        )
 
     def send(self, actions: np.ndarray) -> None:
         self._sent = actions

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -73,7 +74,7 @@ def run_starts(loop: ImaginationLoop, n: int, seed: int) -> list[Starts]:
     return [Starts(policy, np.array(observations)[rows], np.array(states)[rows])]
 
 
-def tune_guidance(world_model: WorldModel, starts: list[Starts]) -> None:
+def tune_guidance(world_model: WorldModel[Any], starts: list[Starts]) -> None:
     """Let the gradient rule's scale settle for these policies, as it would have during training."""
     if world_model.preset.guidance != "gradient" or world_model.preset.world_model != "polygrad":
         return
@@ -89,7 +90,7 @@ def tune_guidance(world_model: WorldModel, starts: list[Starts]) -> None:
 
 def compare(
     name: str,
-    world_model: WorldModel,
+    world_model: WorldModel[Any],
     starts: list[Starts],
     steps_ahead: int,
     seed: int,
@@ -127,7 +128,7 @@ def measure_all(
         ValueError: unusable source, policy, settings or horizon, before anything is trained.
     """
     names = list(COMPARED) if names == ["all"] else [closest_name(name, COMPARED, "world model") for name in names]
-    loop = None
+    loop, seconds = None, 0.0
     if (Path(source) / "config.json").is_file():
         kept = {name: value for name, value in overrides.items() if name in IMAGINE_ONLY}
         if not names and (fixed := sorted(set(overrides) - set(kept))):
@@ -135,7 +136,7 @@ def measure_all(
                 f"a run's world model is trained already: {fixed[0]} cannot be changed; give --models to train"
             )
         loop, seconds = load_checkpoint(Path(source), device, kept)
-        env_id, longest = loop.preset.env_id, gymnasium.spec(loop.preset.env_id).max_episode_steps
+        env_id, longest = loop.preset.env_id, gymnasium.spec(loop.preset.env_id).max_episode_steps or ahead + 1
         data = replay_data(loop)
         starts = run_starts(loop, trajectories, seed)
     else:
@@ -167,7 +168,7 @@ def measure_all(
 
 def _trained(
     name: str, preset: Preset, updates: int, data: OfflineData, out: Path, seed: int, device: str, tell: Tell
-) -> tuple[WorldModel, float]:
+) -> tuple[WorldModel[Any], float]:
     """:func:`train`, with its progress told and its loss watched."""
     done = 0
 
@@ -185,7 +186,7 @@ def _trained(
 
 
 def _measured(
-    name: str, world_model: WorldModel, starts: list[Starts], ahead: int, seed: int, updates: int, seconds: float,
+    name: str, world_model: WorldModel[Any], starts: list[Starts], ahead: int, seed: int, updates: int, seconds: float,
     tell: Tell,
 ) -> Compared:  # fmt: skip
     """:func:`compare`, with its progress told."""
@@ -238,12 +239,12 @@ def replay_data(loop: ImaginationLoop) -> OfflineData:
     replay, n = loop.replay, loop.replay.size
     order = torch.arange(n).reshape(-1, replay.n_envs).T.flatten()
     last = replay.last_of_episode[:n].cpu()[order]
-    return OfflineData(
-        loop.preset.env_id,
-        *(part[:n].cpu()[order].numpy() for part in (replay.observations, replay.actions, replay.rewards)),
-        replay.terminals[:n].cpu()[order].numpy().astype(bool),
-        np.concatenate([[0], (last[:-1] == order[:-1]).cumsum(0).numpy()]),
-        np.full(n, -1),
-        replay.simulator_states[:n][order].numpy(),
-        {},
+    observations, actions, rewards, terminals = (
+        part[:n].cpu()[order].numpy()
+        for part in (replay.observations, replay.actions, replay.rewards, replay.terminals)
     )
+    return OfflineData(
+        loop.preset.env_id, observations, actions, rewards, terminals.astype(bool),
+        np.concatenate([[0], (last[:-1] == order[:-1]).cumsum(0).numpy()]), np.full(n, -1),
+        replay.simulator_states[:n][order].numpy(), {},
+    )  # fmt: skip

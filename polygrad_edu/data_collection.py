@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -106,7 +106,7 @@ def _play(
     simulator's states and the policy's own actions, which the task's range may have cut.
     """
     observation, _ = env.reset(seed=seed)
-    own = env.unwrapped.action_space
+    own = cast(gymnasium.spaces.Box, env.unwrapped.action_space)
     observations, states = [observation], [environments.get_simulator_state(env)]
     actions, rewards, terminal, truncated = [], [], False, False
     while not (terminal or truncated) and len(actions) < most:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 from . import environments
 from .data_files import DAMAGE, one_line, parse_json, read_json
@@ -56,9 +57,14 @@ class OfflineData(NamedTuple):
     def _rows(self, chosen: np.ndarray) -> OfflineData:
         _, episodes = np.unique(self.episodes[chosen], return_inverse=True)
         states = None if self.simulator_states is None else self.simulator_states[chosen]
-        parts = (self.observations, self.actions, self.rewards, self.terminals)
-        return OfflineData(
-            self.env_id, *(part[chosen] for part in parts), episodes, self.levels[chosen], states, self.policies
+        return self._replace(
+            observations=self.observations[chosen],
+            actions=self.actions[chosen],
+            rewards=self.rewards[chosen],
+            terminals=self.terminals[chosen],
+            episodes=episodes,
+            levels=self.levels[chosen],
+            simulator_states=states,
         )
 
 
@@ -125,12 +131,15 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
     levels = np.concatenate([part.get("level", np.full(len(part["reward"]), -1)) for part in parts])
     _check_policies(ordered, levels, env, source)
     has_states = all("simulator_state" in part for part in parts)
+    observations, actions, rewards = (
+        np.concatenate([part[name] for part in parts]).astype(np.float32)
+        for name in ("observation", "action", "reward")
+    )
     return OfflineData(
         stored_id,
-        *(
-            np.concatenate([part[name] for part in parts]).astype(np.float32)
-            for name in ("observation", "action", "reward")
-        ),
+        observations,
+        actions,
+        rewards,
         np.concatenate([part["terminal"] for part in parts]).astype(bool),
         np.repeat(np.arange(len(parts)), [len(part["reward"]) for part in parts]),
         levels,
@@ -170,22 +179,26 @@ def _rank(level: str) -> tuple[int, str]:
     return (LEVELS.index(level) if level in LEVELS else len(LEVELS), level)
 
 
-def _check_policies(policies: dict[str, MLPPolicy], levels: np.ndarray, env: gymnasium.Env, source) -> None:
+def _check_policies(policies: dict[str, MLPPolicy], levels: np.ndarray, env: gymnasium.Env, source: str | Path) -> None:
     """Raise a ValueError unless each level has its policy (or none is there) and each policy fits the task."""
     if policies and levels.max() >= len(policies):
         raise ValueError(f"{source} has steps of level {levels.max()} but only {len(policies)} policies: {[*policies]}")
-    task_sizes = [env.observation_space.shape[0], env.action_space.shape[0]]
+    task_sizes = [gymnasium.spaces.flatdim(space) for space in (env.observation_space, env.action_space)]
     for name, policy in policies.items():
         sizes = policy.description["sizes"]
         if [sizes[0], sizes[-1]] != task_sizes:
             raise ValueError(f"{source}: the policy {name} has {sizes[0]} inputs and {sizes[-1]} actions; "
-                             f"{env.spec.id} needs {task_sizes[0]} and {task_sizes[1]}")  # fmt: skip
+                             f"{_id(env)} needs {task_sizes[0]} and {task_sizes[1]}")  # fmt: skip
+
+
+def _id(env: gymnasium.Env) -> str:
+    return env.spec.id if env.spec else str(env)
 
 
 def _checked(episode: Any, env: gymnasium.Env, source: str | Path) -> dict[str, np.ndarray]:
     """One episode's rows, or an error that names the episode and what is wrong with it."""
     n, infos = np.size(episode.rewards), episode.infos or {}
-    size, own_actions = env.observation_space.shape[0], env.unwrapped.action_space
+    size, own_actions = gymnasium.spaces.flatdim(env.observation_space), cast(Box, env.unwrapped.action_space)
     where = f"episode {episode.id} of {source}"
     if n == 0:
         raise ValueError(f"{where} has no steps")
@@ -203,7 +216,7 @@ def _checked(episode: Any, env: gymnasium.Env, source: str | Path) -> dict[str, 
             stored[name] = (infos[name], (n + 1, *shape))
     for name, (values, shape) in stored.items():
         if np.shape(values) != shape:
-            raise ValueError(f"{where} has {name} of shape {np.shape(values)}; {env.spec.id} needs {shape}")
+            raise ValueError(f"{where} has {name} of shape {np.shape(values)}; {_id(env)} needs {shape}")
         if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
             raise ValueError(f"{where}: not every one of its {name} is a finite number")
     if np.any(episode.terminations[:-1]):
@@ -230,8 +243,8 @@ def minari() -> Any:
     """The library, or what to install."""
     try:
         import minari as library
-        import minari.dataset.minari_storage
-        import minari.storage.datasets_root_dir
+        import minari.dataset.minari_storage  # pyright: ignore[reportUnusedImport] - makes library.dataset whole
+        import minari.storage.datasets_root_dir  # pyright: ignore[reportUnusedImport] - and library.storage
     except ImportError:
         raise ValueError('datasets need Minari, on Python 3.11 or later: pip install "polygrad-edu[data]"') from None
     return library

@@ -7,6 +7,8 @@ points in one call, where a stepwise model would feed its own errors back (arXiv
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ class FourierStepFeatures(nn.Module):
         unit: t is the step times this. With the official code's unit of 1 the features of neighbouring steps
             are unrelated, so each step is learned by itself; with 1 / T they change smoothly over the chain.
     """
+
+    frequencies: Tensor
 
     def __init__(self, n_frequencies: int = 8, unit: float = 1.0):
         super().__init__()
@@ -143,13 +147,15 @@ class CausalTransformer(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
         nn.init.normal_(self.positions, std=0.02)
-        for block in self.blocks:
-            for last in (block.from_heads, block.feed_forward[-1]):
+        for block in cast(Iterable[CausalBlock], self.blocks):
+            for last in (block.from_heads, cast(nn.Linear, block.feed_forward[-1])):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * len(self.blocks)))
 
 
 class SinusoidalStepFeatures(nn.Module):
     r"""Sines and cosines of the step at geometric frequencies from 1 to 1/10,000 (arXiv 1706.03762)."""
+
+    frequencies: Tensor
 
     def __init__(self, size: int):
         super().__init__()

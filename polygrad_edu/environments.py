@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, cast
 
 import gymnasium
 import mujoco
 import numpy as np
 import torch
 
-from . import point_mass, tasks  # noqa: F401 (importing either registers its tasks)
+from . import point_mass, tasks  # noqa: F401  # pyright: ignore[reportUnusedImport] - it registers its tasks
 
 # Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
 # simulator continues to the last bit.
 _STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS) | int(mujoco.mjtState.mjSTATE_WARMSTART)
 # What these tasks observe or are paid for besides, which lags behind the positions while they run.
-_LAGGING = {
-    "AntEnv": ("xpos", "cfrc_ext"),
-    "HumanoidEnv": ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext"),
-}
+_LAGGING = {"AntEnv": ("xpos", "cfrc_ext"), "HumanoidEnv": ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext")}
+Policy = Callable[[torch.Tensor], Any]  # from observations [B, O] to a distribution
 
 
 def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
@@ -34,20 +32,18 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
     Args:
         action_scale: the part of the task's range that actions of -1 to 1 span. A third of
             InvertedPendulum's +-3 is what the official code uses, which plays actions as they are.
-        env_id: a Gymnasium id, for example ``Hopper-v5``. The ``-v4`` MuJoCo tasks are nearest to the ``-v3``
-            ones of the paper: v5 pays no healthy reward on the terminal step, and changes the friction of
-            Walker2d's left foot.
+        env_id: a Gymnasium id, for example ``Hopper-v5``. The ``-v4`` MuJoCo tasks are nearest to the paper's
+            ``-v3``: v5 pays no healthy reward on the terminal step, and changes Walker2d's friction.
 
     Raises:
-        ValueError: no such task, no bounded Box action space, no vector of observations, or a simulator whose
-            state cannot be set.
+        ValueError: no such task, no bounded Box of actions, no vector of observations, or no state to set.
     """
     try:
         with _without_deprecations():
-            env = gymnasium.make(env_id)
+            env: Any = gymnasium.make(env_id)
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(f"cannot make the task {env_id!r}: {str(error).splitlines()[0]}") from None
-    box = gymnasium.spaces.Box
+    box, rescale = cast(Any, (gymnasium.spaces.Box, gymnasium.wrappers.RescaleAction))  # typed for arrays only
     for kind, space in (("action", env.action_space), ("observation", env.observation_space)):
         if not isinstance(space, box) or len(space.shape) != 1:
             raise ValueError(f"{env_id} has the {kind} space {space}; PolyGRAD needs a vector (a Box of one dimension)")
@@ -58,14 +54,14 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
         raise ValueError(f"the simulator of {env_id} keeps no state to set; choose a MuJoCo task or Pendulum-v1")
     with warnings.catch_warnings():  # of bounds cast to float32
         warnings.simplefilter("ignore", category=UserWarning)
-        env = gymnasium.wrappers.ClipAction(gymnasium.wrappers.RescaleAction(env, -1 / action_scale, 1 / action_scale))
+        env = gymnasium.wrappers.ClipAction(rescale(env, -1 / action_scale, 1 / action_scale))
     # what is in range, for whoever asks; what is beyond it is clipped all the same
     env.action_space = box(-1.0, 1.0, env.action_space.shape)
     return env
 
 
 @contextlib.contextmanager
-def _without_deprecations() -> Iterator[None]:
+def _without_deprecations() -> Generator[None, None, None]:
     """An older version of a task is the user's choice, an older attribute in its model file Gymnasium's."""
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda message: None)
@@ -84,7 +80,7 @@ def is_mujoco(env: gymnasium.Env) -> bool:
 
 def get_simulator_state(env: gymnasium.Env) -> np.ndarray:
     """The simulator's whole state as one float64 vector; stacked observations belong to it."""
-    task = env.unwrapped
+    task: Any = env.unwrapped
     if not is_mujoco(env):
         stack = _frame_stack(env)
         return np.concatenate([np.array(task.state, dtype=np.float64), *(stack.obs_queue if stack else ())])
@@ -101,13 +97,13 @@ def _lagging(task: Any) -> list[np.ndarray]:
 
 def set_simulator_state(env: gymnasium.Env, state: np.ndarray) -> np.ndarray:
     """Put the simulator into ``state`` and return the observation there."""
-    task = env.unwrapped
+    task: Any = env.unwrapped
     if is_mujoco(env):
         state, size = np.ascontiguousarray(state, dtype=np.float64), mujoco.mj_stateSize(task.model, _STATE)
         mujoco.mj_setState(task.model, task.data, state[:size], _STATE)
         mujoco.mj_forward(task.model, task.data)
         for array in _lagging(task):
-            array.flat = state[size : size + array.size]
+            array[...] = state[size : size + array.size].reshape(array.shape)
             size += array.size
         return task._get_obs().copy()
     size = len(task.state)
@@ -118,7 +114,7 @@ def set_simulator_state(env: gymnasium.Env, state: np.ndarray) -> np.ndarray:
     return np.concatenate(stack.obs_queue)
 
 
-def _frame_stack(env: gymnasium.Env) -> gymnasium.wrappers.FrameStackObservation | None:
+def _frame_stack(env: Any) -> Any:
     while env is not env.unwrapped and not isinstance(env, gymnasium.wrappers.FrameStackObservation):
         env = env.env
     return None if env is env.unwrapped else env
@@ -132,7 +128,7 @@ def states_from_observations(env: gymnasium.Env, first_state: np.ndarray, observ
     Returns:
         [H, S] states; time and solver warm start are those of ``first_state``.
     """
-    task, name = env.unwrapped, type(env.unwrapped).__name__
+    task, name = cast(Any, env.unwrapped), type(env.unwrapped).__name__
     observations = np.asarray(observations, dtype=np.float64)
     if _frame_stack(env) is not None:  # cos, sin, three times: the speed follows from the last two
         angles = np.arctan2(observations[:, 1::2], observations[:, ::2])  # [H, 3]
@@ -207,7 +203,7 @@ def restore(env: gymnasium.Env, taken: dict[str, Any]) -> None:
     env.unwrapped.np_random.bit_generator.state = taken["random_state"]
 
 
-def _time_limit(env: gymnasium.Env) -> gymnasium.wrappers.TimeLimit:
+def _time_limit(env: Any) -> gymnasium.wrappers.TimeLimit:
     while not isinstance(env, gymnasium.wrappers.TimeLimit):
         if env is env.unwrapped:
             raise ValueError(f"{env} has no time limit: its episodes need an end (max_episode_steps)")
@@ -215,7 +211,9 @@ def _time_limit(env: gymnasium.Env) -> gymnasium.wrappers.TimeLimit:
     return env
 
 
-def evaluate(make_env: Callable[[], gymnasium.Env], policy, episodes: int, seed: int, device="cpu") -> np.ndarray:
+def evaluate(
+    make_env: Callable[[], gymnasium.Env], policy: Policy, episodes: int, seed: int, device: torch.device | str = "cpu"
+) -> np.ndarray:
     """Returns of the policy's mean action, [episodes], all episodes stepped side by side.
 
     Args:
@@ -239,7 +237,7 @@ def evaluate(make_env: Callable[[], gymnasium.Env], policy, episodes: int, seed:
     return returns
 
 
-def play_episode(env: gymnasium.Env, policy, seed: int, device: torch.device | str = "cpu") -> np.ndarray:
+def play_episode(env: gymnasium.Env, policy: Policy, seed: int, device: torch.device | str = "cpu") -> np.ndarray:
     """The simulator's states [N, S] along one episode of the policy's mean action, for drawing."""
     observation, _ = env.reset(seed=seed)
     states, done = [get_simulator_state(env)], False

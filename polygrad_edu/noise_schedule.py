@@ -28,6 +28,14 @@ class NoiseSchedule(nn.Module):
             paper's), 0 adds none: then the start decides the whole way back (DDIM, arXiv 2010.02502).
     """
 
+    betas: Tensor
+    alphas_cumprod: Tensor
+    alphas_cumprod_prev: Tensor
+    posterior_variance: Tensor
+    posterior_mean_coef1: Tensor
+    posterior_mean_coef2: Tensor
+    trained_steps: Tensor
+
     def __init__(self, betas: Tensor, trained_steps: Tensor | None = None, eta: float = 1.0):
         super().__init__()
         if betas.ndim != 1 or len(betas) == 0 or not bool(((betas > 0) & (betas < 1)).all()):

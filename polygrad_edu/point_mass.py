@@ -56,4 +56,4 @@ class PointMass(gymnasium.Env):
 
 
 if "polygrad_edu/PointMass-v0" not in gymnasium.registry:  # a reloaded module registers nothing twice
-    gymnasium.register("polygrad_edu/PointMass-v0", PointMass, max_episode_steps=100)
+    gymnasium.register("polygrad_edu/PointMass-v0", f"{__name__}:PointMass", max_episode_steps=100)

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from .data_files import DAMAGE, MIB, at_most_parameters, one_line, parse_json, r
 FORMAT = "polygrad-edu policy 1"
 MOST_BYTES = 256 * MIB
 _ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
-_NODES, _WEIGHTS = (torch.as_tensor(part, dtype=torch.float32) for part in np.polynomial.hermite_e.hermegauss(64))
-_WEIGHTS = _WEIGHTS / math.sqrt(2 * math.pi)
+_NODES, _weights = (torch.as_tensor(part, dtype=torch.float32) for part in np.polynomial.hermite_e.hermegauss(64))
+_WEIGHTS = _weights / math.sqrt(2 * math.pi)
 _LEAST_LOG_STD, _MOST_LOG_STD = -20.0, 2.0  # the limits that SAC gives its own log-std
 
 
@@ -79,6 +79,9 @@ class MLPPolicy(nn.Module):
         clip: limit of normalised observations; ``observation_mean`` and ``observation_scale`` normalise them.
     """
 
+    observation_mean: Tensor
+    observation_scale: Tensor
+
     def __init__(self, sizes: list[int], activation: str, squashed: bool, clip: float = math.inf):
         super().__init__()
         *hidden, action_size = sizes
@@ -93,7 +96,12 @@ class MLPPolicy(nn.Module):
             self.log_std = nn.Parameter(torch.zeros(action_size))
         self.register_buffer("observation_mean", torch.zeros(sizes[0]))
         self.register_buffer("observation_scale", torch.ones(sizes[0]))
-        self.description = {"sizes": sizes, "activation": activation, "squashed": squashed, "clip": clip}
+        self.description: dict[str, Any] = {
+            "sizes": sizes,
+            "activation": activation,
+            "squashed": squashed,
+            "clip": clip,
+        }
         self.requires_grad_(False)
 
     def forward(self, observations: Tensor) -> Distribution:
@@ -124,7 +132,7 @@ def from_stable_baselines3(model: Any) -> MLPPolicy:
         raise ValueError('copying a policy needs Stable-Baselines3: pip install "polygrad-edu[data]"') from None
     if not isinstance(model, BaseAlgorithm):
         raise ValueError(f"a {type(model).__name__} is no Stable-Baselines3 model; give a PPO, A2C or SAC model")
-    policy, space = model.policy, model.action_space
+    policy, space = cast(Any, model.policy), cast(Any, model.action_space)
     what = f"{type(model).__name__} with {type(policy).__name__}"
     if getattr(model, "use_sde", False) or len(getattr(model.observation_space, "shape", None) or ()) != 1:
         raise ValueError(f"{what}: only vector observations without state-dependent exploration are supported")
@@ -156,7 +164,7 @@ def from_stable_baselines3(model: Any) -> MLPPolicy:
     else:
         ours.log_std.copy_(policy.log_std)
     if normalised and normalised.norm_obs:
-        statistics = normalised.obs_rms
+        statistics: Any = normalised.obs_rms
         ours.observation_mean.copy_(torch.as_tensor(statistics.mean))
         ours.observation_scale.copy_(torch.as_tensor(np.sqrt(statistics.var + normalised.epsilon)))
     return ours

@@ -69,11 +69,11 @@ class ActorCriticOptimiser:
     @torch.no_grad()
     def _step_actor(self, observations: Tensor, actions: Tensor, old_log_prob: Tensor) -> tuple[Tensor, Tensor]:
         """Adam's step times a fraction of at most 1, found without waiting for the device."""
-        parameters = list(self.actor_critic.policy.parameters())
+        parameters: list[Tensor] = list(self.actor_critic.policy.parameters())
         before = [parameter.clone() for parameter in parameters]
         self.actor.step()
         steps = torch._foreach_sub(parameters, before)
-        fraction = torch.ones((), device=old_log_prob.device)
+        change = fraction = torch.ones((), device=old_log_prob.device)
         for _ in range(self.line_search_steps):
             change = (self.actor_critic.policy(observations).log_prob(actions) - old_log_prob).abs().mean()
             fraction = (fraction * self.target_change / change.clamp(min=1e-12)).clamp(max=1.0)

@@ -47,7 +47,7 @@ def diffusion_loss(diffusion: TrajectoryDiffusion, batch: Sequences, generator: 
     return diffusion.loss(batch.trajectory, batch.actions, step, noise)
 
 
-class PolyGRAD(WorldModel):
+class PolyGRAD(WorldModel[TrajectoryDiffusion]):
     """The paper's world model (arXiv 2312.08533, Algorithm 1).
 
     Attributes:

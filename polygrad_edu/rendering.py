@@ -7,6 +7,7 @@ Pillow, so it works on any machine; MuJoCo's own renderer is there for those whe
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import gymnasium
 import mujoco
@@ -134,8 +135,9 @@ def _shrunk(image: Image.Image) -> np.ndarray:
 
 
 def _render_with_opengl(env: gymnasium.Env, states: np.ndarray, width: int, height: int) -> list[np.ndarray]:
+    task: Any = env.unwrapped
     try:
-        renderer = mujoco.Renderer(env.unwrapped.model, height, width)
+        renderer = mujoco.Renderer(task.model, height, width)
     except Exception as error:  # MuJoCo raises whatever the missing library happens to cause
         raise OSError(
             f"MuJoCo's renderer does not start here (MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r}, "
@@ -145,7 +147,7 @@ def _render_with_opengl(env: gymnasium.Env, states: np.ndarray, width: int, heig
         frames = []
         for state in states:
             set_simulator_state(env, state)
-            camera = "track" if mujoco.mj_name2id(env.unwrapped.model, mujoco.mjtObj.mjOBJ_CAMERA, "track") >= 0 else -1
-            renderer.update_scene(env.unwrapped.data, camera)
+            camera = "track" if mujoco.mj_name2id(task.model, mujoco.mjtObj.mjOBJ_CAMERA, "track") >= 0 else -1
+            renderer.update_scene(task.data, camera)
             frames.append(renderer.render())
         return frames

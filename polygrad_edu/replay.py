@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 
@@ -159,7 +160,15 @@ class SequenceReplay:
     tensors = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
     counters = ("size", "n_starts", "episode_starts", "_normalised_size")
 
-    def add(self, observation, action, reward, terminal, truncated, simulator_state=()) -> None:
+    def add(
+        self,
+        observation: ArrayLike,
+        action: ArrayLike,
+        reward: ArrayLike,
+        terminal: ArrayLike,
+        truncated: ArrayLike,
+        simulator_state: ArrayLike = (),
+    ) -> None:
         """Store a transition of each environment: vectors and numbers of one, or stacks [n_envs, ...] of all.
 
         ``terminal`` means no future, ``truncated`` only that we stopped looking.

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, TransformedDistribution
+from torch.distributions import ComposeTransform, Distribution, TransformedDistribution
 
 RULES = ("gradient", "ornstein-uhlenbeck", "fixed-noise", "sample", "none")
 
@@ -162,7 +163,10 @@ def guide_actions(
     return mean + shift + noise_unit * noise_variance**0.5 * noise
 
 
-def _gradient_steps(actions, distribution, guidance, noise, step_stds, noise_unit) -> Tensor:
+def _gradient_steps(
+    actions: Tensor, distribution: Distribution, guidance: Guidance, noise: Tensor, step_stds: Sequence[float],
+    noise_unit: float | Tensor,
+) -> Tensor:  # fmt: skip
     """The gradient rule one trained step at a time, for any distribution: what the closed form collapses."""
     for step_noise, step_std in zip(noise, step_stds, strict=True):
         # a <- a + \lambda \nabla_a \log \pi(a | s) + \sigma_t \epsilon
@@ -188,15 +192,11 @@ def standardise_actions(actions: Tensor, distribution: Distribution) -> Tensor:
 
 
 def _do(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
-    for transform in distribution.transforms:
-        actions = transform(actions)
-    return actions
+    return cast(Tensor, ComposeTransform(distribution.transforms)(actions))
 
 
 def _undo(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
-    for transform in reversed(distribution.transforms):
-        actions = transform.inv(actions)
-    return actions
+    return cast(Tensor, ComposeTransform(distribution.transforms).inv(actions))
 
 
 class GuidanceScaleTuner:

@@ -158,7 +158,7 @@ class Preset:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, settings: dict[str, Any]) -> Preset:
+    def from_json(cls, settings: Any) -> Preset:
         if not isinstance(settings, dict):
             raise ValueError("settings must be a JSON object")
         return cls().with_overrides(settings)
@@ -177,7 +177,7 @@ def closest_name(name: str, names: typing.Iterable[str] = SETTINGS, kind: str = 
     raise ValueError(f"there is no {kind} {name!r}; {hint}")
 
 
-def _checked(f: dataclasses.Field, value: Any, kind: type) -> Any:
+def _checked(f: dataclasses.Field[Any], value: Any, kind: type) -> Any:
     """``value`` as the field's type, or an error that says what would be right."""
     article = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind]
     wrong = ValueError(f"{f.name} must be {article}, not {value!r}")
@@ -189,7 +189,7 @@ def _checked(f: dataclasses.Field, value: Any, kind: type) -> Any:
     numeric = kind in (int, float)
     if isinstance(value, bool) != (kind is bool) or not isinstance(value, (int, float) if numeric else kind):
         raise wrong
-    if numeric:
+    if numeric and not isinstance(value, str):
         if abs(value) > 1e300 or not math.isfinite(value) or (kind is int and value != int(value)):
             raise wrong
         value = kind(value)

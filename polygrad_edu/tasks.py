@@ -7,7 +7,7 @@ contact forces are those at the start of the step. The robots are Gymnasium's v5
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -15,7 +15,7 @@ from gymnasium.envs.mujoco.ant_v5 import AntEnv
 from gymnasium.envs.mujoco.humanoid_v5 import HumanoidEnv
 from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 
-Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
+Step = tuple[np.ndarray, float, bool, Literal[False], dict[str, Any]]
 STACKED = 3  # observations of PendulumNoVelocity
 
 
@@ -87,3 +87,7 @@ for _name, _entry_point, _steps in (
     _id = f"polygrad_edu/{_name}-v0"
     if _id not in gymnasium.registry:  # a reloaded module registers nothing twice
         gymnasium.register(_id, _entry_point, max_episode_steps=_steps)
+
+# by name: it is made of parts that import this module
+if "polygrad_edu/WorldModel-v0" not in gymnasium.registry:
+    gymnasium.register("polygrad_edu/WorldModel-v0", "polygrad_edu.world_model_env:WorldModelEnv")

@@ -68,7 +68,7 @@ def train(
     seed: int,
     device: str,
     on_update: Callable[[torch.Tensor], None],
-) -> tuple[WorldModel, float]:
+) -> tuple[WorldModel[Any], float]:
     """The world model trained on ``data``, taken from ``out`` if it was trained before; and the seconds it took.
 
     Args:
@@ -92,7 +92,7 @@ def train(
     return world_model, seconds
 
 
-def _save(directory: Path, world_model: WorldModel, state: dict[str, Any]) -> None:
+def _save(directory: Path, world_model: WorldModel[Any], state: dict[str, Any]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "state.json").unlink(missing_ok=True)  # what it vouches for is about to change
     tensors = {f"network/{key}": value for key, value in world_model.network.state_dict().items()}
@@ -101,7 +101,7 @@ def _save(directory: Path, world_model: WorldModel, state: dict[str, Any]) -> No
     write_json(directory / "state.json", state)
 
 
-def _load(directory: Path, world_model: WorldModel, identity: dict[str, Any]) -> float | None:
+def _load(directory: Path, world_model: WorldModel[Any], identity: dict[str, Any]) -> float | None:
     """Fill the model with what was trained under the same ``identity``; None if that was not done yet."""
     if not (directory / "state.json").is_file():
         return None

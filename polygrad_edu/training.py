@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from . import environments
 from .acceleration import choose
 from .checkpoint import has_checkpoint, read_checkpoint, read_config, rebuild, remove_old, save_checkpoint, write_config
+from .curves import Curves
 from .data_files import one_line, write_json
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from .metrics_log import append_metrics, drop_later_metrics
@@ -84,6 +85,7 @@ class Training:
         self.latest: dict[str, float] = {}
         self.watch, self.look_every = Watch(), REFRESH_EVERY
         self.saved_step = loop.env_step
+        self.curves = Curves(run)
 
     @property
     def wall_seconds(self) -> float:
@@ -115,6 +117,7 @@ class Training:
             console.print(self.note, soft_wrap=True)
         try:
             drop_later_metrics(self.directory / "metrics.jsonl", loop.env_step)
+            self.curves.begin(console)
             with anomaly_detection() if detect_anomaly else contextlib.nullcontext():
                 finished = self._train(console, minutes)
             if not finished:
@@ -152,6 +155,7 @@ class Training:
         return f"Kept to step {self.saved_step:,}" if self.saved_step else "No checkpoint was written yet"
 
     def _tell_stopped(self, console: Console) -> None:
+        self.curves.end()
         console.print(
             f"Stopped at step {self.loop.env_step:,}. {self._kept()}. Continue with: {self._resume_command}",
             soft_wrap=True,
@@ -167,7 +171,7 @@ class Training:
             console=console,
         )
 
-    def _after_step(self, metrics: dict[str, Any], progress: Progress, task) -> None:
+    def _after_step(self, metrics: dict[str, Any], progress: Progress, task: TaskID) -> None:
         loop, preset = self.loop, self.loop.preset
         last = loop.env_step >= preset.env_steps
         evaluated = "eval_return" in metrics
@@ -204,10 +208,11 @@ class Training:
         )
 
     def _log(self, metrics: dict[str, Any]) -> None:
-        line = {"env_step": self.loop.env_step, "wall_seconds": round(self.wall_seconds, 1)}
+        line: dict[str, Any] = {"env_step": self.loop.env_step, "wall_seconds": round(self.wall_seconds, 1)}
         line |= {name: metrics[name] for name in ("eval_return", "best_return")}
         line["episode_return"] = None if math.isnan(self.loop.last_return) else self.loop.last_return
         append_metrics(self.directory / "metrics.jsonl", line | self.latest)
+        self.curves.add(line | self.latest)
 
     def _finish(self, console: Console) -> dict[str, Any]:
         loop, preset = self.loop, self.loop.preset
@@ -216,6 +221,7 @@ class Training:
         returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, REPORT_SEED, loop.device)
         result = make_result(self.preset_name, loop, returns, self.wall_seconds)
         write_json(self.directory / "result.json", result)
+        self.curves.end(result)
         make_video(loop, self.directory / "video.mp4")
         console.print(
             f"After {loop.env_step:,} steps in {preset.env_id} and {self.wall_seconds / 60:.1f} minutes the policy, "

@@ -164,10 +164,10 @@ class TrajectoryDiffusion(nn.Module):
                 )
                 moved = reconstruction + F.pad(shift, (0, 2))  # [B, H, O+2]
                 mean = schedule.posterior_mean(self._with_first(moved, first_observations), trajectory, index)
-            if guidance.advantage is not None:
+            if (advantage := guidance.advantage) is not None:
                 mean = mean + schedule.posterior_variance[index] * advantage_score(
                     reconstruction,
-                    lambda x: guidance.advantage(*normaliser.denormalise_trajectory(x)),
+                    lambda x: advantage(*normaliser.denormalise_trajectory(x)),
                     guidance.advantage_scale,
                 )
             raw_actions = guide_actions(raw_actions, distribution, guidance, action_noise, step_stds, unit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ from .replay import Normaliser, SequenceReplay, Sequences
 from .settings import Preset
 from .trajectory_diffusion import ImaginedTrajectories, Policy
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class WorldModel(abc.ABC):
+
+class WorldModel(abc.ABC, Generic[Network]):
     """A network, its moving average, its optimiser, and how it is fitted.
 
     A model says what it learns in :meth:`loss` and what it does with it in :meth:`imagine`, which should use
@@ -35,11 +38,11 @@ class WorldModel(abc.ABC):
 
     window: int
 
-    def __init__(self, network: nn.Module, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
+    def __init__(self, network: Network, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
         check_device(preset.precision, preset.compile, generator.device)
-        self.network = network.to(generator.device)
+        self.network: Network = network.to(generator.device)
         # It imagines without gradients, but its weights keep asking for them: see acceleration.autocast.
-        self.averaged_network = copy.deepcopy(self.network)
+        self.averaged_network: Network = copy.deepcopy(self.network)
         on_gpu = generator.device.type == "cuda"  # there, its own count of steps must not be looked at either
         self.optimiser = torch.optim.Adam(
             self.network.parameters(), lr=preset.learning_rate, fused=True, capturable=on_gpu

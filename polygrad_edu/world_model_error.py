@@ -78,7 +78,7 @@ def _finite(interval: Interval) -> dict[str, float | None]:
 
 
 def measure_errors(
-    world_model: WorldModel,
+    world_model: WorldModel[Any],
     env: gymnasium.Env,
     starts: Sequence[Starts],
     steps_ahead: int,
@@ -151,7 +151,7 @@ def _squared(imagined: np.ndarray, real: np.ndarray, scale: np.ndarray | float) 
         return np.nan_to_num(((imagined.astype(np.float64) - real) / scale) ** 2, nan=np.inf)
 
 
-def interval(values: np.ndarray, statistic: Callable, seed: int = 0, resamples: int = 1000) -> Interval:
+def interval(values: np.ndarray, statistic: Callable[..., Any], seed: int = 0, resamples: int = 1000) -> Interval:
     """``statistic`` of ``values`` [N] with its 95% percentile-bootstrap interval; NaN where there are no values."""
     values = np.asarray(values, dtype=np.float64)
     if len(values) == 0:

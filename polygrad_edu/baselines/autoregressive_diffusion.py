@@ -12,12 +12,11 @@ from torch import Tensor
 from ..polygrad import diffusion_loss, make_diffusion
 from ..replay import Normaliser, Sequences
 from ..settings import Preset
-from ..trajectory_diffusion import ImaginedTrajectories, Policy
-from ..world_model import WorldModel
-from .stepwise import imagine_stepwise
+from ..trajectory_diffusion import TrajectoryDiffusion
+from .stepwise import Predict, StepwiseWorldModel
 
 
-class AutoregressiveDiffusion(WorldModel):
+class AutoregressiveDiffusion(StepwiseWorldModel[TrajectoryDiffusion]):
     """Denoises the pair of this time point and the next (a baseline of arXiv 2312.08533, section 5)."""
 
     window = 2
@@ -31,17 +30,13 @@ class AutoregressiveDiffusion(WorldModel):
         # The second action says nothing about the pair, and when imagining it is not known yet.
         return diffusion_loss(self.network, batch._replace(actions=_without_second(batch.actions)), self.generator)
 
-    def imagine(
-        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
-    ) -> ImaginedTrajectories:
-        generator = generator or self.generator
-
+    def predictor(self, generator: torch.Generator) -> Predict:
         def predict(observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             pair = self._denoise(observation, action, generator)  # [B, 2, O+2]
             ending = self.normaliser.terminals.denormalise(pair[:, 0, -1:])[:, 0]
             return pair[:, 1, :-2], pair[:, 0, -2], ending
 
-        return imagine_stepwise(predict, first_observations, policy, horizon, self.normaliser, generator)
+        return predict
 
     def _denoise(self, first: Tensor, action: Tensor, generator: torch.Generator) -> Tensor:
         """The reverse process of one pair, unguided, from normalised ``first`` [B, O] and ``action`` [B, A]."""

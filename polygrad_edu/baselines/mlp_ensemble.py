@@ -15,9 +15,7 @@ from torch.nn import functional as F
 
 from ..replay import Normaliser, Sequences
 from ..settings import Preset
-from ..trajectory_diffusion import ImaginedTrajectories, Policy
-from ..world_model import WorldModel
-from .stepwise import alive_and_ending, imagine_stepwise
+from .stepwise import Predict, StepwiseWorldModel, alive_and_ending
 
 N_NETWORKS, N_ELITES, HELD_OUT = 7, 5, 0.1
 # P(Poisson(1) <= 0, 1, 2, ...): how often a transition is in a bootstrap sample of many
@@ -39,6 +37,8 @@ class EnsembleLinear(nn.Module):
 
 class GaussianEnsemble(nn.Module):
     """From (s, a) to a Gaussian over (change of s, r) and the log-odds of an ending, for each network."""
+
+    held_out_error: Tensor
 
     def __init__(self, observation_size: int, action_size: int, width: int, depth: int):
         super().__init__()
@@ -75,7 +75,7 @@ def bootstrap_counts(rows: Tensor) -> tuple[Tensor, Tensor]:
     return counts * ~held_out, held_out
 
 
-class MLPEnsemble(WorldModel):
+class MLPEnsemble(StepwiseWorldModel[GaussianEnsemble]):
     """Seven probabilistic networks of which five are used, one step at a time."""
 
     window = 2
@@ -104,10 +104,7 @@ class MLPEnsemble(WorldModel):
             self.network.held_out_error.lerp_(held_out_error, 0.05)
         return ((likelihood + ends) * counts).mean(dim=-1).sum() + bounds
 
-    def imagine(
-        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
-    ) -> ImaginedTrajectories:
-        generator = generator or self.generator
+    def predictor(self, generator: torch.Generator) -> Predict:
         elites = self.network.held_out_error.topk(N_ELITES, largest=False).indices  # [5]
 
         def predict(observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,4 +116,4 @@ class MLPEnsemble(WorldModel):
             change = mean[chosen, rows] + (0.5 * log_variance[chosen, rows]).exp() * noise  # [B, O+1]
             return observation + change[:, :-1], change[:, -1], log_odds[chosen, rows].sigmoid()
 
-        return imagine_stepwise(predict, first_observations, policy, horizon, self.normaliser, generator)
+        return predict

@@ -13,9 +13,7 @@ from torch.nn import functional as F
 
 from ..replay import Normaliser, Sequences
 from ..settings import Preset
-from ..trajectory_diffusion import ImaginedTrajectories, Policy
-from ..world_model import WorldModel
-from .stepwise import alive_and_ending, imagine_stepwise, masked_mean
+from .stepwise import Predict, StepwiseWorldModel, alive_and_ending, masked_mean
 
 N_VARIABLES, N_CLASSES, UNIFORM = 16, 16, 0.01
 FREE_NATS, PRIOR_WEIGHT, POSTERIOR_WEIGHT = 1.0, 1.0, 0.1
@@ -70,7 +68,7 @@ def kl(p: Tensor, q: Tensor) -> Tensor:
     return (p.exp() * (p - q)).sum(dim=(-2, -1))
 
 
-class Recurrent(WorldModel):
+class Recurrent(StepwiseWorldModel[RecurrentStateSpace]):
     """The recurrent state-space model, one step at a time."""
 
     window = 16
@@ -105,16 +103,15 @@ class Recurrent(WorldModel):
         foreseen = masked_mean(torch.stack(divergences, dim=1)[:, 1:, None], alive[:, 1:])
         return observed + rewarded + masked_mean(ends[..., None], alive) + foreseen
 
-    def imagine(
-        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
-    ) -> ImaginedTrajectories:
-        net, generator = self.averaged_network, generator or self.generator
-        memory = first_observations.new_zeros(len(first_observations), net.memory.hidden_size)
+    def predictor(self, generator: torch.Generator) -> Predict:
+        net = self.averaged_network
+        memory: Tensor | None = None
         latent: Tensor | None = None
 
         def predict(observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             nonlocal memory, latent
-            if latent is None:  # the first observation is real, so its latent can be inferred
+            if memory is None or latent is None:  # the first observation is real, so its latent can be inferred
+                memory = observation.new_zeros(len(observation), net.memory.hidden_size)
                 inputs = torch.cat([memory, symlog(observation)], dim=-1)
                 latent = net.draw(net.log_probs(net.posterior(inputs)), generator)
             outcome = net.outcome(torch.cat([memory, latent, action], dim=-1))
@@ -123,4 +120,4 @@ class Recurrent(WorldModel):
             following = symexp(net.observe(torch.cat([memory, latent], dim=-1)))
             return following, symexp(outcome[:, 0]), outcome[:, 1].sigmoid()
 
-        return imagine_stepwise(predict, first_observations, policy, horizon, self.normaliser, generator)
+        return predict

@@ -5,6 +5,7 @@ This is what PolyGRAD does without. Its price is that every prediction is made f
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 
 import torch
@@ -13,10 +14,30 @@ from torch import Tensor
 from ..replay import Normaliser, Sequences
 from ..score_guidance import actions_from_noise
 from ..trajectory_diffusion import ImaginedTrajectories, Policy
+from ..world_model import Network, WorldModel
 
 # From normalised observations [B, O] and actions [B, A] to the next normalised observations [B, O], the
 # normalised reward [B] and the probability [B] that the step ends the episode.
 Predict = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+class StepwiseWorldModel(WorldModel[Network]):
+    """A world model that can be asked for the next step alone, and so be stepped like an environment."""
+
+    @abc.abstractmethod
+    def predictor(self, generator: torch.Generator) -> Predict:
+        """A prediction that remembers what it is called with from here on, and nothing from before.
+
+        Args:
+            generator: source of its randomness.
+        """
+
+    def imagine(
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
+    ) -> ImaginedTrajectories:
+        generator = generator or self.generator
+        predict = self.predictor(generator)
+        return imagine_stepwise(predict, first_observations, policy, horizon, self.normaliser, generator)
 
 
 @torch.no_grad()

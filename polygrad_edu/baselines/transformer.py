@@ -9,9 +9,7 @@ from torch.nn import functional as F
 from ..denoiser import CausalTransformer
 from ..replay import Normaliser, Sequences
 from ..settings import Preset
-from ..trajectory_diffusion import ImaginedTrajectories, Policy
-from ..world_model import WorldModel
-from .stepwise import alive_and_ending, imagine_stepwise, masked_mean
+from .stepwise import Predict, StepwiseWorldModel, alive_and_ending, masked_mean
 
 CONTEXT = 15
 
@@ -34,7 +32,7 @@ class NextStepTransformer(nn.Module):
         return observations + out[..., :-2], out[..., -2], out[..., -1]
 
 
-class Transformer(WorldModel):
+class Transformer(StepwiseWorldModel[NextStepTransformer]):
     """Predicts one step at a time, without noise, from the steps imagined so far."""
 
     window = CONTEXT + 1
@@ -53,9 +51,7 @@ class Transformer(WorldModel):
         ends = F.binary_cross_entropy_with_logits(log_odds, ending, reduction="none")
         return state_loss + reward_loss + masked_mean(ends[..., None], alive)
 
-    def imagine(
-        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
-    ) -> ImaginedTrajectories:
+    def predictor(self, generator: torch.Generator) -> Predict:
         past: list[tuple[Tensor, Tensor]] = []
 
         def predict(observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -64,5 +60,4 @@ class Transformer(WorldModel):
             following, reward, log_odds = self.averaged_network(*context)
             return following[:, -1], reward[:, -1], log_odds[:, -1].sigmoid()
 
-        generator = generator or self.generator
-        return imagine_stepwise(predict, first_observations, policy, horizon, self.normaliser, generator)
+        return predict

@@ -19,7 +19,7 @@ def _path() -> Path:
     return Path(os.environ.get("POLYGRAD_GUESSES", FILE))
 
 
-def _read() -> dict[str, dict[str, Any]]:
+def _read() -> dict[str, Any]:
     try:
         book = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none yet, or edited into something else: start a new one
@@ -27,7 +27,7 @@ def _read() -> dict[str, dict[str, Any]]:
     return book if isinstance(book, dict) else {}
 
 
-def _write(book: dict[str, dict[str, Any]]) -> None:
+def _write(book: dict[str, Any]) -> None:
     partial = _path().with_name(_path().name + ".partial")
     partial.write_text(json.dumps(book, indent=2, sort_keys=True), encoding="utf-8")
     partial.replace(_path())

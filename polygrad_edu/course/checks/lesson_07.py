@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -69,9 +70,9 @@ def check_find_fraction(find_fraction: Callable[..., float]) -> None:
         "a change that bends downwards, 0.5 f / (1 + f)": lambda f: 0.5 * f / (1 + f),
     }
     for name, change in changes.items():
-        asked = []
+        asked: list[float] = []
 
-        def change_of(fraction, change=change, asked=asked):
+        def change_of(fraction: Any, change: Callable[[float], float] = change, asked: list[float] = asked) -> float:
             asked.append(float(fraction))
             return change(asked[-1])
 
