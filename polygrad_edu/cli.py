@@ -1,4 +1,4 @@
-"""The command line: ``polygrad-edu train | evaluate | error | dataset | bench | video | export | doctor | lab``."""
+"""The command line: ``polygrad-edu train | evaluate | sweep | error | ...``; ``--help`` lists all commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare
+from . import __version__, cli_bench, cli_compare, cli_sweep
 from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
@@ -126,6 +126,8 @@ def evaluate(
 app.command()(cli_compare.error)
 app.command()(cli_compare.dataset)
 app.command()(cli_bench.bench)
+app.command()(cli_sweep.sweep)
+app.command()(cli_sweep.report)
 
 
 @app.command()
