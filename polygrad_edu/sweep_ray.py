@@ -24,6 +24,7 @@ from .settings import Preset
 from .trials import Ending, Trial
 
 POLL_SECONDS = 0.5
+STARTS = 3
 OBJECT_STORE_BYTES = 200 * 2**20  # of a cluster that is started here; what does not fit goes to the disk
 
 
@@ -49,10 +50,7 @@ def connect(address: str, jobs: int) -> None:
     ray = import_ray()
     quiet = {"log_to_driver": False, "logging_level": "error"}
     if not address:
-        ray.init(
-            "local", num_cpus=jobs, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1", **quiet,
-        )  # fmt: skip
+        start_here(ray, jobs, quiet)
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
@@ -65,6 +63,22 @@ def connect(address: str, jobs: int) -> None:
             f"there is no Ray cluster at {address} ({reason}); start one with: ray start --head, "
             "or leave out --address for one on this machine"
         ) from None
+
+
+def start_here(ray: Any, jobs: int, quiet: dict[str, Any]) -> None:
+    """A cluster of this machine alone. Ray gives its parts 15 seconds to start, which a busy machine may not keep."""
+    for remaining in reversed(range(STARTS)):
+        try:
+            ray.init(
+                "local", num_cpus=jobs, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1", **quiet,
+            )  # fmt: skip
+            return
+        except Exception as error:  # Ray raises no narrower one here
+            ray.shutdown()
+            if not remaining:
+                reason = str(error).splitlines()[0]
+                raise OSError(f"Ray did not start in {STARTS} tries: {reason}; is this machine too busy?") from None
 
 
 def train_slice(
@@ -94,7 +108,7 @@ def train_slice(
         else:
             training = start_run(run, preset_name, Preset.from_json(settings), seed, device)
         training.run(Console(file=said, width=120), minutes)
-        return pack(run, files), said.getvalue()
+        return pack(run, files), said.getvalue().replace(str(run), "this trial")
 
 
 class RayCluster:
