@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -88,7 +89,7 @@ def sweep(
         raise InputError("a study that is there keeps its seeds and settings; leave them out, or name its presets too")
     else:
         directory, study = out, checked(read_study, out)
-    cores, console = os.cpu_count() or 1, Console(stderr=as_json)
+    cores, console = os.cpu_count() or 1, Console(file=sys.stderr if as_json else sys.stdout)
     if engine == "ray":
         checked(connect, address or os.environ.get("RAY_ADDRESS", ""), jobs or cores)
     else:
@@ -97,7 +98,7 @@ def sweep(
     with checked(lock, directory) as held:
         if engine == "ray":
             wanted = (1.0 if study.device == "cuda" else 0.0) if gpus is None else gpus
-            trainer = RayCluster(jobs or 0, minutes, wanted)
+            trainer = RayCluster(jobs or 0, minutes, directory / "ray.log", wanted)
         else:
             trainer = Processes(jobs or (cores if study.device == "cpu" else 1), keep_open=(held.fileno(),))
         try:

@@ -5,6 +5,7 @@
     study.json      everything that decides the numbers
     trials/NAME/    an ordinary run directory for each trial, and NAME.log, what it said
     failures.json   trials that failed, how often, and why
+    ray.log         what Ray said, where it was the engine
     report.md       what came out (see :mod:`sweep_report`), with its figures
 """
 

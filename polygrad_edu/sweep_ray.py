@@ -8,6 +8,7 @@ machine, takes with it at most the slice that it was working on; the next one st
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import socket
@@ -117,11 +118,15 @@ class RayCluster:
     Args:
         jobs: trials at a time; 0: as many as the cluster has room for, as machines come and go.
         minutes: length of a slice.
+        log: file for what Ray itself says, which it would print to the standard output.
         gpus: that each trial asks for; may be a part of one.
     """
 
-    def __init__(self, jobs: int, minutes: float, gpus: float = 0.0):
+    def __init__(self, jobs: int, minutes: float, log: Path, gpus: float = 0.0):
         self.ray = import_ray()
+        self.redirected = contextlib.ExitStack()
+        file = self.redirected.enter_context(log.open("a", encoding="utf-8"))
+        self.redirected.enter_context(contextlib.redirect_stdout(file))
         self.jobs, self.minutes, self.gpus = jobs, minutes, gpus
         # the study itself goes on from what is here, and tells; Ray need not try again
         self.train = self.ray.remote(train_slice).options(num_cpus=1, num_gpus=gpus, max_retries=0, num_returns=1)
@@ -167,3 +172,4 @@ class RayCluster:
     def stop(self) -> None:
         """Leaving the cluster ends this study's slices on it."""
         self.ray.shutdown()
+        self.redirected.close()

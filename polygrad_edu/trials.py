@@ -133,7 +133,7 @@ def run_trials(trials: list[Trial], engine: Engine, console: Console, failures: 
         return "running" if trial.name in running else "finished" if trial.finished else "waiting"
 
     try:
-        with Live(console=console, refresh_per_second=2) as live:
+        with Live(console=console, refresh_per_second=2, redirect_stdout=False) as live:
             live.update(trial_table(trials, state, console))
             while waiting or running:
                 while waiting and len(running) < engine.slots():

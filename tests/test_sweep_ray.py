@@ -108,6 +108,7 @@ def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, 
     said = log.read_text()
     assert "lost its worker (its process was killed)" in said
     assert "Traceback" not in said
+    assert "(raylet)" not in said
     n = len(PRESETS) * SEEDS
     assert f"{n} of {n} trials are finished; the report lies in {study / 'report.md'}" in said.replace("\n", " ")
     assert (study / "report.md").read_text().count(" | finished | ") == n
