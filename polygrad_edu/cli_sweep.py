@@ -6,13 +6,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from .cli_options import Device, InputError, Json, checked, choose_device, with_settings
 from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    from .study import Study
 
 OutOption = Annotated[
     Path | None, typer.Option(help="The study's folder.", metavar="DIR", show_default="studies/PRESETS")
@@ -61,34 +64,21 @@ def sweep(
     --set guidance=fixed-noise,gradient --env-steps 2000 --jobs 2
     """
     from .several_seeds import FailedRunsError
-    from .study import check_folder, make_study, read_study, start_study
+    from .study import start_study
     from .sweep import lock, run_study
     from .sweep_ray import RayCluster, connect
-    from .sweep_report import write_report
     from .trial_processes import Processes
 
-    fixed = {name: value for name, value in settings.items() if value is not None}
     if engine not in ("processes", "ray"):
         raise InputError(f"engine {engine!r} is unknown; choose processes or ray")
-    if engine == "processes" and (address or gpus is not None):
-        raise InputError("--address and --gpus go with --engine ray")
-    if presets:
-        directory = out or Path("studies") / "+".join(presets)
-        if device == "auto" and (directory / "study.json").is_file():
-            device = checked(read_study, directory).device
-        elif engine == "ray":  # the machine that drives it may lack what the others have
-            device = "cuda" if device == "cuda" or gpus else "cpu"
-        else:
-            device = choose_device(device)
-        every = range(seed or 0, (seed or 0) + (seeds or 5))
-        study = checked(make_study, presets, every, fixed, _varied(vary or []), device)
-        checked(check_folder, directory, study)
-    elif out is None:
-        raise InputError("name one or more presets to train, or with --out DIR a study to go on with")
-    elif fixed or vary or seeds is not None or seed is not None:
-        raise InputError("a study that is there keeps its seeds and settings; leave them out, or name its presets too")
-    else:
-        directory, study = out, checked(read_study, out)
+    if engine == "processes":
+        if address or gpus is not None:
+            raise InputError("--address and --gpus go with --engine ray")
+        device = choose_device(device) if device != "auto" else device
+    elif device == "auto":  # the machine that drives a cluster may lack what the others have
+        device = "cuda" if gpus else "cpu"
+    fixed = {name: value for name, value in settings.items() if value is not None}
+    directory, study = _study(presets or [], seed, seeds, fixed, vary or [], device, out)
     cores, console = os.cpu_count() or 1, Console(file=sys.stderr if as_json else sys.stdout)
     if engine == "ray":
         checked(connect, address or os.environ.get("RAY_ADDRESS", ""), jobs or cores)
@@ -97,7 +87,7 @@ def sweep(
     start_study(directory, study)
     with checked(lock, directory) as held:
         if engine == "ray":
-            wanted = (1.0 if study.device == "cuda" else 0.0) if gpus is None else gpus
+            wanted = float(study.device == "cuda") if gpus is None else gpus
             trainer = RayCluster(jobs or 0, minutes, directory / "ray.log", wanted)
         else:
             trainer = Processes(jobs or (cores if study.device == "cpu" else 1), keep_open=(held.fileno(),))
@@ -106,7 +96,11 @@ def sweep(
         except KeyboardInterrupt:
             console.print(f"Stopped. Go on with: polygrad-edu sweep --out {directory}", soft_wrap=True, highlight=False)
             raise
-        answer["report"] = str(write_report(directory, study)) if answer["finished"] else None
+        answer["report"] = None
+        if answer["finished"]:
+            from .sweep_report import write_report
+
+            answer["report"] = str(write_report(directory, study))
     if as_json:
         print(json.dumps(answer))
     elif answer["report"]:
@@ -117,6 +111,29 @@ def sweep(
         raise FailedRunsError(
             f"{answer['failed']} of {len(answer['trials'])} trials failed, {row['name']} with: {row['why']}"
         )
+
+
+def _study(
+    presets: list[str], seed: int | None, seeds: int | None, fixed: dict[str, str], vary: list[str], device: str,
+    out: Path | None,
+) -> tuple[Path, Study]:  # fmt: skip
+    """The study that was asked for and its folder: a new one, or one to go on with."""
+    from .study import check_folder, make_study, read_study
+
+    if not presets:
+        if out is None:
+            raise InputError("name one or more presets to train, or with --out DIR a study to go on with")
+        if fixed or vary or seeds is not None or seed is not None:
+            raise InputError("a study keeps its seeds and settings; leave them out, or name its presets as well")
+        return out, checked(read_study, out)
+    directory = out or Path("studies") / "+".join(presets)
+    if device == "auto":
+        stored = (directory / "study.json").is_file()
+        device = checked(read_study, directory).device if stored else choose_device(device)
+    first = seed or 0
+    study = checked(make_study, presets, range(first, first + (seeds or 5)), fixed, _varied(vary), device)
+    checked(check_folder, directory, study)
+    return directory, study
 
 
 def _varied(options: list[str]) -> dict[str, list[str]]:

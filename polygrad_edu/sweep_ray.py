@@ -101,6 +101,7 @@ def train_slice(
         )
     torch.set_num_threads(1)
     said = io.StringIO()
+    said.write(f"On {socket.gethostname()}, Ray node {import_ray().get_runtime_context().get_node_id()}:\n")
     with tempfile.TemporaryDirectory(prefix="polygrad-edu-") as scratch:
         run = Path(scratch) / "run"
         if files:
