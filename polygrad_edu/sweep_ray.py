@@ -26,6 +26,7 @@ from .trials import Ending, Trial
 
 POLL_SECONDS = 0.5
 STARTS = 3
+ARRIVAL_SECONDS = 90  # for the files of a slice that is done
 OBJECT_STORE_BYTES = 200 * 2**20  # of a cluster that is started here; what does not fit goes to the disk
 
 
@@ -150,16 +151,17 @@ class RayCluster:
         self.running[slice_] = trial
 
     def ended(self) -> list[tuple[Trial, Ending]]:
-        ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=POLL_SECONDS)
+        # done anywhere in the cluster: what was done on a machine that died meanwhile would never arrive
+        ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=POLL_SECONDS, fetch_local=False)
         return [(trial, self._ending(slice_, trial)) for slice_ in ready if (trial := self.running.pop(slice_))]
 
     def _ending(self, slice_: Any, trial: Trial) -> Ending:
         exceptions = self.ray.exceptions
         try:
-            files, said = self.ray.get(slice_)
+            files, said = self.ray.get(slice_, timeout=ARRIVAL_SECONDS)
         except exceptions.RayTaskError as error:  # the run's own
             return Ending("failed", " ".join(str(error.cause).split()) or type(error.cause).__name__)
-        except exceptions.NodeDiedError:
+        except (exceptions.NodeDiedError, exceptions.ObjectLostError):  # before the slice ended, or just after
             return Ending("lost", "its machine is gone")
         except exceptions.WorkerCrashedError:
             return Ending("lost", "its process was killed")

@@ -53,7 +53,7 @@ def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, 
         lambda: any(second.node_id in path.read_text() for path in study.glob("trials/*.log")), driver, log
     )  # fmt: skip
     cluster.remove_node(second, allow_graceful=False)
-    wait_until(lambda: "lost its worker (its machine is gone)" in log.read_text(), driver, log)
+    wait_until(lambda: "lost its worker (" in log.read_text(), driver, log)
     assert len(list(study.glob("trials/*/result.json"))) < len(PRESETS) * SEEDS
     raylet = psutil.Process(cluster.head_node.all_processes["raylet"][0].process.pid)
 
