@@ -153,8 +153,8 @@ def run_trials(trials: list[Trial], engine: Engine, console: Console, failures: 
                     elif ending.kind in ("lost", "paused"):
                         waiting.appendleft(trial)
                 live.update(trial_table(trials, state, console))
-        console.line()
     finally:
+        console.line()
         engine.stop()
 
 
