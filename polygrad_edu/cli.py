@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare, cli_reproduce, cli_share
+from . import __version__, cli_bench, cli_compare, cli_reproduce, cli_share, cli_sweep
 from .cli_options import Device, InputError, Json, RunDirectory, WandbProject, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
@@ -140,6 +140,8 @@ def evaluate(
 app.command()(cli_compare.error)
 app.command()(cli_compare.dataset)
 app.command()(cli_bench.bench)
+app.command()(cli_sweep.sweep)
+app.command()(cli_sweep.report)
 app.command()(cli_share.push)
 app.command()(cli_share.pull)
 
