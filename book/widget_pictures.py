@@ -22,7 +22,10 @@ WIDGETS = {
     "schedule_playground": lambda: widgets.SchedulePlayground(tau=0.5, progress=0.3).freeze({"tau": [0.1, 0.5, 2.0]}),
     "guidance_explorer": lambda: widgets.GuidanceExplorer(strength=0.003).freeze({"strength": [0.001, 0.003, 0.01]}),
     "guidance_explorer_hopper": lambda: widgets.GuidanceExplorer("hopper", strength=0.003),
+    "return_explorer": lambda: widgets.ReturnExplorer(terminal=2).freeze(RETURNS),
+    "return_explorer_hopper": lambda: widgets.ReturnExplorer("hopper"),
 }
+RETURNS = {"lambda_": [0.0, 0.5, 1.0], "gamma": [0.0, 0.5, 1.0], "terminal": [0, 1, 2, 3, 4, "none"]}
 LOOKS = {"light": (900, "light"), "dark": (900, "dark"), "narrow": (400, "light")}
 
 

@@ -2,6 +2,7 @@
 
 from .base import Control, LessonWidget
 from .guidance_explorer import GuidanceExplorer
+from .return_explorer import ReturnExplorer
 from .schedule_playground import SchedulePlayground
 
-__all__ = ["Control", "GuidanceExplorer", "LessonWidget", "SchedulePlayground"]
+__all__ = ["Control", "GuidanceExplorer", "LessonWidget", "ReturnExplorer", "SchedulePlayground"]
