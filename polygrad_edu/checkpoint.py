@@ -6,6 +6,7 @@
     metrics.jsonl                   a line for each evaluation
     checkpoint/step-000004000.json  what is no tensor, and which shards hold the rest; the last two are kept
     checkpoint/shards/              the tensors, see :mod:`polygrad_edu.shards`
+    progress.jsonl  policy.mp4      what a watched run shows, see :mod:`polygrad_edu.attendant`
     result.json  video.mp4          when the run is done
 """
 
@@ -173,15 +174,16 @@ def save_checkpoint(run: Path, loop: ImaginationLoop, wall_seconds: float) -> Pa
         shards = write_shards(root / "shards", on_host, loop.preset.checkpoint_shards * MIB)
         path = root / f"step-{loop.env_step:09d}.json"
         write_json(path, state | {"format": FORMAT, "wall_seconds": wall_seconds, "shards": shards})
-        for old in _checkpoints(run)[:-KEPT]:
+        for old in list_checkpoints(run)[:-KEPT]:
             old.unlink()
-        remove_unused(root / "shards", [entry for kept in _checkpoints(run) for entry in read_json(kept)["shards"]])
+        remove_unused(root / "shards", [entry for kept in list_checkpoints(run) for entry in read_json(kept)["shards"]])
     except OSError as error:  # a disk that is full or gone
         raise OSError(f"the checkpoint of step {loop.env_step} could not be written: {error}") from None
     return path
 
 
-def _checkpoints(run: Path) -> list[Path]:
+def list_checkpoints(run: Path) -> list[Path]:
+    """The whole checkpoints of a run, oldest first."""
     return sorted((run / "checkpoint").glob("step-*.json"))
 
 
@@ -195,7 +197,7 @@ def load_checkpoint(
     """
     _, preset, seed = read_config(run)
     preset = preset.with_overrides(overrides or {})
-    checkpoints = _checkpoints(run)
+    checkpoints = list_checkpoints(run)
     if not checkpoints:
         raise ValueError(f"{run} holds no checkpoint yet; train it longer, or start anew with: polygrad-edu train")
     path = checkpoints[-1]

@@ -41,6 +41,9 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after a slice of time; --resume goes on.", min=0, show_default="none")
     ] = None,
+    attended: Annotated[
+        bool, typer.Option("--attended", help="Save and stop when standard input ends: for whoever starts this run.")
+    ] = False,
     as_json: Json = False,
     **settings: str | None,
 ) -> None:
@@ -53,6 +56,7 @@ def train(
 
     polygrad-edu train hopper-cpu --horizon 20 --guidance gradient
     """
+    from .attendant import Attendant
     from .several_seeds import train_seeds
     from .training import continue_run, start_run
 
@@ -71,8 +75,9 @@ def train(
         if device == "cpu" and f"{name}-cpu" in PRESETS:
             console.print(f"{name} has full-size networks, for a GPU; {name}-cpu is made for a CPU.", soft_wrap=True)
         if seeds > 1:
-            if minutes is not None:
-                raise InputError("--minutes is for one seed; each of several can be continued with --resume DIR/seedN")
+            if minutes is not None or attended:
+                option = "--attended" if minutes is None else "--minutes"
+                raise InputError(f"{option} is for one seed; each of several can be continued with --resume DIR/seedN")
             directory = out or _free_directory(name, seed, "seeds")
             every = range(seed, seed + seeds)
             result = checked(train_seeds, name, chosen, overrides, every, directory, device, console)
@@ -82,7 +87,7 @@ def train(
                 print(json.dumps(result))
             return
         training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
-    result = training.run(console, math.inf if minutes is None else minutes)
+    result = training.run(console, math.inf if minutes is None else minutes, Attendant() if attended else None)
     if as_json:
         print(json.dumps(result))
 

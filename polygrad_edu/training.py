@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from . import __version__, environments
 from .acceleration import choose
+from .attendant import PROGRESS, Attendant
 from .checkpoint import load_checkpoint, read_config, save_checkpoint, write_config, write_json
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from .reference_returns import reference_sentence
@@ -92,11 +93,12 @@ class Training:
     def wall_seconds(self) -> float:
         return self.earlier_seconds + time.monotonic() - self.started
 
-    def run(self, console: Console, minutes: float = math.inf) -> dict[str, Any]:
+    def run(self, console: Console, minutes: float = math.inf, attendant: Attendant | None = None) -> dict[str, Any]:
         """Train to the end and write the result; returns what result.json holds.
 
         Args:
             minutes: stop after this slice of time, with a checkpoint to go on from; then the step is all that is told.
+            attendant: is told how far the run is, and has it stop in the same way once nobody watches.
         """
         loop, preset = self.loop, self.loop.preset
         console.print(
@@ -112,7 +114,10 @@ class Training:
                 task = progress.add_task("training", total=preset.env_steps, completed=loop.env_step, shown="")
                 for metrics in loop.steps():
                     self._after_step(metrics, progress, task)
-                    if time.monotonic() - self.started > 60 * minutes and loop.env_step < preset.env_steps:
+                    if attendant and ("eval_return" in metrics or loop.multiples(REFRESH_EVERY)):
+                        attendant.tell(self, "eval_return" in metrics)
+                    stop = time.monotonic() - self.started > 60 * minutes or (attendant and attendant.left)
+                    if stop and loop.env_step < preset.env_steps:
                         self._save(metrics)
                         self._tell_stopped(console)
                         return {"finished": False, "env_step": loop.env_step, "run": str(self.directory)}
@@ -188,11 +193,11 @@ class Training:
 
     def _drop_later_metrics(self) -> None:
         """After a resume, forget lines written beyond the checkpoint: those steps are made again."""
-        path = self.directory / "metrics.jsonl"
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _step_of(line) <= self.loop.env_step]
-            path.write_text("".join(kept), encoding="utf-8")
+        for path in (self.directory / name for name in ("metrics.jsonl", PROGRESS)):
+            if path.exists():
+                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+                kept = [line for line in lines if _step_of(line) <= self.loop.env_step]
+                path.write_text("".join(kept), encoding="utf-8")
 
     def _finish(self, console: Console) -> dict[str, Any]:
         loop, preset = self.loop, self.loop.preset
