@@ -28,7 +28,7 @@ def test_the_numbers_that_the_lesson_works_out_by_hand():
     assert frame["returns"][0] == pytest.approx(2.51953125)
     assert frame["advantages"] == pytest.approx([-0.48046875, -3.921875, 2.3125, -2.75, 1.0])
     assert "lambda-return is 2.52, where the critic said 3: an advantage of -0.4805" in frame["text"]
-    assert "worse than usual" in frame["text"]
+    assert "so the action was worse than usual. The return of 1 step counts 50%" in frame["text"]
     assert verdict("07/lambda_weights", return_weights) == "Right."
 
 

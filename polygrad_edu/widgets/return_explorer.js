@@ -17,7 +17,7 @@ function draw(panels, data, state) {
     title: "What was expected, and what came", x: across, y: rangeOf(data.values, data.returns), xLabel: "step t", yLabel: "return",
     layers: [
       ...end.map(({ label, ...line }) => line), // it is named beside
-      { lines: steps.slice(0, upto).map((t) => [[t, t], [data.values[t], data.returns[t]]]), colour: "orange", width: 5, opacity: 0.35, label: "advantage" },
+      { lines: steps.slice(0, upto).map((t) => [[t, t], [data.values[t], data.returns[t]]]), colour: "orange", width: 5, opacity: 0.6, label: "advantage" },
       { line: [all, data.values], colour: "grey", width: 1 },
       { points: [all, data.values], colour: "grey", radius: 4, label: "critic's value" },
       { points: [steps.slice(0, upto), data.returns.slice(0, upto)], colour: "blue", radius: 4, label: "lambda-return" },

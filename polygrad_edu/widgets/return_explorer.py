@@ -105,9 +105,7 @@ def return_frame(
 
 def sentence(value: float, lambda_return: float, advantage: float, weights: list[float], terminal: int | str) -> str:
     """What the picture says, in words and numbers."""
-    verdict = (
-        "as good as usual" if abs(advantage) < 5e-4 else "better than usual" if advantage > 0 else "worse than usual"
-    )
+    verdict = "as good as" if abs(advantage) < 5e-4 else "better than" if advantage > 0 else "worse than"
     words = f"From step 0 on the lambda-return is {lambda_return:.4g}, where the critic said {value:.4g}: an advantage "
     words += f"of {advantage:+.4g}, so the action was {verdict} usual. "
     first, counted = weights[0], sum(1 for weight in weights if weight > 0)
