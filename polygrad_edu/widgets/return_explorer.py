@@ -37,13 +37,13 @@ def check_trajectory(rewards: Sequence[float], values: Sequence[float]) -> tuple
     Raises:
         ValueError: they are no two rows of equally many numbers, at least two.
     """
-    rewards, values = (torch.as_tensor(row, dtype=torch.float32) for row in (rewards, values))
-    if rewards.ndim != 1 or rewards.shape != values.shape or len(rewards) < 2:
-        shapes = f"{list(rewards.shape)} and {list(values.shape)}"
+    paid, expected = (torch.as_tensor(row, dtype=torch.float32) for row in (rewards, values))
+    if paid.ndim != 1 or paid.shape != expected.shape or len(paid) < 2:
+        shapes = f"{list(paid.shape)} and {list(expected.shape)}"
         raise ValueError(f"rewards and values must be two rows [H] of equal length, at least 2; they are {shapes}")
-    if not (rewards.isfinite().all() and values.isfinite().all()):
+    if not (paid.isfinite().all() and expected.isfinite().all()):
         raise ValueError("rewards and values must be finite")
-    return rewards.tolist(), values.tolist()
+    return paid.tolist(), expected.tolist()
 
 
 def return_weights(lambda_: float, n_returns: int, terminal: int | str = NONE) -> list[float]:

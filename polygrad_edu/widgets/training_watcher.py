@@ -138,7 +138,7 @@ class TrainingWatcher(LessonWidget):
     title = "Training watcher"
     script = "training_watcher.js"
     entry = "renderWatcher"
-    _run: WatchedRun | None = None
+    _run: WatchedRun
     film = traitlets.Unicode().tag(sync=True)  # the address of a small video, with the video in it
 
     def __init__(
@@ -191,10 +191,10 @@ class TrainingWatcher(LessonWidget):
 
     def close(self) -> None:
         """Take the widget away; if no other shows its run, that is saved and ends."""
-        if self._run is not None:
-            self._run.watchers.discard(self)
-            if not self._run.watchers:
-                self._run.pause()
+        if run := self.__dict__.get("_run"):  # there is none if it was never made
+            run.watchers.discard(self)
+            if not run.watchers:
+                run.pause()
         super().close()
 
     def refresh(self) -> None:

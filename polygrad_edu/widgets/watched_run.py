@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..checkpoint import list_checkpoints, read_config
 from ..presets import get_preset
@@ -42,7 +42,7 @@ class WatchedRun:
         ValueError: an unknown preset or setting, or a ``directory`` that holds something else.
     """
 
-    def __init__(self, directory: Path, preset: str = "inverted-pendulum", seed: int = 0, **settings: object):
+    def __init__(self, directory: Path, preset: str = "inverted-pendulum", seed: int = 0, **settings: Any):
         self.directory = Path(directory)
         if (self.directory / "config.json").exists():
             self.preset_name, self.preset, self.seed = read_config(self.directory)
@@ -55,7 +55,7 @@ class WatchedRun:
             self.preset = get_preset(preset).with_overrides(words)
             self._options = [part for name, value in words.items() for part in (f"--{name.replace('_', '-')}", value)]
         self.watchers: weakref.WeakSet[object] = weakref.WeakSet()  # when the last one goes, the run ends
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen | None = None
         self._lock = threading.RLock()
 
     @property
@@ -70,7 +70,7 @@ class WatchedRun:
             process = self._process
             code = None if process is None else process.poll()
             if process is not None and code is None:
-                return Status("saving" if process.stdin.closed else "training")
+                return Status("saving" if process.stdin and process.stdin.closed else "training")
             if (self.directory / "result.json").exists():
                 return Status("finished")
             if code:
@@ -105,7 +105,7 @@ class WatchedRun:
     def pause(self) -> None:
         """Have it write a checkpoint and end; returns at once, and the status says ``saving`` until it has."""
         with self._lock:
-            if self._process is not None and self._process.poll() is None:
+            if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.close()
 
     def wait_a_moment(self, seconds: float) -> None:
@@ -134,7 +134,7 @@ class WatchedRun:
         return f"the training process ended with status {code}: {said}"
 
 
-def _own_group() -> dict[str, object]:
+def _own_group() -> dict[str, Any]:
     """An interrupt of the notebook's cell is not for the run: a terminal or kernel sends it to a whole group."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
