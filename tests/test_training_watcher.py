@@ -7,8 +7,9 @@ import time
 import pytest
 
 from polygrad_edu.attendant import PROGRESS
-from polygrad_edu.checkpoint import list_checkpoints
+from polygrad_edu.checkpoint import list_checkpoints, write_config
 from polygrad_edu.course.shared import find_shared
+from polygrad_edu.presets import get_preset
 from polygrad_edu.widgets import TrainingWatcher
 from polygrad_edu.widgets.training_watcher import MOST_POINTS, STATUSES, run_curves, watcher_frame
 
@@ -85,6 +86,15 @@ def test_bad_input_is_refused_in_one_line(tmp_path, halfway):
         TrainingWatcher(directory=tmp_path / "run", env_steps="many")
     with pytest.raises(ValueError, match=re.escape(f"{halfway} is there already and no run")):
         TrainingWatcher(directory=halfway)
+    write_config(tmp_path / "run", "inverted-pendulum", get_preset("inverted-pendulum"), 3)
+    for wish, words in (
+        ({"seed": 4}, "seed 3, not 4"),
+        ({"preset": "pendulum"}, "preset inverted-pendulum, not pendulum"),
+        ({"env_steps": 7000}, "env_steps 6000, not 7000"),
+    ):
+        with pytest.raises(ValueError, match=f"holds a run with {words}; name another directory"):
+            TrainingWatcher(directory=tmp_path / "run", **wish)
+    assert TrainingWatcher(directory=tmp_path / "run", seed=3, smooth_steps=True).status == "new"
 
 
 def test_before_the_start_it_shows_the_run_of_the_course_and_freezes_it(tmp_path):
@@ -133,7 +143,7 @@ def test_a_run_that_fails_says_so_in_one_line_and_the_next_start_is_a_new_run_th
     wait_until((watcher.run / "config.json").exists)
     watcher._asked(watcher, {"press": "Stop"}, [])  # before its first step
     assert watcher.status in ("saving", "stopped")
-    assert watcher._run.wait() == 0
+    assert watcher._run.wait(60) == 0
     wait_until(lambda: watcher.frame["data"]["status"] == "stopped")
     (checkpoint,) = list_checkpoints(watcher.run)
     step = watcher.frame["data"]["progress"]["step"]

@@ -129,10 +129,12 @@ class TrainingWatcher(LessonWidget):
     with.
 
     Args:
-        preset: what to train.
-        seed: of the run.
+        preset, seed: what to train; default: as the run that is there, else inverted-pendulum and 0.
         directory: where; default ``runs/PRESET-watched``.
         settings: of the preset, by name, where the run shall differ from it.
+
+    Raises:
+        ValueError: an unknown preset or setting, or the directory holds something else.
     """
 
     title = "Training watcher"
@@ -142,13 +144,18 @@ class TrainingWatcher(LessonWidget):
     film = traitlets.Unicode().tag(sync=True)  # the address of a small video, with the video in it
 
     def __init__(
-        self, preset: str = "inverted-pendulum", seed: int = 0, directory: str | Path | None = None, **settings: Any
+        self,
+        preset: str | None = None,
+        seed: int | None = None,
+        directory: str | Path | None = None,
+        **settings: Any,
     ):
-        self._wanted = Path(directory or Path("runs") / f"{preset}-watched")
+        self._wanted = Path(directory or Path("runs") / f"{preset or 'inverted-pendulum'}-watched")
         self._choices = {"preset": preset, "seed": seed, **settings}
         place = self._wanted.resolve()
         if place not in _RUNS:
             _RUNS[place] = WatchedRun(self._wanted, **self._choices)
+        _RUNS[place].check(**self._choices)
         self._run, self._stopped = _RUNS[place], False
         self._run.watchers.add(self)
         self._lock = threading.RLock()
@@ -214,13 +221,18 @@ class TrainingWatcher(LessonWidget):
     def _follow(self) -> None:
         """Refresh by a thread of its own, which a busy kernel does not hold up, for as long as the run trains."""
         self.refresh()
-        if self._follower is None or not self._follower.is_alive():
-            self._follower = threading.Thread(target=self._keep_refreshing, daemon=True)
-            self._follower.start()
+        with self._lock:
+            if self._follower is None:
+                self._follower = threading.Thread(target=self._keep_refreshing, daemon=True)
+                self._follower.start()
 
     def _keep_refreshing(self) -> None:
-        while self.status in ("training", "saving"):
-            self._run.wait_a_moment(REFRESH_SECONDS)
+        while True:
+            with self._lock:
+                if self.status not in ("training", "saving"):
+                    self._follower = None
+                    return
+            self._run.wait(REFRESH_SECONDS)
             self.refresh()
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:

@@ -20,8 +20,6 @@ from typing import Any, NamedTuple
 from ..checkpoint import list_checkpoints, read_config
 from ..presets import get_preset
 
-PATIENCE_SECONDS = 30  # for a run to write its checkpoint and end
-
 
 class Status(NamedTuple):
     """What a run is doing: ``new``, ``training``, ``saving``, ``paused``, ``finished`` or ``failed``; and why."""
@@ -35,28 +33,43 @@ class WatchedRun:
 
     Args:
         directory: where the run lies, or will.
-        preset, seed: of a new run; one that is there keeps its own.
-        settings: of the preset, by name, where the run shall differ from it.
+        preset, seed: of the run; default: those of a run that is there, else inverted-pendulum and 0.
+        settings: of the preset, by name, where the run differs from it.
 
     Raises:
-        ValueError: an unknown preset or setting, or a ``directory`` that holds something else.
+        ValueError: an unknown preset or setting, or a ``directory`` that holds another run or something else.
     """
 
-    def __init__(self, directory: Path, preset: str = "inverted-pendulum", seed: int = 0, **settings: Any):
+    def __init__(self, directory: Path, preset: str | None = None, seed: int | None = None, **settings: Any):
         self.directory = Path(directory)
+        words = _in_words(settings)
         if (self.directory / "config.json").exists():
             self.preset_name, self.preset, self.seed = read_config(self.directory)
+            self.check(preset, seed, **settings)
         elif self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
             raise ValueError(f"{self.directory} is there already and no run; name a directory that is new")
         else:
-            words = {name: str(value).lower() if value is True or value is False else str(value)
-                     for name, value in settings.items()}  # fmt: skip
-            self.preset_name, self.seed = preset, seed
-            self.preset = get_preset(preset).with_overrides(words)
-            self._options = [part for name, value in words.items() for part in (f"--{name.replace('_', '-')}", value)]
+            self.preset_name, self.seed = preset or "inverted-pendulum", seed or 0
+            self.preset = get_preset(self.preset_name).with_overrides(words)
+        self._options = [part for name, value in words.items() for part in (f"--{name.replace('_', '-')}", value)]
         self.watchers: weakref.WeakSet[object] = weakref.WeakSet()  # when the last one goes, the run ends
         self._process: subprocess.Popen | None = None
         self._lock = threading.RLock()
+
+    def check(self, preset: str | None = None, seed: int | None = None, **settings: Any) -> None:
+        """Refuse a wish that this run does not fulfil.
+
+        Raises:
+            ValueError: naming the first setting that is another.
+        """
+        wanted = self.preset.with_overrides(_in_words(settings))
+        pairs = {"preset": (preset, self.preset_name), "seed": (seed, self.seed)}
+        pairs |= {name: (getattr(wanted, name), getattr(self.preset, name)) for name in settings}
+        for name, (wish, found) in pairs.items():
+            if wish is not None and wish != found:
+                raise ValueError(
+                    f"{self.directory} holds a run with {name} {found}, not {wish}; name another directory"
+                )
 
     @property
     def log(self) -> Path:
@@ -108,22 +121,10 @@ class WatchedRun:
             if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.close()
 
-    def wait_a_moment(self, seconds: float) -> None:
-        """Return when the process ends, or after so many seconds."""
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(seconds)
-
-    def wait(self, seconds: float | None = PATIENCE_SECONDS) -> int | None:
-        """Wait for the process to end; one that was asked to and does not is ended hard. Its exit status."""
-        process = self._process
-        if process is None:
-            return None
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+    def wait(self, seconds: float) -> int | None:
+        """Return when the process ends, with its exit status, or after so many seconds, with none."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return None if self._process is None else self._process.wait(seconds)
 
     def _why(self, code: int) -> str:
         """The last line that the process said, or how it was ended."""
@@ -139,3 +140,8 @@ def _own_group() -> dict[str, Any]:
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
+
+
+def _in_words(settings: dict[str, Any]) -> dict[str, str]:
+    """As the command line has them."""
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
