@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from PIL import Image
@@ -18,6 +19,30 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 from tests.browser import chromium  # noqa: E402
 
+
+def training_under_way() -> widgets.TrainingWatcher:
+    """A real run, some minutes on a laptop, paused when its policy stands."""
+    watcher = widgets.TrainingWatcher(directory=Path(tempfile.mkdtemp()) / "runs" / "inverted-pendulum-watched")
+    watcher.start()
+    while watcher.status == "training" and watcher.frame["data"]["progress"]["step"] < 3_500:
+        time.sleep(0.2)
+    watcher.pause()
+    while watcher.status == "saving":
+        time.sleep(0.2)
+    watcher.refresh()
+    return watcher
+
+
+def page_of(widget: widgets.LessonWidget) -> str:
+    """What the widget makes of itself; the watcher's with the buttons and the film of its live view."""
+    html = widget.to_html()
+    if film := getattr(widget, "film", ""):
+        live = f'\nrenderWatcher({{ model: standIn({{"live":true,"film":"{film}",'
+        html = html.replace("\nrender({ model: standIn({", live)
+        html = html.replace(str(widget.run), "runs/inverted-pendulum-watched")
+    return html
+
+
 WIDGETS = {
     "schedule_playground": lambda: widgets.SchedulePlayground(tau=0.5, progress=0.3).freeze({"tau": [0.1, 0.5, 2.0]}),
     "guidance_explorer": lambda: widgets.GuidanceExplorer(strength=0.003).freeze({"strength": [0.001, 0.003, 0.01]}),
@@ -25,7 +50,12 @@ WIDGETS = {
     "denoising_scrubber_hopper": lambda: widgets.DenoisingScrubber("hopper", visit=11, seed=2),
     "imagined_or_real": lambda: widgets.ImaginedOrReal(ahead=7, seed=3).freeze({"ahead": [0, 3, 7]}),
     "guidance_explorer_hopper": lambda: widgets.GuidanceExplorer("hopper", strength=0.003),
+    "return_explorer": lambda: widgets.ReturnExplorer(terminal=2).freeze(RETURNS),
+    "return_explorer_hopper": lambda: widgets.ReturnExplorer("hopper"),
+    "training_watcher": widgets.TrainingWatcher,
+    "training_watcher_live": training_under_way,
 }
+RETURNS = {"lambda_": [0.0, 0.5, 1.0], "gamma": [0.0, 0.5, 1.0], "terminal": [0, 1, 2, 3, 4, "none"]}
 LOOKS = {"light": (900, "light"), "dark": (900, "dark"), "narrow": (400, "light")}
 
 
@@ -33,7 +63,7 @@ def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         for name in names or WIDGETS:
             path = Path(folder) / f"{name}.html"
-            path.write_text(f"<!doctype html><meta charset=utf-8>{WIDGETS[name]().to_html()}", encoding="utf-8")
+            path.write_text(f"<!doctype html><meta charset=utf-8>{page_of(WIDGETS[name]())}", encoding="utf-8")
             for look, (width, scheme) in LOOKS.items():
                 page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
                 page.goto(path.as_uri())

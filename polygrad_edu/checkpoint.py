@@ -7,6 +7,7 @@
     checkpoint/step-000004000.json  what is no tensor, and which shards hold the rest; the last two are kept
     checkpoint/shards/              the tensors, see :mod:`polygrad_edu.shards`
     result.json  video.mp4          when the run is done
+    progress.jsonl  policy.mp4      what a watched run shows, see :mod:`polygrad_edu.attendant`
 
 A checkpoint counts from the moment its own file is there. Everything it asks for is on the disk before that, and
 nothing an older one asks for is removed before that; so a run can be killed at any moment and goes on.
@@ -106,7 +107,7 @@ def remove_old(run: Path, env_step: int) -> None:
 
     Later ones were passed over as damaged, and their steps made again.
     """
-    newest, every = _path(run, env_step), _checkpoints(run)
+    newest, every = _path(run, env_step), list_checkpoints(run)
     earlier = [path for path in every if path.name < newest.name]
     kept = [newest, *earlier[len(earlier) - (KEPT - 1) :]]
     for path in every:
@@ -125,7 +126,7 @@ def _path(run: Path, env_step: int) -> Path:
     return run / "checkpoint" / f"step-{env_step:09d}.json"
 
 
-def _checkpoints(run: Path) -> list[Path]:
+def list_checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoint").glob("step-*.json"))
 
 
@@ -139,7 +140,7 @@ class Stored(NamedTuple):
 
 def has_checkpoint(run: Path) -> bool:
     """Whether a run came as far as its first checkpoint."""
-    return bool(_checkpoints(run))
+    return bool(list_checkpoints(run))
 
 
 def read_checkpoint(run: Path) -> Stored:
@@ -149,7 +150,7 @@ def read_checkpoint(run: Path) -> Stored:
         ValueError: there is no checkpoint, or no whole one, or it is of another version.
     """
     damaged: list[str] = []
-    for path in reversed(_checkpoints(run)):
+    for path in reversed(list_checkpoints(run)):
         try:
             state = _read_manifest(path)
             tensors = read_shards(run / "checkpoint" / "shards", state["shards"])

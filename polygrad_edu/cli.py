@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare, cli_reproduce, cli_share, cli_sweep
-from .cli_options import Device, InputError, Json, RunDirectory, WandbProject, checked, choose_device, with_settings
+from . import __version__, cli_bench, cli_compare, cli_reproduce, cli_runs, cli_share, cli_sweep
+from .cli_options import Device, InputError, Json, WandbProject, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
 from .settings import SETTINGS
@@ -44,6 +44,9 @@ def train(
     ] = None,
     detect_anomaly: Annotated[bool, typer.Option(help="Find the line whose gradient becomes nan; slow.")] = False,
     wandb: WandbProject = "",
+    attended: Annotated[
+        bool, typer.Option("--attended", help="Save and stop when standard input ends: for whoever starts this run.")
+    ] = False,
     as_json: Json = False,
     **settings: str | None,
 ) -> None:
@@ -59,6 +62,7 @@ def train(
     Where TensorBoard is installed, tensorboard --logdir runs shows the
     curves of every run.
     """
+    from .attendant import Attendant
     from .curves import check_wandb
     from .several_seeds import train_seeds
     from .training import continue_run, start_run
@@ -80,9 +84,15 @@ def train(
         if device == "cpu" and f"{name}-cpu" in PRESETS:
             console.print(f"{name} has full-size networks, for a GPU; {name}-cpu is made for a CPU.", soft_wrap=True)
         if seeds > 1:
-            if minutes is not None or detect_anomaly:
-                option = "--detect-anomaly" if minutes is None else "--minutes"
-                raise InputError(f"{option} is for one seed; each of several can be continued with --resume DIR/seedN")
+            for option, given in (
+                ("minutes", minutes is not None),
+                ("detect-anomaly", detect_anomaly),
+                ("attended", attended),
+            ):
+                if given:
+                    raise InputError(
+                        f"--{option} is for one seed; each of several can be continued with --resume DIR/seedN"
+                    )
             if wandb:  # each seed is a process and a run of its own
                 os.environ["POLYGRAD_EDU_WANDB"] = wandb
             directory = out or _free_directory(name, seed, "seeds")
@@ -96,7 +106,8 @@ def train(
         training = checked(start_run, out or _free_directory(name, seed), name, chosen, seed, device)
     if wandb:
         checked(training.curves.use_wandb, wandb, training.preset_name, training.loop.seed, training.loop.preset)
-    result = checked(training.run, console, math.inf if minutes is None else minutes, detect_anomaly)
+    attendant = Attendant() if attended else None
+    result = checked(training.run, console, math.inf if minutes is None else minutes, detect_anomaly, attendant)
     if as_json:
         print(json.dumps(result))
 
@@ -108,35 +119,9 @@ def _free_directory(name: str, seed: int, kind: str = "seed") -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-@app.command()
-def evaluate(
-    run: RunDirectory,
-    episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="Of the first episode; default: as in result.json.", min=0)] = 2_000_000,
-    as_json: Json = False,
-) -> None:
-    """Play the kept policy in the real simulator and report its return."""
-    from . import environments
-    from .checkpoint import load_checkpoint
-    from .reference_returns import reference_sentence
-
-    loop, _ = checked(load_checkpoint, run)
-    returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, seed)
-    answer = {
-        "run": str(run), "env_id": loop.preset.env_id, "env_steps": loop.env_step, "episodes": episodes,
-        "return_mean": float(returns.mean()), "return_std": float(returns.std()),
-        "return_min": float(returns.min()), "return_max": float(returns.max()),
-    }  # fmt: skip
-    if as_json:
-        print(json.dumps(answer))
-    else:
-        print(
-            f"{answer['env_id']}: return {returns.mean():.1f} ± {returns.std():.1f} over {episodes} episodes "
-            f"(from {returns.min():.1f} to {returns.max():.1f}), the policy kept from {loop.env_step:,} steps. "
-            + reference_sentence(loop.preset.env_id)
-        )
-
-
+app.command()(cli_runs.evaluate)
+app.command()(cli_runs.video)
+app.command()(cli_runs.export)
 app.command()(cli_compare.error)
 app.command()(cli_compare.dataset)
 app.command()(cli_bench.bench)
@@ -144,43 +129,6 @@ app.command()(cli_sweep.sweep)
 app.command()(cli_sweep.report)
 app.command()(cli_share.push)
 app.command()(cli_share.pull)
-
-
-@app.command()
-def video(
-    run: RunDirectory,
-    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="RUN/video.mp4")] = None,
-    renderer: Annotated[str, typer.Option(help="drawn (needs no OpenGL) or mujoco (MuJoCo's own).")] = "drawn",
-    seed: Annotated[int, typer.Option(help="Of the shown trajectories.", min=0)] = 0,
-    as_json: Json = False,
-) -> None:
-    """Write a video: imagined above, the same actions simulated below, then the trained agent."""
-    from .checkpoint import load_checkpoint
-    from .video import make_video
-
-    if renderer not in ("drawn", "mujoco"):
-        raise InputError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")
-    loop, _ = checked(load_checkpoint, run)
-    path = out or run / "video.mp4"
-    if path.suffix != ".mp4" or not path.parent.is_dir():
-        raise InputError(f"{path} must be an .mp4 file in a directory that is there")
-    make_video(loop, path, renderer, seed)
-    print(json.dumps({"video": str(path)}) if as_json else f"The video lies in {path}.")
-
-
-@app.command()
-def export(
-    run: RunDirectory,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory, for example results/NAME.")],
-    as_json: Json = False,
-) -> None:
-    """Keep what matters of a finished run: its settings, curve, result, and small weights to imagine with."""
-    from .shipped_results import export_result
-
-    checked(export_result, run, directory)
-    size = sum(path.stat().st_size for path in directory.iterdir())
-    told = f"{run} is kept in {directory}, {size / 2**20:.1f} MiB."
-    print(json.dumps({"directory": str(directory), "bytes": size}) if as_json else told)
 
 
 @app.command()

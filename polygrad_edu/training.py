@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from . import environments
 from .acceleration import choose
+from .attendant import PROGRESS, Attendant
 from .checkpoint import has_checkpoint, read_checkpoint, read_config, rebuild, remove_old, save_checkpoint, write_config
 from .curves import Curves
 from .data_files import one_line, write_json
@@ -91,12 +92,19 @@ class Training:
     def wall_seconds(self) -> float:
         return self.earlier_seconds + time.monotonic() - self.started
 
-    def run(self, console: Console, minutes: float = math.inf, detect_anomaly: bool = False) -> dict[str, Any]:
+    def run(
+        self,
+        console: Console,
+        minutes: float = math.inf,
+        detect_anomaly: bool = False,
+        attendant: Attendant | None = None,
+    ) -> dict[str, Any]:
         """Train to the end and write the result; returns what result.json holds.
 
         Args:
             minutes: stop after this slice of time, with a checkpoint to go on from; then the step is all that is told.
             detect_anomaly: find the line whose gradient becomes nan, at half the speed.
+            attendant: is told how far the run is, and has it stop in the same way once nobody watches.
 
         Raises:
             NotFiniteError: a number went wrong; it says which, at what step, and the last good checkpoint.
@@ -116,10 +124,11 @@ class Training:
         if self.note:
             console.print(self.note, soft_wrap=True)
         try:
-            drop_later_metrics(self.directory / "metrics.jsonl", loop.env_step)
+            for name in ("metrics.jsonl", PROGRESS):
+                drop_later_metrics(self.directory / name, loop.env_step)
             self.curves.begin(console)
             with anomaly_detection() if detect_anomaly else contextlib.nullcontext():
-                finished = self._train(console, minutes)
+                finished = self._train(console, minutes, attendant)
             if not finished:
                 self._tell_stopped(console)
                 return {"finished": False, "env_step": loop.env_step, "run": str(self.directory)}
@@ -135,14 +144,17 @@ class Training:
         finally:
             loop.collector.close()
 
-    def _train(self, console: Console, minutes: float) -> bool:
-        """Take the steps that are left; whether all of them were taken within ``minutes``."""
+    def _train(self, console: Console, minutes: float, attendant: Attendant | None) -> bool:
+        """Take the steps that are left; whether all of them were taken, within ``minutes`` and while attended."""
         loop, preset = self.loop, self.loop.preset
         with self._progress(console) as progress:
             task = progress.add_task("training", total=preset.env_steps, completed=loop.env_step, shown="")
             for metrics in loop.steps():
                 self._after_step(metrics, progress, task)
-                if time.monotonic() - self.started > 60 * minutes and loop.env_step < preset.env_steps:
+                if attendant and ("eval_return" in metrics or loop.multiples(REFRESH_EVERY)):
+                    attendant.tell(self, "eval_return" in metrics)
+                stop = time.monotonic() - self.started > 60 * minutes or (attendant and attendant.left)
+                if stop and loop.env_step < preset.env_steps:
                     self._save(metrics)
                     return False
         return True

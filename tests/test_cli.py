@@ -106,6 +106,7 @@ def test_help_teaches_the_settings():
         (["train", "hoper"], "no preset 'hoper'; did you mean hopper"),
         (["train", "--horizn", "3"], "No such option: --horizn"),
         (["train", "--seeds", "2", "--minutes", "1"], "--minutes is for one seed"),
+        (["train", "--seeds", "2", "--attended"], "--attended is for one seed"),
         (["train", "--compile", "graph"], "compile graph records a GPU's work"),
         (["bench", "hoper"], "no preset 'hoper'; did you mean hopper"),
         (["bench", "hopper", "--run", "nowhere"], "nowhere is not a run directory"),

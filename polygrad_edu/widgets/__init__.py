@@ -4,6 +4,17 @@ from .base import Control, LessonWidget
 from .denoising_scrubber import DenoisingScrubber
 from .guidance_explorer import GuidanceExplorer
 from .imagined_or_real import ImaginedOrReal
+from .return_explorer import ReturnExplorer
 from .schedule_playground import SchedulePlayground
+from .training_watcher import TrainingWatcher
 
-__all__ = ["Control", "DenoisingScrubber", "GuidanceExplorer", "ImaginedOrReal", "LessonWidget", "SchedulePlayground"]
+__all__ = [
+    "Control",
+    "DenoisingScrubber",
+    "GuidanceExplorer",
+    "ImaginedOrReal",
+    "LessonWidget",
+    "ReturnExplorer",
+    "SchedulePlayground",
+    "TrainingWatcher",
+]

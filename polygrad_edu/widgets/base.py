@@ -105,7 +105,8 @@ class LessonWidget(anywidget.AnyWidget):
 
     A subclass names its ``title``, ``script`` (a file beside this one that defines ``draw(panels, data, state)``) and
     ``controls``, and has a ``compute``: keyword arguments in, a dictionary of what is drawn out. That has a key
-    ``text``, a sentence that says in words what is shown, and raises ValueError for what it refuses.
+    ``text``, a sentence that says in words what is shown, and raises ValueError for what it refuses. A script that adds
+    to the live view more than a drawing, buttons for example, names its function as ``entry``; it calls ``render``.
 
     Args:
         state: what controls are set to at first, where not to their default.
@@ -113,6 +114,7 @@ class LessonWidget(anywidget.AnyWidget):
 
     title: ClassVar[str]
     script: ClassVar[str]
+    entry: ClassVar[str] = "render"
     compute: Callable[..., dict[str, Any]]
     live = traitlets.Bool(True).tag(sync=True)
     heading = traitlets.Unicode().tag(sync=True)
@@ -122,7 +124,7 @@ class LessonWidget(anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "script" in cls.__dict__:
             cls._source = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("frame.js", cls.script))
-            cls._esm = cls._source + "\nexport default { render };\n"
+            cls._esm = cls._source + f"\nexport default {{ render: {cls.entry} }};\n"
         super().__init_subclass__(**kwargs)
 
     def __init__(self, controls: Sequence[Control], **state: Any):

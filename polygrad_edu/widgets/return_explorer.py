@@ -1,0 +1,156 @@
+"""Return explorer: move lambda, gamma and the end of the episode; see returns, advantages and what they rest on."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..actor_critic import lambda_returns
+from ..course.shared import shipped
+from .base import Control, LessonWidget, check_number
+
+NONE = "none"  # no terminal flag
+GAMMAS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.97, 0.99, 1.0)
+LAMBDAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+PENCIL = ((1.0, 0.0, 2.0, 0.0, 1.0, 0.0), (3.0, 5.0, 1.0, 4.0, 2.0, 4.0))  # rewards and values, as in lesson 7
+
+
+@functools.cache
+def hopper_trajectory() -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Rewards and values [H] along a trajectory that the shipped Hopper's world model imagined."""
+    hopper = shipped("hopper-cpu")
+    imagined = hopper.loop.imagine_from(hopper.observations[:16], torch.Generator().manual_seed(0))
+    values = hopper.loop.actor_critic.value(imagined.observations).detach()  # [16, H]
+    return tuple(imagined.rewards[3].tolist()), tuple(values[3].tolist())
+
+
+TRAJECTORIES = {"pencil": lambda: PENCIL, "hopper": hopper_trajectory}
+
+
+def check_trajectory(rewards: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Both as lists of floats.
+
+    Raises:
+        ValueError: they are no two rows of equally many numbers, at least two.
+    """
+    paid, expected = (torch.as_tensor(row, dtype=torch.float32) for row in (rewards, values))
+    if paid.ndim != 1 or paid.shape != expected.shape or len(paid) < 2:
+        shapes = f"{list(paid.shape)} and {list(expected.shape)}"
+        raise ValueError(f"rewards and values must be two rows [H] of equal length, at least 2; they are {shapes}")
+    if not (paid.isfinite().all() and expected.isfinite().all()):
+        raise ValueError("rewards and values must be finite")
+    return paid.tolist(), expected.tolist()
+
+
+def return_weights(lambda_: float, n_returns: int, terminal: int | str = NONE) -> list[float]:
+    """What the lambda-return of step 0 gives to the returns of 1, 2, ... ``n_returns`` steps.
+
+    A terminal flag at step t makes all returns of more than t steps one and the same: the rewards up to step t, and
+    no critic. The first of them stands for all.
+    """
+    # w_n = (1 - \lambda) \lambda^{n-1}, and what is left over goes to the last
+    last = n_returns if terminal == NONE else min(int(terminal) + 1, n_returns)
+    weights = [(1 - lambda_) * lambda_ ** (n - 1) for n in range(1, last)] + [lambda_ ** (last - 1)]
+    return weights + [0.0] * (n_returns - last)
+
+
+def return_frame(
+    rewards: Sequence[float], values: Sequence[float], lambda_: float, gamma: float, terminal: int | str
+) -> dict[str, Any]:
+    """What :class:`ReturnExplorer` draws.
+
+    Args:
+        rewards, values: [H]; the last reward is not used, for no imagined state follows it.
+        lambda_: weight of long returns, 0 to 1.
+        gamma: discount, 0 to 1.
+        terminal: the step that ends the episode, 0 to H-2, or ``none``.
+
+    Raises:
+        ValueError: a value out of range, or no trajectory.
+    """
+    rewards, values = check_trajectory(rewards, values)
+    n = len(rewards) - 1  # actions with a state after them
+    check_number("lambda", lambda_, 0, 1)
+    check_number("gamma", gamma, 0, 1)
+    if terminal != NONE:
+        check_number("the terminal's step", terminal, 0, n - 1, whole=True)
+    paid, expected, flags = torch.tensor([rewards]), torch.tensor([values]), torch.zeros(1, n + 1)  # [1, H]
+    if terminal != NONE:
+        flags[0, int(terminal)] = 1
+
+    def estimate(upto: int, by: float):
+        part = slice(0, upto + 1)
+        return lambda_returns(paid[:, part], flags[:, part], expected[:, part], gamma, by, last_step_counts=True)
+
+    found = estimate(n, lambda_)
+    n_step = [estimate(steps, 1.0).value_targets[0, 0].item() for steps in range(1, n + 1)]  # R^(n)_0
+    weights = return_weights(lambda_, n, terminal)
+    advantages: Tensor = found.advantages[0]  # [H-1]
+    return {
+        "rewards": rewards[:n],
+        "values": values,
+        "terminal": None if terminal == NONE else int(terminal),
+        "returns": found.value_targets[0].tolist(),
+        "advantages": advantages.tolist(),
+        "real": found.reality_weight[0].tolist(),
+        "n_step": n_step,
+        "weights": weights,
+        "text": sentence(values[0], found.value_targets[0, 0].item(), advantages[0].item(), weights, terminal),
+    }
+
+
+def sentence(value: float, lambda_return: float, advantage: float, weights: list[float], terminal: int | str) -> str:
+    """What the picture says, in words and numbers."""
+    verdict = "as good as" if abs(advantage) < 5e-4 else "better than" if advantage > 0 else "worse than"
+    words = f"From step 0 on the lambda-return is {lambda_return:.4g}, where the critic said {value:.4g}: an advantage "
+    words += f"of {advantage:+.4g}, so the action was {verdict} usual. "
+    first, counted = weights[0], sum(1 for weight in weights if weight > 0)
+    mean_steps = sum((i + 1) * weight for i, weight in enumerate(weights))
+    if counted == 1:
+        steps = weights.index(max(weights)) + 1
+        words += f"All the weight is on the return of {steps} step{'s' * (steps > 1)}. "
+    else:
+        words += f"The return of 1 step counts {first:.0%}; on average a return of {mean_steps:.1f} steps is asked. "
+    if terminal == NONE:
+        return words + "No terminal flag: the critic speaks for all that comes after the last step."
+    after = len(weights) - 1 - int(terminal)
+    return words + (
+        f"The episode ends at step {terminal}: nothing is expected after it, "
+        f"and the {after} step{'s' * (after != 1)} behind it {'is' if after == 1 else 'are'} no experience."
+    )
+
+
+class ReturnExplorer(LessonWidget):
+    """Lambda-returns and advantages of an imagined trajectory, under your hand.
+
+    Args:
+        trajectory: ``pencil``, six steps that can be worked out by hand; ``hopper``, ten that a trained world model
+            imagined; or your own, a pair of rewards and values, each [H].
+        state: ``lambda_``, ``gamma`` or ``terminal`` to begin with.
+    """
+
+    title = "Return explorer"
+    script = "return_explorer.js"
+
+    def __init__(self, trajectory: str | tuple[Sequence[float], Sequence[float]] = "pencil", **state: Any):
+        if isinstance(trajectory, str):
+            if trajectory not in TRAJECTORIES:
+                known = ", ".join(TRAJECTORIES)
+                raise ValueError(f"there is no trajectory {trajectory!r}; choose {known} or give (rewards, values)")
+            rewards, values = TRAJECTORIES[trajectory]()
+        else:
+            rewards, values = check_trajectory(*trajectory)
+        self.compute = functools.partial(return_frame, rewards, values)
+        steps = tuple(range(len(rewards) - 1))
+        super().__init__(
+            [
+                Control("lambda_", "Lambda λ", LAMBDAS, 0.5 if trajectory == "pencil" else 0.9),
+                Control("gamma", "Discount γ", GAMMAS, 0.5 if trajectory == "pencil" else 0.99),
+                Control("terminal", "Terminal flag at step", (*steps, NONE), NONE),
+            ],
+            **state,
+        )
