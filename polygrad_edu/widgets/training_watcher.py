@@ -125,7 +125,7 @@ class TrainingWatcher(LessonWidget):
     """A training run with buttons, live curves and a film of its policy. Nothing is trained before Start is pressed.
 
     The run is a process of its own (``polygrad-edu train``), so the notebook stays free for other cells. Pause and Stop
-    write a checkpoint; so does the run by itself when the kernel ends. A paused run can be gone on with in any notebook.
+    write a checkpoint; so does the run by itself when the kernel ends. A paused run can be resumed from any notebook.
 
     Args:
         preset, seed: what to train; default: as the run that is there, else inverted-pendulum and 0.
