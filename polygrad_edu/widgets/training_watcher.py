@@ -126,8 +126,7 @@ class TrainingWatcher(LessonWidget):
     """A training run with buttons, live curves and a film of its policy. Nothing is trained before Start is pressed.
 
     The run is a process of its own (``polygrad-edu train``), so the notebook stays free for other cells. Pause and Stop
-    write a checkpoint; so does the run by itself when the kernel ends. A directory that holds a paused run is gone on
-    with.
+    write a checkpoint; so does the run by itself when the kernel ends. A paused run can be resumed from any notebook.
 
     Args:
         preset, seed: what to train; default: as the run that is there, else inverted-pendulum and 0.
@@ -145,11 +144,7 @@ class TrainingWatcher(LessonWidget):
     film = traitlets.Unicode().tag(sync=True)  # the address of a small video, with the video in it
 
     def __init__(
-        self,
-        preset: str | None = None,
-        seed: int | None = None,
-        directory: str | Path | None = None,
-        **settings: Any,
+        self, preset: str | None = None, seed: int | None = None, directory: str | Path | None = None, **settings: Any
     ):
         self._wanted = Path(directory or Path("runs") / f"{preset or 'inverted-pendulum'}-watched")
         self._choices = {"preset": preset, "seed": seed, **settings}
