@@ -115,7 +115,10 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
         raise ValueError(f"{source} is of {stored_id}, not of {env_id}")
     if not isinstance(stored_id, str) or ":" in stored_id:  # Gymnasium would import the module before the colon
         raise ValueError(f"{source} is of the task {stored_id!r}; a plain Gymnasium id is needed, such as Hopper-v5")
-    env = environments.make(stored_id)  # by its name alone: what else the file says about the task is not run
+    try:
+        env = environments.make(stored_id)  # by its name alone: what else the file says about the task is not run
+    except ValueError as error:
+        raise ValueError(f"{source}: {one_line(error)}") from None
     _check_metadata(metadata, data, env)
     try:
         episodes = list(minari().MinariDataset(data).iterate_episodes())

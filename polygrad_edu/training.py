@@ -136,7 +136,8 @@ class Training:
         except KeyboardInterrupt:
             self._tell_stopped(console)
             raise
-        except NotFiniteError as error:
+        except NotFiniteError as last:
+            error = self.watch.cause() or last
             kept = f"the last good checkpoint is of step {self.saved_step}" if self.saved_step else "none was saved yet"
             raise NotFiniteError(f"{error}; {kept}") from None
         except OSError as error:

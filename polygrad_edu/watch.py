@@ -60,10 +60,20 @@ class Watch:
                         f"every imagined trajectory exploded at step {when}: each went further than explosion_factor "
                         "times what the replay holds. A smaller learning_rate or more pretrain_updates may prevent it"
                     )
+        if not networks:
+            return
         sizes = [torch.stack(torch._foreach_norm(list(network.parameters()))).sum() for network in networks.values()]
         for name, size in zip(networks, torch.stack(sizes).tolist(), strict=True):
             if not math.isfinite(size):
                 raise NotFiniteError(f"a weight of {name} became {size} by step {step}. {REMEDY}")
+
+    def cause(self) -> NotFiniteError | None:
+        """What went wrong first, if it lies among the numbers that were put aside."""
+        try:
+            self.look({}, 0)
+        except NotFiniteError as error:
+            return error
+        return None
 
 
 @contextlib.contextmanager
