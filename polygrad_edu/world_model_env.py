@@ -36,7 +36,7 @@ class WorldModelEnv(gymnasium.Env[Array, Array]):
     Args:
         run: a run directory, or what ``polygrad-edu export`` made of one.
         horizon: steps after which an episode is truncated; default: the time points that the run's own agent
-            imagined. Errors grow with every step, and the starts are everywhere, so short episodes do.
+            imagined. Errors grow with every step; what can be learned from an episode grows as well.
         device: that the model computes on.
 
     Raises:
