@@ -17,7 +17,11 @@ def reproduce(as_json: bool) -> int:
     steps = iter(
         track(range(golden_preset().env_steps), "golden run", console=Console(file=sys.stderr), update_period=0.5)
     )
-    run = golden_run(tell=lambda done, of: next(steps, None))
+
+    def tell(done: int, of: int) -> None:
+        next(steps, None)
+
+    run = golden_run(tell=tell)
     next(steps, None)  # ends the progress line
     same, well, lines = compare(run, stored)
     if as_json:

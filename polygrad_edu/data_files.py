@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def all_finite(tensor: Tensor) -> bool:
 
 
 @contextlib.contextmanager
-def at_most_parameters(most_bytes: int, source: object) -> Iterator[None]:
+def at_most_parameters(most_bytes: int, source: object) -> Generator[None, None, None]:
     """Within it, networks may be made whose parameters take ``most_bytes`` in all.
 
     What a file says about the size of its networks is believed only as far as the file itself is large. The

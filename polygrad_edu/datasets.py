@@ -165,7 +165,9 @@ def _check_metadata(metadata: dict[str, Any], data: Path, env: gymnasium.Env) ->
         except (ValueError, RecursionError):
             space = None
         if not isinstance(space, dict) or (space.get("type"), space.get("shape")) != ("Box", shape):
-            raise ValueError(f"{path}: its {name} is not the Box of shape {shape} that {env.spec.id} has")
+            raise ValueError(
+                f"{path}: its {name} is not the Box of shape {shape} that {env.spec.id if env.spec else env} has"
+            )
 
 
 def _locate(source: str | Path) -> tuple[Path, Path]:

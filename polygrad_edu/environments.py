@@ -197,7 +197,7 @@ def restore(env: gymnasium.Env, taken: dict[str, Any]) -> None:
     env.reset(seed=0)
     state, elapsed = np.array(taken["simulator_state"], dtype=np.float64), taken["elapsed_steps"]
     if state.shape != get_simulator_state(env).shape or type(elapsed) is not int:
-        raise ValueError(f"it holds no state of {env.spec.id}")
+        raise ValueError(f"it holds no state of {env.spec.id if env.spec else env}")
     set_simulator_state(env, state)
     _time_limit(env)._elapsed_steps = elapsed
     env.unwrapped.np_random.bit_generator.state = taken["random_state"]

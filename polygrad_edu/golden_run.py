@@ -125,6 +125,7 @@ def compare(run: dict[str, Any], stored: dict[str, Any]) -> tuple[bool, bool, li
 def main() -> None:
     """Measure the band: five seeds, two threads, bfloat16."""
     runs = []
+    options: dict[str, Any]
     for options in (*({"seed": seed} for seed in SEEDS), {"threads": 2}, {"precision": "bfloat16"}):
         runs.append({"options": options, **golden_run(**options)})
         print(options, runs[-1]["digest"], runs[-1]["cpu_seconds"], runs[-1]["numbers"], flush=True)

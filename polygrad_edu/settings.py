@@ -150,7 +150,7 @@ class Preset:
             advantage_scale=self.advantage_scale,
         )
 
-    def with_overrides(self, overrides: dict[str, str]) -> Preset:
+    def with_overrides(self, overrides: typing.Mapping[str, Any]) -> Preset:
         """A copy with settings changed by name; values may be text, as from a command line."""
         return replace(self, **{closest_name(name): value for name, value in overrides.items()})
 

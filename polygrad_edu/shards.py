@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -103,7 +104,7 @@ def _read(directory: Path, entry: dict[str, str | int]) -> dict[str, Tensor]:
         raise ValueError(f"its shard {path.name} cannot be read: {error}") from None
 
 
-def shard_name(entry: dict[str, str | int]) -> str:
+def shard_name(entry: Any) -> str:
     """The file of an entry; its name is nothing but hexadecimal digits, so it cannot lead elsewhere."""
     digest = entry.get("sha256") if isinstance(entry, dict) else entry
     if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):

@@ -9,7 +9,7 @@ Scores are matrices ``[N, M]``: N runs (seeds) of each of M tasks.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -69,7 +69,7 @@ def find_scale(preset: Preset, best: float) -> Scale:
 def random_return(preset: Preset) -> float:
     """The mean return of uniformly random actions, over the episodes that trained policies are reported on."""
     env = environments.make(preset.env_id, preset.action_scale)
-    size = env.action_space.shape[0]
+    size = int(np.prod(env.action_space.shape or (1,)))
     env.close()
     generator = torch.Generator().manual_seed(REPORT_SEED)
 
@@ -83,7 +83,7 @@ def random_return(preset: Preset) -> float:
 
 
 @contextlib.contextmanager
-def seeded() -> Iterator[None]:
+def seeded() -> Generator[None, None, None]:
     """rliable draws its bootstrap samples from NumPy's global generator: seed that, and leave it as it was."""
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(0)  # noqa: NPY002

@@ -205,7 +205,10 @@ class Training:
 
     def _look(self, metrics: dict[str, Any]) -> None:
         """Fetch the latest losses; a number that went wrong ends the run here."""
-        networks = {"the world model": self.loop.world_model.network, "the actor-critic": self.loop.actor_critic}
+        networks: dict[str, torch.nn.Module] = {
+            "the world model": self.loop.world_model.network,
+            "the actor-critic": self.loop.actor_critic,
+        }
         self.watch.look(networks, self.loop.env_step)
         self.latest |= {name: float(metrics[name]) for name in SHOWN if name in metrics}
 

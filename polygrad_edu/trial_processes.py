@@ -24,7 +24,7 @@ class Processes:
 
     def __init__(self, jobs: int, threads: int = 1, keep_open: tuple[int, ...] = ()):
         self.jobs, self.threads, self.keep_open = jobs, threads, keep_open
-        self.running: dict[str, tuple[Trial, subprocess.Popen]] = {}
+        self.running: dict[str, tuple[Trial, subprocess.Popen[bytes]]] = {}
 
     def slots(self) -> int:
         return self.jobs

@@ -10,7 +10,7 @@ import contextlib
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def anomaly_detection() -> Iterator[None]:
+def anomaly_detection() -> Generator[None, None, None]:
     """Within it a gradient that becomes nan ends in an error that names the line which computed it (slow).
 
     Raises:

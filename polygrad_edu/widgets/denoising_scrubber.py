@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -48,8 +48,9 @@ def _chain(task: str, seed: int) -> list[dict[str, Any]]:
     rule, horizon = Guidance(rule="fixed-noise"), playground.horizon
     imagined = model.imagine(first, policy, normaliser, rule, horizon, VISITS, generator, return_chain=True)
     schedule, start = model.schedule.respaced(VISITS), normaliser.observations.normalise(first)
-    end, frames = imagined.trajectory_chain[-1], []
-    for visit, (noisy, actions) in enumerate(zip(imagined.trajectory_chain, imagined.action_chain, strict=True)):
+    trajectories, moves = cast(Tensor, imagined.trajectory_chain), cast(Tensor, imagined.action_chain)
+    end, frames = trajectories[-1], []
+    for visit, (noisy, actions) in enumerate(zip(trajectories, moves, strict=True)):
         index = VISITS - 1 - visit  # the step that the sampler takes next; -1 when it has arrived
         signal, predicted = torch.ones(()), noisy
         if index >= 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def path(playground: Playground, observations: np.ndarray) -> np.ndarray:
     """
     if playground.name == "point-mass":
         return observations[..., :2].transpose(0, 2, 1)
-    forward = np.cumsum(observations[..., 5] * playground.env.unwrapped.dt, axis=1)
+    forward = np.cumsum(observations[..., 5] * cast(Any, playground.env.unwrapped).dt, axis=1)
     return np.stack([forward - forward[:, :1], observations[..., 0]], axis=1)
 
 

@@ -165,7 +165,9 @@ class Measured(NamedTuple):
     errors: np.ndarray  # [H] median squared error, in units of the data's variance
 
 
-def measure(playground: Playground, policy: PolicyWithStd, observations: Tensor, actions: Tensor, states) -> Measured:
+def measure(
+    playground: Playground, policy: PolicyWithStd, observations: Tensor, actions: Tensor, states: np.ndarray
+) -> Measured:
     """Play the imagined actions in the simulator, from ``states`` [B, S], and put both side by side.
 
     Raises:

@@ -100,7 +100,7 @@ def channel_names(result: ShippedResult) -> tuple[str, ...]:
     return (*named, *(f"observation {i}" for i in range(len(named), size)))
 
 
-def _world_model(candidate: Candidate) -> WorldModel:
+def _world_model(candidate: Candidate) -> WorldModel[Any]:
     """The candidate's world model, set to imagine as it should."""
     loop = candidate.result.loop
     loop.world_model.preset = replace(loop.preset, **candidate.settings)

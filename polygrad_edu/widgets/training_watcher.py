@@ -147,7 +147,7 @@ class TrainingWatcher(LessonWidget):
         self, preset: str | None = None, seed: int | None = None, directory: str | Path | None = None, **settings: Any
     ):
         self._wanted = Path(directory or Path("runs") / f"{preset or 'inverted-pendulum'}-watched")
-        self._choices = {"preset": preset, "seed": seed, **settings}
+        self._choices: dict[str, Any] = {"preset": preset, "seed": seed, **settings}
         place = self._wanted.resolve()
         if place not in _RUNS:
             _RUNS[place] = WatchedRun(self._wanted, **self._choices)

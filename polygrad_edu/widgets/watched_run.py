@@ -53,7 +53,7 @@ class WatchedRun:
             self.preset = get_preset(self.preset_name).with_overrides(words)
         self._options = [part for name, value in words.items() for part in (f"--{name.replace('_', '-')}", value)]
         self.watchers: weakref.WeakSet[object] = weakref.WeakSet()  # when the last one goes, the run ends
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[Any] | None = None
         self._lock = threading.RLock()
 
     def check(self, preset: str | None = None, seed: int | None = None, **settings: Any) -> None:

@@ -26,7 +26,9 @@ def check_discounted_return(discounted_return: Callable[[Sequence[float], float]
     )
 
 
-def check_roll_out(roll_out: Callable[[Callable, Callable, float, int], Sequence[float]]) -> None:
+def check_roll_out(
+    roll_out: Callable[[Callable[..., float], Callable[..., float], float, int], Sequence[float]],
+) -> None:
     """``roll_out(step, act, first, steps)``: a model asked about its own answers."""
     asked: list[tuple[float, float]] = []
 

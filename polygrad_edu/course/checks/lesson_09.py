@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def check_error_by_horizon(
 
 
 def check_bootstrap_interval(
-    bootstrap_interval: Callable[[np.ndarray, Callable, np.random.Generator], tuple[float, float]],
+    bootstrap_interval: Callable[[np.ndarray, Callable[..., Any], np.random.Generator], tuple[float, float]],
 ) -> None:
     """``bootstrap_interval(values, statistic, generator)``: the middle 95% of resampled statistics."""
     ends = given(bootstrap_interval(np.full(20, 3.0), np.mean, np.random.default_rng(0)), "bootstrap_interval")
@@ -82,7 +83,7 @@ def check_bootstrap_interval(
     )
 
 
-def check_moved(moved: Callable[[Callable[[Tensor], Tensor], Tensor, int], Tensor]) -> None:
+def check_moved(moved: Callable[..., Tensor]) -> None:
     """``moved(say, actions, t)``: movement of each time's state when the actions at time t are pushed."""
     actions = torch.randn(6, 5, 1, generator=torch.Generator().manual_seed(0))
     kept = actions.clone()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def check_expected_best(expected_best: Callable[[np.ndarray, int], float]) -> No
     assert abs(ties - 4) < 1e-9, f"where all returns are 4 every report is 4, not {ties:g}."
 
 
-def check_interquartile_mean(interquartile_mean: Callable[[Sequence[float]], float]) -> None:
+def check_interquartile_mean(interquartile_mean: Callable[[np.ndarray], float]) -> None:
     """``interquartile_mean(returns)``: a quarter, rounded down, is cut at either end."""
     same = given(interquartile_mean(np.array([7.0, 7.0, 7.0, 7.0])), "interquartile_mean")
     assert abs(same - 7) < 1e-9, f"of four times 7 any mean is 7, not {same:g}."
