@@ -41,8 +41,8 @@ def unpack(run: Path, files: Files) -> None:
         if content is None and not (name.startswith(SHARDS) and (run / name).is_file()):
             raise ValueError(f"{name} was left out, and {run} does not hold it")
     for name in sorted(files, key=_rank):
-        if files[name] is not None:
-            _write(run / name, files[name])
+        if (content := files[name]) is not None:
+            _write(run / name, content)
     for path in (run / "checkpoint").rglob("*"):
         if path.is_file() and path.relative_to(run).as_posix() not in files:
             path.unlink()
