@@ -32,8 +32,7 @@ RANDOM_EPISODES = 20
 class Scale(NamedTuple):
     """Two returns on a task that make returns on different tasks comparable: the score is 0 at one and 1 at the other.
 
-    Attributes:
-        source: where the goal comes from, in words.
+    ``source`` says in words where the goal comes from.
     """
 
     env_id: str
@@ -69,7 +68,7 @@ def find_scale(preset: Preset, best: float) -> Scale:
 def random_return(preset: Preset) -> float:
     """The mean return of uniformly random actions, over the episodes that trained policies are reported on."""
     env = environments.make(preset.env_id, preset.action_scale)
-    size = int(np.prod(env.action_space.shape or (1,)))
+    (size,) = env.action_space.shape or ()
     env.close()
     generator = torch.Generator().manual_seed(REPORT_SEED)
 
