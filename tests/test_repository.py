@@ -71,8 +71,8 @@ def test_data_flows_one_way():
     order = ["data_files", "acceleration", "noise_schedule", "denoiser", "causal_denoiser", "score_guidance",
              "state_guidance", "tasks", "point_mass", "environments", "replay", "trajectory_diffusion",
              "actor_critic", "policy_update", "settings", "presets", "world_model", "polygrad", "baselines",
-             "collection", "explosion", "imagination_loop", "watch", "metrics_log", "loop_state", "shards",
-             "checkpoint", "curves", "result_file", "policies", "datasets", "data_collection", "world_model_error",
+             "collection", "explosion", "imagination_loop", "watch", "metrics_log", "result_file", "loop_state",
+             "shards", "checkpoint", "curves", "policies", "datasets", "data_collection", "world_model_error",
              "error_report", "trained_models", "comparison", "shipped_results", "world_model_env",
              "reference_returns", "hub"]  # fmt: skip
     for place, name in enumerate(order):
