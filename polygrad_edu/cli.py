@@ -194,7 +194,7 @@ def lab(
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; name a directory for the lessons")
     copied = kept = 0
-    for lesson in sorted(source.rglob("*.ipynb")):
+    for lesson in sorted(source.glob("*.ipynb")):  # the assignments are handed out by the course commands
         target = directory / lesson.relative_to(source)
         if target.exists():
             kept += 1
