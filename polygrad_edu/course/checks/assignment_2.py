@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .asserting import Draw, a_tensor, untouched
-from .assignment_2_loss import check_trained, check_masked_loss, check_training_step
+from .assignment_2_loss import check_masked_loss, check_trained, check_training_step
 from .properties import close
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "MAY_IMPORT",
     "MAY_NOT_USE",
     "check_Denoiser",
-    "check_trained",
     "check_masked_loss",
     "check_step_embedding",
+    "check_trained",
     "check_training_step",
 ]
 
