@@ -1,7 +1,8 @@
 """Run lessons from top to bottom in a clean kernel and store them with what they showed.
 
 ``python -m polygrad_edu.course.store notebooks/02_the_noise_schedule.ipynb`` after editing one, or without names for
-all lessons; an assignment is stored the same way and keeps its cells' nbgrader metadata. What depends on the machine or the minute (times of execution, widget state) is not stored.
+all lessons; an assignment is stored the same way and keeps its cells' nbgrader metadata. What depends on the machine or
+the minute (times of execution, widget state) is not stored.
 """
 
 from __future__ import annotations

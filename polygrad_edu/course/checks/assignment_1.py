@@ -120,8 +120,8 @@ def check_add_noise(add_noise: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor
         assert (added > 0).all(), f"{what}: the noise should be added as it is, not with its sign turned."
         row = int((kept**2 - shares[step].double()).abs().argmax())
         assert close(kept**2, shares[step]), (
-            f"{what}: at step {int(step[row])} the signal's share of the variance should be {shares[step[row]]:.3f}; in "
-            f"row {row} yours is {float(kept[row] ** 2):.3f}."
+            f"{what}: at step {int(step[row])} the signal's share of the variance should be {shares[step[row]]:.3f}; "
+            f"in row {row} yours is {float(kept[row] ** 2):.3f}."
         )
 
 
@@ -144,8 +144,8 @@ def check_posterior_variance(posterior_variance: Callable[[Tensor], Tensor], see
         precision = (1 - betas) / betas + 1 / (1 - before)
         at = 1 + int((variance * precision - 1)[1:].abs().argmax())
         assert close((variance * precision)[1:], torch.ones(n_steps - 1), 1e-3), (
-            f"{what}: what x_0 tells of the step before and what x_t tells of it should add up (as precisions, one over "
-            f"the variance). At index {at} the sum is {float(precision[at]):.2f} and one over your variance "
+            f"{what}: what x_0 tells of the step before and what x_t tells of it should add up (as precisions, one "
+            f"over the variance). At index {at} the sum is {float(precision[at]):.2f} and one over your variance "
             f"{float(1 / variance[at]):.2f}."
         )
 
@@ -180,7 +180,7 @@ def check_posterior_mean(posterior_mean: Callable[[Tensor, Tensor, Tensor, int],
             weight = float((noisy / x_t).flatten()[0])
             variance = 1 / ((1 - betas[index]) / betas[index] + 1 / (1 - before[index]))
             spread = weight**2 * (1 - after[index]) + variance
-            assert weight > 0 and abs(spread - (1 - before[index])) < 1e-3, (
+            assert abs(spread - (1 - before[index])) < 1e-3, (
                 f"{what}: one step in and one step back should leave as much noise as there was, variance "
                 f"{float(1 - before[index]):.3f}; with your weight of x_t, {weight:.3f}, it is {float(spread):.3f}. "
             )

@@ -1,4 +1,4 @@
-"""What the checks of the assignments ask of any answer: an ordinary tensor, of the right shape, its inputs left alone."""
+"""What checks of assignments ask of any answer: an ordinary tensor, of the right shape, its inputs left alone."""
 
 from __future__ import annotations
 
