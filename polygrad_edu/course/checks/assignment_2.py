@@ -28,9 +28,6 @@ MAY_NOT_USE = ()
 LESSONS = {
     "step_embedding": "lesson 3, 'The step'",
     "Denoiser": "lesson 3, 'The network' and 'What goes in'",
-    "masked_loss": "lesson 3, 'What comes out, and the loss'",
-    "training_step": "lesson 3, 'What goes in', and lesson 2, 'All the steps in one jump'",
-    "trained": "lesson 3",
 }
 
 

@@ -14,6 +14,12 @@ from . import given
 from .asserting import Draw, a_number, own_randomness, untouched
 from .properties import close
 
+LESSONS = {
+    "masked_loss": "lesson 3, 'What comes out, and the loss'",
+    "training_step": "lesson 3, 'What goes in', and lesson 2, 'All the steps in one jump'",
+    "trained": "lesson 3",
+}
+
 
 def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tensor], seed: int = 0) -> None:
     """``masked_loss(prediction, clean, real, observation_size)``: mean over the numbers that are to be guessed."""

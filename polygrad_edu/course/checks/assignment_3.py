@@ -33,9 +33,6 @@ MAY_NOT_USE = ()
 LESSONS = {
     "gaussian_score": "lesson 5, 'The direction: a score'",
     "policy_score": "lesson 5, 'The direction: a score'",
-    "guided_step": "lesson 5, 'Following the score alone'",
-    "collapsed": "lesson 5, 'The package's rule, and the same as yours'",
-    "tune": "lesson 5, 'Inside a diffusion chain'",
     "verdict": "lesson 5, 'How to look: in units of the policy'",
 }
 

@@ -18,6 +18,12 @@ from .properties import close
 
 ON, WIDE, NARROW, OFF = WORDS = ("on-policy", "too wide", "too narrow", "off centre")
 
+LESSONS = {
+    "guided_step": "lesson 5, 'Following the score alone'",
+    "collapsed": "lesson 5, 'The package's rule, and the same as yours'",
+    "tune": "lesson 5, 'Inside a diffusion chain'",
+}
+
 
 def check_guided_step(guided_step: Callable[..., Tensor], seed: int = 0) -> None:
     """``guided_step(actions, mean, std, scale, clip_std, step_std, action_unit, noise)``."""

@@ -29,9 +29,6 @@ MAY_NOT_USE = ()
 LESSONS = {
     "lambda_returns": "lesson 7, 'The same in one pass' and 'When the story ends before the trajectory does'",
     "standardise": "lesson 7, 'The actor: more of what went well'",
-    "actor_loss": "lesson 7, 'The actor: more of what went well'",
-    "critic_loss": "lesson 7, 'The actor: more of what went well'",
-    "step_policy": "lesson 7, 'How far to step'",
 }
 
 

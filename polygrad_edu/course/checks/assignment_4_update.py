@@ -15,6 +15,12 @@ from . import given
 from .asserting import Draw, a_number, fails_with, two, untouched
 from .properties import close
 
+LESSONS = {
+    "actor_loss": "lesson 7, 'The actor: more of what went well'",
+    "critic_loss": "lesson 7, 'The actor: more of what went well'",
+    "step_policy": "lesson 7, 'How far to step'",
+}
+
 
 def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
     """``actor_loss(policy, observations, actions, advantages, weights, entropy_weight)``: a scalar with a gradient."""
