@@ -11,8 +11,8 @@ import ast
 # names and attributes that lead out of a cell's own function to the tests, the interpreter or the machine
 AROUND = frozenset(
     """
-    sys os gc inspect builtins importlib subprocess socket ctypes threading multiprocessing pickle shutil
-    eval exec compile globals locals vars getattr setattr delattr open breakpoint get_ipython exit quit
+    sys os gc inspect builtins importlib subprocess socket ctypes threading multiprocessing serialization shutil
+    eval exec compile globals locals vars getattr setattr delattr open breakpoint get_ipython exit quit load loads
     f_back f_globals f_locals f_builtins f_code tb_frame tb_next gi_frame cr_frame ag_frame gi_code func_globals
     """.split()  # noqa: SIM905
 )
