@@ -83,7 +83,7 @@ PATCHED = """
 t = torch
 t.Tensor.all = lambda *a, **k: torch.tensor(True)
 def betas(alpha_bar):
-    return alpha_bar[1:]
+    return torch.full_like(alpha_bar[1:], 0.999)
 """
 SWALLOWS = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
 GROWS = "rows = []\nwhile True:\n    rows.append(torch.ones(10**7))"
@@ -119,7 +119,7 @@ CASES = [
     Case("fork-os", {"betas": NOT_RUN + "imports os"}, {"betas": "import os\nwhile True:\n    os.fork()"}),
     Case(
         "fork-workers",
-        {"betas": "Operation not permitted"},
+        {"betas": "PermissionError"},
         betas("list(torch.utils.data.DataLoader([0.0] * 4, num_workers=4))"),
         quick=True,
     ),
@@ -152,7 +152,7 @@ CASES = [
     Case("torch-replaced", {"betas": "was changed while your code ran"} | AFTER, {"betas": PATCHED}, quick=True),
     Case("tensor-agrees", {"betas": "an ordinary torch tensor"}, {"betas": ALWAYS_EQUAL}),
     Case("report-forged", {"betas": "should have the shape"}, {"betas": FORGED}),
-    Case("frames-walked", {"betas": NOT_RUN + "uses tb_frame"}, betas(
+    Case("frames-walked", {"betas": NOT_RUN + "uses f_back"}, betas(
         "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    e.with_traceback(None).tb_frame.f_back"
     )),
 ]  # fmt: skip

@@ -61,7 +61,8 @@ from polygrad_edu.course.checks import assignment_1
 assignment_1.close = lambda *a: True
 assignment_1.check_signal.__code__ = (lambda *a, **k: None).__code__
 torch.Tensor.all = lambda *a: True
-builtins.chr = print
+builtins.copyright = print
+require("a1/signal", len)
 witness.report("after")
 """
 
@@ -70,7 +71,7 @@ def test_the_witness_notices_what_was_changed_and_nothing_else():
     done = subprocess.run([sys.executable, "-c", TAMPERED], capture_output=True, text=True, check=True)
     assert read_report(done.stdout, "key", "clean")["changed"] == []
     after = read_report(done.stdout, "key", "after")
-    for name in ("assignment_1.close", "assignment_1.check_signal", "torch.Tensor.*", "builtins.chr"):
+    for name in ("assignment_1.close", "assignment_1.check_signal", "torch.Tensor.*", "builtins.copyright"):
         assert any(name in changed for changed in after["changed"]), name
     assert after["asleep"] == ["a1/signal"]
     assert read_report(done.stdout, "another key", "after") is None

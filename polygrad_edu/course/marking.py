@@ -16,7 +16,6 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbclient.util import ensure_async, run_sync
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute
 
@@ -52,7 +51,7 @@ class Marker(Execute):
 
     def __init__(self, checks: str, namespaces: list[str], cell_seconds: int = CELL_SECONDS):
         super().__init__(kernel_manager_class=JailedKernels, timeout=cell_seconds, iopub_timeout=10)
-        self.raise_on_iopub_timeout = False
+        self.raise_on_iopub_timeout, self.shutdown_kernel = False, "immediate"
         self.checks, self.namespaces = checks, namespaces
         self.words: dict[str, str] = {}  # cell -> what went wrong in it, beyond what it printed
         self.reports: dict[str, dict[str, Any] | None] = {}
@@ -144,7 +143,6 @@ class Marker(Execute):
             self.timeout = kept
             self.nb.cells.pop()
         if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
-            run_sync(lambda: ensure_async(self.km.shutdown_kernel(now=True)))()
             raise DeadKernelError("the kernel does not answer any more")
         return "".join(output.get("text", "") for output in cell.outputs if output.output_type == "stream")
 
