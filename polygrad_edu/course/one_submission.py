@@ -41,6 +41,8 @@ def grade_submission(
     original = json.loads(source.read_text(encoding="utf-8"))
     for cell in original["cells"]:
         cell["source"] = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None  # what the solution printed is not the student's
     tests = [cell for cell in original["cells"] if cell["metadata"]["nbgrader"]["grade"]]
     try:
         merged, notes = take_answers(original, read_cells(submission))
