@@ -7,8 +7,8 @@ in ``tests/test_course.py``.
 
 from __future__ import annotations
 
-import copy
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polygrad_edu.course.instructor import new_course, release
+from polygrad_edu.course.instructor import new_course, release, shipped_assignments
 
 from .mutations.assignment_1 import RIGHT, WRONG
 
@@ -33,6 +33,7 @@ class Case:
     answers: dict[str, str] = field(default_factory=dict)  # function -> what stands in its cell
     make: str = ""  # how the file is made, if not from answers: see Class.hand_in
     quick: bool = False
+    assignment: str = A1
 
 
 def everything(words: str) -> dict[str, str]:
@@ -157,6 +158,13 @@ CASES = [
     )),
 ]  # fmt: skip
 
+for other in shipped_assignments()[1:]:  # what everybody hands in, of each of the others
+    tests = re.findall(r'"grade_id": "test_(\w+)"', other.read_text(encoding="utf-8"))
+    CASES += [
+        Case(f"right-{other.stem[:2]}", {}, assignment=other.stem),
+        Case(f"empty-{other.stem[:2]}", dict.fromkeys(tests, ""), make="released", assignment=other.stem),
+    ]
+
 
 class Class:
     """A course in a folder, its students' submissions, and their grades."""
@@ -164,17 +172,21 @@ class Class:
     def __init__(self, folder: Path, cases: list[Case]):
         self.course, self.cases = folder / "course", {case.student: case for case in cases}
         new_course(self.course)
-        release(self.course, A1)
+        for name in {case.assignment for case in cases}:
+            release(self.course, name)
         self.source = self.course / "source" / A1 / f"{A1}.ipynb"
         self.before = self.source.read_bytes()
         for case in cases:
             self.hand_in(case)
 
     def hand_in(self, case: Case) -> None:
-        path = self.course / "submitted" / case.student / A1 / f"{A1}.ipynb"
+        name = case.assignment
+        path = self.course / "submitted" / case.student / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True)
-        notebook = json.loads(self.before)
-        released = json.loads((self.course / "release" / A1 / f"{A1}.ipynb").read_text(encoding="utf-8"))
+        notebook, released = (
+            json.loads((self.course / folder / name / f"{name}.ipynb").read_text(encoding="utf-8"))
+            for folder in ("source", "release")
+        )
         whole = {
             "broken": b'{"cells": [', "nothing": b"", "list": b"[1, 2]", "binary": bytes(range(256)) * 9,
             "nested": b"[" * 10**6, "huge": b" " * 11 * 2**20,
@@ -227,7 +239,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary)
         begin = time.monotonic()
-        students = Class(folder, copy.copy(CASES))
+        students = Class(folder, CASES)
         results = students.grade()
         wrong_grades = 0
         print(f"{'student':<20} {'due':>5} {'got':>5} {'s':>5}  remarks")

@@ -127,7 +127,8 @@ def draw_points(results: list[dict[str, Any]], assignments: list[str], path: Pat
         most = max(work["most"] for work in works)
         ax.hist([work["points"] for work in works], bins=10, range=(0, most), color="#0072b2", edgecolor="white")
         ax.set(title=f"{name}: {len(works)} handed in", xlabel=f"points of {_number(most)}", ylabel="students")
-        ax.yaxis.get_major_locator().set_params(integer=True)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
 

@@ -90,7 +90,7 @@ def _grade_all(
         digest = _digest(submission.path, source)
         with contextlib.suppress(OSError, ValueError):
             known = Graded(json.loads((folder / "result.json").read_text(encoding="utf-8")))
-            if known.get("digest") == digest:
+            if known.get("digest") == digest and known.get("status") != "stopped":
                 return known
         job = {"source": str(source), "submission": str(submission.path), "folder": str(folder)}
         job |= {"namespaces": namespaces, "cell_seconds": cell_seconds}

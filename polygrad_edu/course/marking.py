@@ -50,7 +50,9 @@ class Marker(Execute):
     """nbgrader's executor, with output that ends, kernels that may die, and a witness after each test."""
 
     def __init__(self, checks: str, namespaces: list[str], cell_seconds: int = CELL_SECONDS):
-        super().__init__(kernel_manager_class=JailedKernels, timeout=cell_seconds, iopub_timeout=10)
+        super().__init__(
+            kernel_manager_class=JailedKernels, timeout=cell_seconds, iopub_timeout=10, startup_timeout=180
+        )
         self.raise_on_iopub_timeout, self.shutdown_kernel = False, "immediate"
         self.checks, self.namespaces = checks, namespaces
         self.words: dict[str, str] = {}  # cell -> what went wrong in it, beyond what it printed
@@ -137,7 +139,7 @@ class Marker(Execute):
         kept = self.timeout
         self.nb.cells.append(cell)
         try:
-            self.timeout = 30
+            self.timeout = 60
             self.execute_cell(cell, len(self.nb.cells) - 1, store_history=False)
         finally:
             self.timeout = kept
