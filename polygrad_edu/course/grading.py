@@ -57,6 +57,8 @@ def grade(
     Raises:
         ValueError: there is no such course, assignment or folder, or nothing in it.
     """
+    if os.name != "posix":
+        raise ValueError("grading needs Linux, which can lock a submission in; on Windows use its Linux subsystem")
     sources = assignments_of(course)
     if only is not None and only not in sources:
         raise ValueError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
