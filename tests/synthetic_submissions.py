@@ -130,6 +130,9 @@ CASES = [
         "import numpy as np\nnp.lib.stride_tricks.as_strided(np.zeros(1), (10**9,), (8,)).sum()"
     )),
     Case("print-a-gigabyte", {"betas": "it printed more than"}, betas("for _ in range(10**7):\n    print('x' * 100)")),
+    Case("fill-the-disk", {"betas": "it wrote more than"}, betas(
+        "import numpy as np\nfor i in range(10**6):\n    np.zeros(7 * 10**6).tofile(str(i))"
+    )),
     Case("system-exit", {"betas": "SystemExit"}, betas("raise SystemExit(0)")),
     Case("exit", {"betas": NOT_RUN + "uses exit"}, betas("exit()")),
     Case("read-tests", {"betas": "Permission denied"}, betas("import numpy as np\nnp.fromfile('SOURCE')"), quick=True),

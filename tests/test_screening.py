@@ -23,6 +23,7 @@ from polygrad_edu.course.witness import MARK, read_report
         ("__import__('os')", "uses __import__"),
         ("f.__globals__['require']", "uses __globals__"),
         ("[].__class__.__subclasses__()", "uses __subclasses__"),
+        ("match f:\n    case object(__globals__=g):\n        pass", "uses __globals__"),
         ("getattr(torch, 'o' + 's')", "uses getattr"),
         ("torch.allclose = lambda *a: True", "changes torch.allclose"),
         ("torch.Tensor.__eq__ = 1", "uses __eq__"),

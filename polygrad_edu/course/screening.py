@@ -73,6 +73,8 @@ def _names(node: ast.AST) -> list[str]:
         return [node.attr]
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
+    if isinstance(node, ast.MatchClass):
+        return node.kwd_attrs
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [part for alias in node.names for part in (*alias.name.split("."), alias.asname or "")]
     return []
