@@ -1,4 +1,7 @@
-"""The command line: ``polygrad-edu train | evaluate | error | dataset | bench | video | export | doctor | lab``."""
+"""The command line: ``polygrad-edu train | evaluate | error | dataset | bench | video | export | doctor | lab``.
+
+The instructors' commands, ``polygrad-edu course ...``, stand in ``cli_course.py``.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare
+from . import __version__, cli_bench, cli_compare, cli_course
 from .cli_options import Device, InputError, Json, RunDirectory, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
@@ -126,6 +129,7 @@ def evaluate(
 app.command()(cli_compare.error)
 app.command()(cli_compare.dataset)
 app.command()(cli_bench.bench)
+app.add_typer(cli_course.course, name="course")
 
 
 @app.command()

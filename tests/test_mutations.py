@@ -45,11 +45,11 @@ def solved(number, function):
     return names
 
 
-def submit(number, function, answer):
-    """Run an answer and then its test cell, hidden tests and all."""
-    names = dict(solved(number, function))
+def submit(number, function, answer, seed=None):
+    """Run an answer and then its test cell, hidden tests and all, these with another ``seed`` if there is one."""
+    names, test = dict(solved(number, function)), cells(number)[f"test_{function}"][0]
     exec(answer, names)
-    exec(cells(number)[f"test_{function}"][0], names)
+    exec(test if seed is None else re.sub(r"seed=\d+", f"seed={seed}", test), names)
 
 
 @pytest.mark.parametrize("number", ASSIGNMENTS)
@@ -78,3 +78,11 @@ def test_a_wrong_answer_is_told_which_property_broke(number, function, answer, w
 def test_a_right_answer_put_differently_gets_its_points(number, function, how, answer, capsys):
     submit(number, function, answer)
     assert set(capsys.readouterr().out.split("\n")) == {"Right.", ""}
+
+
+@pytest.mark.parametrize("number", ASSIGNMENTS)
+def test_the_solutions_pass_on_whatever_inputs_a_course_draws(number, capsys):
+    for seed in (100, 2718, 5037, 9999):
+        for name, (source, marks) in cells(number).items():
+            if marks["solution"] and f"test_{name}" in cells(number):
+                submit(number, name, source, seed)

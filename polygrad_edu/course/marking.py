@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,6 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbclient.util import ensure_async, run_sync
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute
 
@@ -25,6 +26,7 @@ from . import jail, witness
 CELL_SECONDS = 60
 ALL_SECONDS = 300
 OUTPUT_BYTES = 200_000  # of one cell
+SCRATCH_BYTES = 256 * 2**20  # of all files together
 RESTARTS = 3
 
 
@@ -51,8 +53,10 @@ class Marker(Execute):
     """nbgrader's executor, with output that ends, kernels that may die, and a witness after each test."""
 
     def __init__(self, checks: str, namespaces: list[str], cell_seconds: int = CELL_SECONDS):
-        super().__init__(kernel_manager_class=JailedKernels, timeout=cell_seconds, iopub_timeout=10)
-        self.raise_on_iopub_timeout = False
+        super().__init__(
+            kernel_manager_class=JailedKernels, timeout=cell_seconds, iopub_timeout=10, startup_timeout=180
+        )
+        self.raise_on_iopub_timeout, self.shutdown_kernel = False, "immediate"
         self.checks, self.namespaces = checks, namespaces
         self.words: dict[str, str] = {}  # cell -> what went wrong in it, beyond what it printed
         self.reports: dict[str, dict[str, Any] | None] = {}
@@ -90,7 +94,8 @@ class Marker(Execute):
             self.km = JailedKernels()
             self.km.prepare(scratch, self.namespaces)
             self.reset_execution_trackers()
-            place = -1
+            place, over = -1, threading.Event()
+            threading.Thread(target=self._watch, args=(scratch, self.km, over), daemon=True).start()
             try:
                 with self.setup_kernel(env=environment(scratch), cwd=str(scratch)):
                     self.key = secrets.token_hex(16)
@@ -108,9 +113,20 @@ class Marker(Execute):
                     raise RuntimeError(f"no kernel could be started ({error})") from None
                 self.words.setdefault(_name(cells[place]), "it ended the kernel")
                 return max(place + 1, done)
+            finally:
+                over.set()
+
+    def _watch(self, scratch: Path, kernels: JailedKernels, over: threading.Event) -> None:
+        """End a kernel that fills the disk; single files are limited already, their number is not."""
+        while not over.wait(1):
+            with contextlib.suppress(OSError):  # files come and go
+                if sum(path.lstat().st_size for path in scratch.rglob("*")) > SCRATCH_BYTES:
+                    self.words[self.running] = f"it wrote more than {SCRATCH_BYTES // 2**20} MiB of files"
+                    kernels.provisioner.process.kill()
+                    return
 
     def _run_cell(self, cell: NotebookNode, index: int) -> None:
-        self.printed = 0
+        self.printed, self.running = 0, _name(cell)
         self.execute_cell(cell, index)
         if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
             self.words[_name(cell)] = f"it had not ended after {self.timeout} s"
@@ -138,13 +154,12 @@ class Marker(Execute):
         kept = self.timeout
         self.nb.cells.append(cell)
         try:
-            self.timeout = 30
+            self.timeout = 60
             self.execute_cell(cell, len(self.nb.cells) - 1, store_history=False)
         finally:
             self.timeout = kept
             self.nb.cells.pop()
         if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
-            run_sync(lambda: ensure_async(self.km.shutdown_kernel(now=True)))()
             raise DeadKernelError("the kernel does not answer any more")
         return "".join(output.get("text", "") for output in cell.outputs if output.output_type == "stream")
 

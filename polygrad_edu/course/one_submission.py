@@ -21,14 +21,16 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import LimitOutput
 
-from .marking import Marker
+from .marking import CELL_SECONDS, Marker
 from .screening import objection, without_magics
 from .submissions import UnreadableError, read_cells, take_answers
 
 MEMORY = 4 * 2**30  # bytes for this process, whatever the kernel sends it
 
 
-def grade_submission(source: Path, submission: Path, folder: Path, namespaces: list[str]) -> dict[str, Any]:
+def grade_submission(
+    source: Path, submission: Path, folder: Path, namespaces: list[str], cell_seconds: int = CELL_SECONDS
+) -> dict[str, Any]:
     """Mark ``submission`` against ``source``; writes ``folder/result.json`` and the notebook as it was run.
 
     Returns:
@@ -39,10 +41,12 @@ def grade_submission(source: Path, submission: Path, folder: Path, namespaces: l
     original = json.loads(source.read_text(encoding="utf-8"))
     for cell in original["cells"]:
         cell["source"] = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None  # what the solution printed is not the student's
     tests = [cell for cell in original["cells"] if cell["metadata"]["nbgrader"]["grade"]]
     try:
         merged, notes = take_answers(original, read_cells(submission))
-        marker, notebook, refused = _run(source.stem, merged, namespaces)
+        marker, notebook, refused = _run(source.stem, merged, namespaces, cell_seconds)
     except UnreadableError as error:
         result = failed(tests, "unreadable", f"No points, because {error}.")
     else:
@@ -88,7 +92,9 @@ def checks_of(assignment: str) -> str:
     return f"assignment_{assignment.split('_')[0][1:]}"
 
 
-def _run(assignment: str, merged: dict[str, Any], namespaces: list[str]) -> tuple[Marker, NotebookNode, dict[str, str]]:
+def _run(
+    assignment: str, merged: dict[str, Any], namespaces: list[str], cell_seconds: int
+) -> tuple[Marker, NotebookNode, dict[str, str]]:
     """Run what may be run; also the answers that may not, and why."""
     checks = checks_of(assignment)
     rules = importlib.import_module(f"{__package__}.checks.{checks}")
@@ -102,7 +108,7 @@ def _run(assignment: str, merged: dict[str, Any], namespaces: list[str]) -> tupl
                 refused[marks["grade_id"]] = against
                 cell["source"] = f"# not run: {against}"
     notebook = nbformat.from_dict(merged)
-    marker = Marker(checks, namespaces)
+    marker = Marker(checks, namespaces, cell_seconds)
     return marker, marker.mark(notebook), refused
 
 
@@ -136,7 +142,7 @@ def _trouble(cell: NotebookNode, name: str, marker: Marker, refused: dict[str, s
     if told is None:
         return "The test did not report back, so it does not count."
     if told["changed"] or told["asleep"]:
-        what = ", ".join(told["changed"] or told["asleep"])
+        what = ", ".join((told["changed"] or told["asleep"])[:2])
         return (
             f"Something that the tests rest on was changed while your code ran ({what}); tests after that do not count."
         )
@@ -163,7 +169,8 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    grade_submission(Path(job["source"]), Path(job["submission"]), Path(job["folder"]), job["namespaces"])
+    places = (Path(job[name]) for name in ("source", "submission", "folder"))
+    grade_submission(*places, job["namespaces"], job["cell_seconds"])
 
 
 if __name__ == "__main__":

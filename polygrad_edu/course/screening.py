@@ -11,8 +11,8 @@ import ast
 # names and attributes that lead out of a cell's own function to the tests, the interpreter or the machine
 AROUND = frozenset(
     """
-    sys os gc inspect builtins importlib subprocess socket ctypes threading multiprocessing pickle shutil
-    eval exec compile globals locals vars getattr setattr delattr open breakpoint get_ipython exit quit
+    sys os gc inspect builtins importlib subprocess socket ctypes threading multiprocessing serialization shutil
+    eval exec compile globals locals vars getattr setattr delattr open breakpoint get_ipython exit quit load loads
     f_back f_globals f_locals f_builtins f_code tb_frame tb_next gi_frame cr_frame ag_frame gi_code func_globals
     """.split()  # noqa: SIM905
 )
@@ -73,6 +73,8 @@ def _names(node: ast.AST) -> list[str]:
         return [node.attr]
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
+    if isinstance(node, ast.MatchClass):
+        return node.kwd_attrs
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [part for alias in node.names for part in (*alias.name.split("."), alias.asname or "")]
     return []

@@ -51,15 +51,14 @@ def find_submissions(
         if assignment is None:
             unplaced.append(path)
             continue
-        student = inside.parts[0] if len(inside.parts) > 1 else _student_of(inside.stem, assignment)
+        student = _student_of(inside.parts[0] if len(inside.parts) > 1 else inside.stem, assignment)
         found[student, assignment] = Submission(student, assignment, path)
     return [found[key] for key in sorted(found)], unplaced
 
 
-def _student_of(stem: str, assignment: str) -> str:
-    """The student in a file name, less the assignment and the running numbers around it."""
-    name = stem.replace(assignment, "").strip("_-. ")
-    return re.sub(r"_assignsubmission_file.*$", "", name) or stem
+def _student_of(name: str, assignment: str) -> str:
+    """The student in the name of a file or folder, less the assignment and what a platform puts behind it."""
+    return re.sub(r"_assignsubmission_file.*$", "", name.replace(assignment, "")).strip("_-. ") or name
 
 
 def _by_cells(path: Path, names: list[str]) -> str | None:
