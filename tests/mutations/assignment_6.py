@@ -320,7 +320,8 @@ def collect(self, n_steps):
         "ReportTwo",
         "where the network is made",
         two("self.seed = seed", "super().__init__(seed)")
-        + "\n    def make_network(self):\n        torch.manual_seed(self.seed)\n        return super().make_network()\n",
+        + "\n    def make_network(self):\n        torch.manual_seed(self.seed)\n"
+        + "        return super().make_network()\n",
     ),
     (
         "ReportThree",

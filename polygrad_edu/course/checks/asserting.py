@@ -89,8 +89,8 @@ def own_randomness(what: str) -> Iterator[None]:
     before = torch.get_rng_state()
     yield
     assert torch.equal(before, torch.get_rng_state()), (
-        f"{what} drew from torch's global random numbers. Draw from the generator it is given: only then does the same "
-        "generator lead to the same result, whatever else was drawn before."
+        f"{what} drew from torch's global random numbers. Draw from the generator it is given: only then does the "
+        "same generator lead to the same result, whatever else was drawn before."
     )
 
 

@@ -109,7 +109,7 @@ def check_Denoiser(make: Callable[..., nn.Module], seed: int = 0) -> None:
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             assert gradient.any(), (
                 f"no gradient arrives at the parameter {name}: it would never learn. Is it used, and is the way to it "
-                f"free of detach() and no_grad()?"
+                "free of detach() and no_grad()?"
             )
         _check_blocks(make, sizes, denoiser, (noisy, actions, step, first), draw)
 
@@ -122,8 +122,8 @@ def _check_first(denoiser: nn.Module, inputs: tuple[Tensor, ...], seen: Tensor, 
     other = noisy.clone()
     other[:, 0, :obs] += 1
     assert close(denoiser(other, actions, step, first), seen), (
-        "what stands in the noisy trajectory where the first observation belongs is noise about something known; your "
-        "network still listens to it."
+        "what stands in the noisy trajectory where the first observation belongs is noise about something known; "
+        "your network still listens to it."
     )
 
 
@@ -139,7 +139,7 @@ def _check_listens(denoiser: nn.Module, inputs: tuple[Tensor, ...], seen: Tensor
         changed[:, t, obs:] += 1
         assert not close(denoiser(changed, actions, step, first), seen, 1e-6), (
             f"another noisy reward and terminal at time point {t} change nothing; only the first *observation* is "
-            f"known."
+            "known."
         )
     later = denoiser(noisy, actions, step, first + 1)[:, 1:]
     assert not close(later, seen[:, 1:], 1e-6), (
@@ -157,7 +157,7 @@ def _check_blocks(
     count = [sum(p.numel() for p in make(*sizes, 32, depth).parameters()) for depth in (1, 2, 3)]
     assert count[2] - count[1] == count[1] - count[0] > 0, (
         f"with 1, 2 and 3 blocks the network has {count[0]}, {count[1]} and {count[2]} parameters; each block should "
-        f"bring weights of its own."
+        "bring weights of its own."
     )
     wider = sum(p.numel() for p in make(*sizes, 64, 2).parameters())
     assert wider > count[1], "with twice the width the network has no more parameters than before."

@@ -55,20 +55,20 @@ def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tenso
             "with every error twice as large the loss should be four times as large."
         )
         assert abs(cost(nothing + 0.5) - 0.25) < 1e-4, (
-            f"where every number is off by 0.5 the mean squared error is 0.25, however many numbers are not scored; "
+            "where every number is off by 0.5 the mean squared error is 0.25, however many numbers are not scored; "
             f"yours is {cost(nothing + 0.5):.4f}. Over how many numbers is the mean?"
         )
         wanted = (prediction - clean).square()[scored].mean()
         assert abs(told - wanted) < 1e-4 * wanted, (
-            f"with {lengths.tolist()} real time points in the rows each scored *number* should count the same; some of "
-            "yours count more than others."
+            f"with {lengths.tolist()} real time points in the rows each scored *number* should count the same; some "
+            "of yours count more than others."
         )
         garbage = prediction.clone().requires_grad_()
         spoiled = garbage.masked_fill(~real[..., None], float("nan"))
         loss = masked_loss(spoiled, clean, real, obs)
         assert torch.as_tensor(loss).detach().isfinite(), (
-            "a number that is not a number at a time point that is not real spoils the whole loss. Zero times that is "
-            "not zero: choose, do not multiply."
+            "a number that is not a number at a time point that is not real spoils the whole loss. Zero times that "
+            "is not zero: choose, do not multiply."
         )
         assert torch.as_tensor(loss).requires_grad, "no gradient leads back from the loss to the prediction."
         (gradient,) = torch.autograd.grad(masked_loss(garbage, clean, real, obs), garbage)
@@ -119,9 +119,8 @@ def check_training_step(training_step: Callable[..., Any], seed: int = 0) -> Non
             assert moved != 0 or abs(before - trajectory.mean()) < 1e-4, "the optimiser took no step."
             slope = 2 * (before - trajectory.mean().item())
             assert abs(moved + 0.1 * slope) < 1e-3, (
-                f"in update {update + 1} the parameter moved by {moved:.3f}; this batch's gradient alone would move it "
-                f"by "
-                f"{-0.1 * slope:.3f}. Is a gradient of an earlier update still there?"
+                f"in update {update + 1} the parameter moved by {moved:.3f}; this batch's gradient alone would move "
+                f"it by {-0.1 * slope:.3f}. Is a gradient of an earlier update still there?"
             )
     shown = [torch.stack(part) for part in itertools.islice(zip(*denoiser.shown, strict=True), 4)]
     noisy, scaled, step, first = shown  # [40, B, ...] each
@@ -157,16 +156,14 @@ def _check_noise(noisy: Tensor, scaled: Tensor, alpha: Tensor, trajectory: Tenso
     share = alpha.sqrt().mean()
     assert abs(signal.mean() - share) < 0.05, (
         f"of the clean trajectory {share:.2f} should be left on average at these steps; in what you show the denoiser "
-        f"it "
-        f"is {signal.mean():.2f}."
+        f"it is {signal.mean():.2f}."
     )
     noise = ((noisy - alpha.sqrt() * trajectory) / (1 - alpha).sqrt())[:, :, 1:]  # [40, B, H-1, O+2]
     assert not close(noise[0], noise[1]), "two updates in a row used the same noise."
     assert not close(noise[0, 0], noise[0, 1]), "all rows of a batch were given the same noise."
     assert max(abs(noise.mean()), abs(noise.std() - 1)) < 0.03, (
         f"the noise, in units of what its step should bring, has the mean {noise.mean():.2f} and the standard "
-        f"deviation "
-        f"{noise.std():.2f}; it should be standard normal."
+        f"deviation {noise.std():.2f}; it should be standard normal."
     )
     per_step = (noise.square().mean((2, 3)).flatten() - 1).abs()
     assert per_step.max() < 2.5, "at some steps the noise is much too strong."
@@ -183,8 +180,7 @@ def check_trained(denoiser: nn.Module, seed: int = 0) -> None:
         left = left_unexplained(denoiser, data, step, seed)
         assert left < most, (
             f"on 400 trajectories of {HORIZON} time points that it never saw, with {ALPHAS[step]:.1%} of the signal "
-            f"left, "
-            f"your denoiser leaves {left:.1%} of the observations' variance unexplained; at most {most:.0%} is asked "
-            f"for. "
-            "Does the loss still fall when training ends? Lesson 3 shows how to ask whether it listens to the actions."
+            f"left, your denoiser leaves {left:.1%} of the observations' variance unexplained; at most {most:.0%} is "
+            "asked for. Does the loss still fall when training ends? Lesson 3 shows how to ask whether it listens to "
+            "the actions."
         )

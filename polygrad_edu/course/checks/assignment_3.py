@@ -58,16 +58,16 @@ def check_gaussian_score(gaussian_score: Callable[[Tensor, Tensor, Tensor], Tens
         inches = gaussian_score(10 * actions, 10 * mean, 10 * std)
         assert close(10 * inches, score, 1e-3), (
             "measure actions, mean and std in units a tenth as long, so that all numbers are 10 times as large: a "
-            "gradient "
-            f"with respect to the action is then a tenth; yours is {(inches / score).flatten()[0]:.3g} times as large."
+            f"gradient with respect to the action is then a tenth; yours is {(inches / score).flatten()[0]:.3g} times "
+            "as large."
         )
         sure = gaussian_score(actions, mean, std / 2)
         assert close(sure, 4 * score, 1e-3), "with half the std the pull should be four times as strong."
         wanted = _slope(lambda a, m=mean, s=std: Independent(Normal(m.double(), s.double()), 1).log_prob(a), actions)
         assert close(score, wanted, 1e-3), (
             f"{where} the score of the action at "
-            f"{place((score.double() - wanted).abs() > 1e-3 * wanted.abs().clamp(min=1))} "
-            f"is not the slope of log N there."
+            f"{place((score.double() - wanted).abs() > 1e-3 * wanted.abs().clamp(min=1))} is not the slope of log N "
+            "there."
         )
 
 
@@ -119,8 +119,7 @@ def check_policy_score(policy_score: Callable[..., Tensor], seed: int = 0) -> No
         )
         assert close(score, wanted, 1e-3), (
             f"{where} your score is not the slope of log pi(a|s) with respect to the action. Differentiate the "
-            f"policy's own "
-            f"log_prob: not every policy is a Gaussian."
+            "policy's own log_prob: not every policy is a Gaussian."
         )
         with torch.no_grad():
             try:
@@ -133,8 +132,7 @@ def check_policy_score(policy_score: Callable[..., Tensor], seed: int = 0) -> No
         )
         assert not score.requires_grad, (
             "your score is still tied to the policy's weights, so a whole chain of steps would be kept in memory; "
-            "return "
-            "plain numbers."
+            "return plain numbers."
         )
         assert all(p.grad is None for p in policy.parameters()), (
             "the policy's weights have received a gradient. Only the one with respect to the actions was asked for."
@@ -163,25 +161,22 @@ def check_verdict(verdict: Callable[..., tuple[float, str]], seed: int = 0) -> N
         wanted = stats.kstest(z.flatten().numpy(), "norm").statistic
         assert abs(distance - wanted) < 2e-3, (
             f"for {z.numel()} actions with the standardised mean {z.mean():.2f} and std {z.std():.2f} the largest gap "
-            f"between "
-            f"the two distribution functions is not {distance:.4f}. Are the actions in units of the *policy*, each in "
-            f"its own "
-            f"state and dimension, and did you look at both ends of each stair?"
+            f"between the two distribution functions is not {distance:.4f}. Are the actions in units of the *policy*, "
+            "each in its own state and dimension, and did you look at both ends of each stair?"
         )
         return distance, word
 
     for changed, word in ((z, ON), (1.5 * z, WIDE), (0.6 * z, NARROW), (z + 0.7, OFF), (z - 0.7, OFF)):
         said = judged(changed)[1]
         assert said == word, (
-            f"for {count} actions whose standardised mean is {changed.mean():.2f} and whose std is {changed.std():.2f} "
-            f"the "
-            f"verdict should not be {said!r}."
+            f"for {count} actions whose standardised mean is {changed.mean():.2f} and whose std is "
+            f"{changed.std():.2f} the verdict should not be {said!r}."
         )
     for lonely in (-1.0, 0.4):
         judged(torch.full((1, 1, act), lonely), mean[:1, :1])
     few = Normal(0.0, 1.0).icdf((torch.arange(30 * act) + 0.5) / (30 * act)).view(30, 1, act)
     assert judged(1.3 * few, mean[:30, :1])[1] == ON, (
         f"with {few.numel()} actions a std of 1.3 is within chance: how large a gap is surprising depends on how many "
-        f"actions there are."
+        "actions there are."
     )
     assert judged(1.3 * z)[1] == WIDE, f"with {count} actions a std of 1.3 is beyond chance."

@@ -45,13 +45,12 @@ def check_guided_step(guided_step: Callable[..., Tensor], seed: int = 0) -> None
     assert (pulled * (mean - actions) >= 0).all(), "the pull should lead towards the mean."
     assert close(pulled, scale * (mean - actions) / std**2, 1e-3), (
         f"in action dimensions with the std {[round(s, 2) for s in std.tolist()]} the pull does not have the strength "
-        f"of "
-        f"scale times the score."
+        "of scale times the score."
     )
     far = mean + 10 * std
     edge = guided_step(far, mean, std, 0.0, 2.0, 0.0, unit, quiet)
     assert close((edge - mean) / std, 2.0, 1e-3), (
-        f"with clip_std 2 an action 10 std above the mean should be brought to 2 std above it; yours stands at "
+        "with clip_std 2 an action 10 std above the mean should be brought to 2 std above it; yours stands at "
         f"{((edge - mean) / std).flatten()[0]:.2f}."
     )
     below = guided_step(mean - 10 * std, mean, std, 0.0, 2.0, 0.0, unit, quiet)
@@ -63,9 +62,8 @@ def check_guided_step(guided_step: Callable[..., Tensor], seed: int = 0) -> None
     )
     both = (guided_step(far, mean, std, scale, 2.0, 0.0, unit, quiet) - mean) / std
     assert (both < 2.0 - 1e-4).all(), (
-        "an action far out should be clipped first and pulled from there, so that it ends inside the edge; yours ends "
-        "on "
-        "it. In which order do you clip and pull?"
+        "an action far out should be clipped first and pulled from there, so that it ends inside the edge; yours "
+        "ends on it. In which order do you clip and pull?"
     )
     assert close(both, 2 * (1 - scale / std**2), 1e-3), (
         "an action far out is pulled too hard: the score should be taken where the clipped action stands."
@@ -75,8 +73,7 @@ def check_guided_step(guided_step: Callable[..., Tensor], seed: int = 0) -> None
     step = guided_step(actions, mean, std, 0.0, None, 0.1, unit, noise) - actions
     assert close(step, 0.1 * unit * noise, 1e-3), (
         f"step_std is in normalised units, of which one is {[round(u, 2) for u in unit.tolist()]} of the "
-        f"environment's; the "
-        f"noise that you add has not that size."
+        "environment's; the noise that you add has not that size."
     )
 
 
@@ -106,7 +103,7 @@ def check_collapsed(collapsed: Callable[..., Tensor], seed: int = 0) -> None:
             one_by_one = one_by_one + scale * (mean - one_by_one) / std**2
         assert close(slid, one_by_one, 1e-3), (
             f"{where}: without noise, one collapsed visit should end where {len(stds)} single steps end; it does not. "
-            f"What does each step do to the distance to the mean?"
+            "What does each step do to the distance to the mean?"
         )
         spread = (collapsed(mean, mean, std, scale, stds, unit, torch.ones_like(mean)) - mean).double()
         assert (spread >= 0).all(), f"{where}: the noise should come with a standard deviation, which is not negative."
@@ -115,9 +112,8 @@ def check_collapsed(collapsed: Callable[..., Tensor], seed: int = 0) -> None:
             variance = r**2 * variance + (step_std * unit.double()) ** 2
         assert close(spread, variance.sqrt().expand_as(spread), 1e-3), (
             f"{where}: single steps leave the spread {variance.sqrt()[0]:.4f} in the first dimension, yours "
-            f"{spread[0, 0, 0]:.4f}. It is variances that add up, and the noise of an early step is pulled in by those "
-            f"after "
-            f"it."
+            f"{spread[0, 0, 0]:.4f}. It is variances that add up, and the noise of an early step is pulled in by "
+            "those after it."
         )
         assert close(answer - slid, spread * noise, 1e-3), f"{where}: the given noise is not what moves the actions."
     early, late = (
@@ -125,8 +121,7 @@ def check_collapsed(collapsed: Callable[..., Tensor], seed: int = 0) -> None:
     )
     assert (early < late).all(), (
         "step_stds come noisiest, and earliest, first. Noise of the first of two steps should have faded more than "
-        "noise of "
-        "the second; yours has not."
+        "noise of the second; yours has not."
     )
     assert close(collapsed(actions, mean, std, 0.02, [], unit, noise), actions), (
         "no steps at all should change nothing."
@@ -164,13 +159,12 @@ def check_tune(tune: Callable[..., list[float]], seed: int = 0) -> None:
     )
     ratios = [b / a for a, b in itertools.pairwise(wider)]
     assert max(ratios) - min(ratios) < 1e-4, (
-        f"at the same spread of 1.3 each round should change the scale by the same *factor*; yours are "
+        "at the same spread of 1.3 each round should change the scale by the same *factor*; yours are "
         f"{[round(r, 3) for r in ratios]}."
     )
     assert abs(math.log(ratios[0]) / (0.3 * rate) - 1) < 1e-2, (
-        f"the logarithm of the scale should move by the learning rate times what is wrong with the spread; with a rate "
-        f"of "
-        f"{rate:.2f} and a spread of 1.3 yours moved by {math.log(ratios[0]):.4f}."
+        "the logarithm of the scale should move by the learning rate times what is wrong with the spread; with a "
+        f"rate of {rate:.2f} and a spread of 1.3 yours moved by {math.log(ratios[0]):.4f}."
     )
     narrow, _ = run(lambda value: 0.2, 2.0, 6)
     assert min(narrow) > 0, (
@@ -180,13 +174,11 @@ def check_tune(tune: Callable[..., list[float]], seed: int = 0) -> None:
     astray, _ = run(lambda value: 60.0, rate, 1)
     assert abs(math.log(astray[1] / astray[0]) - rate) < 1e-3, (
         "a batch gone astray (a spread of 60) should move the scale by no more than one that is off by 1; yours "
-        "multiplied it "
-        f"by {astray[1] / astray[0]:.3g}."
+        f"multiplied it by {astray[1] / astray[0]:.3g}."
     )
     schedule, std = NoiseSchedule.cosine(32), draw.number(0.3, 0.6)
     found, _ = run(lambda value: min(chain_std(value, schedule, std) / std, 100.0), 0.3, 150)
     assert abs(found[-1] / tuned_scale(schedule, std) - 1) < 0.02, (
-        f"in a chain of 32 steps and for a policy of std {std:.2f}, 150 rounds should come to rest where the spread is "
-        f"1; "
-        f"at your {found[-1]:.4f} it is {chain_std(found[-1], schedule, std) / std:.3f}."
+        f"in a chain of 32 steps and for a policy of std {std:.2f}, 150 rounds should come to rest where the spread "
+        f"is 1; at your {found[-1]:.4f} it is {chain_std(found[-1], schedule, std) / std:.3f}."
     )

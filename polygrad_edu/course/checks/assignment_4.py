@@ -54,9 +54,8 @@ def check_lambda_returns(lambda_returns: Callable[..., tuple[Tensor, Tensor]], s
         assert close(weights, 1), "where nothing ends every step should have the weight 1."
         one_step = rewards[:, :-1] + gamma * values[:, 1:]
         assert close(returns[:, -1], one_step[:, -1]), (
-            f"the return of the last step is its reward and what the critic expects of the last state, discounted; "
-            f"with "
-            f"{setting} yours is off."
+            "the return of the last step is its reward and what the critic expects of the last state, discounted; "
+            f"with {setting} yours is off."
         )
         if lambda_ == 0:
             assert close(returns, one_step), (
@@ -98,12 +97,11 @@ def _check_ends(lambda_returns: Any, draw: Draw, rewards: Tensor, values: Tensor
         assert (weights[row, :end] == 1).all(), f"for the flags {flags} a step before the end has lost its weight."
         assert close(returns[row, end], rewards[row, end]), (
             f"for the flags {flags} the return of the step that ends the episode should be its reward and nothing "
-            f"more; "
-            f"with the reward {rewards[row, end]:.2f} yours is {returns[row, end]:.2f}."
+            f"more; with the reward {rewards[row, end]:.2f} yours is {returns[row, end]:.2f}."
         )
         assert close(returns[row, :end], wanted.value_targets[row, :end]), (
             f"for the flags {flags} a step before the end is worth something else: what comes after the end reaches "
-            f"back over it."
+            "back over it."
         )
     real = wanted.reality_weight == 1
     behind = torch.cat([real.new_zeros(batch, 1), ~real], dim=1)  # time points that nothing leads to
@@ -130,12 +128,12 @@ def check_standardise(standardise: Callable[[Tensor, Tensor], Tensor], seed: int
         with untouched("standardise", advantages=advantages, weights=weights):
             normed = a_tensor(standardise(advantages, weights), (batch, steps), "standardise", where)
         assert close(normed[real].mean(), 0, 1e-3), (
-            f"{where} the standardised mean should be 0, it is {normed[real].mean():.3f}. Steps that are not real have "
-            f"a say in it."
+            f"{where} the standardised mean should be 0, it is {normed[real].mean():.3f}. Steps that are not real "
+            "have a say in it."
         )
         assert close(normed[real].std(), 1, 1e-3), (
-            f"{where} the standardised std (with n - 1) should be 1, it is {normed[real].std():.4f}; over which steps, "
-            f"and as one batch?"
+            f"{where} the standardised std (with n - 1) should be 1, it is {normed[real].std():.4f}; over which "
+            "steps, and as one batch?"
         )
         assert close(normed[~real], 0), (
             f"{where} those that are not real should come out as 0, for nothing is known of them."

@@ -65,8 +65,8 @@ def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
         wanted = -(chances * advantages.detach() * weights).sum() / (batch * steps)
         assert abs(told - wanted) < 1e-3 * max(1, abs(wanted)), (
             f"for {act}-dimensional actions and {batch} x {steps} steps the loss should be {wanted:.4f} with no "
-            f"entropy, yours "
-            f"is {told:.4f}. Is it the probability of the whole action, and the mean over all {batch * steps} steps?"
+            f"entropy, yours is {told:.4f}. Is it the probability of the whole action, and the mean over all "
+            f"{batch * steps} steps?"
         )
         nothing = torch.zeros_like(advantages)
         bonus = actor_loss(policy, observations, actions, nothing, weights, 0.1)
@@ -130,13 +130,13 @@ def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None
         )
         assert abs(told - wanted) < 1e-3 * max(1, wanted), (
             f"for {batch} trajectories of {horizon} time points the loss should be {wanted:.4f}; yours is {told:.4f}. "
-            f"Do values of the "
-            f"shape [B, H-1, 1] meet returns of the shape [B, H-1]; do steps after an end count; is it half the square?"
+            "Do values of the shape [B, H-1, 1] meet returns of the shape [B, H-1]; do steps after an end count; is "
+            "it half the square?"
         )
         slopes = torch.autograd.grad(wanted, list(critic.parameters()))
         assert all(close(a, b, 1e-3) for a, b in zip(gradients[n_slow:], slopes, strict=True)), (
-            "the loss has the right value but another gradient: something that should be given is learned through, or "
-            "the other way about."
+            "the loss has the right value but another gradient: something that should be given is learned through, "
+            "or the other way about."
         )
 
 
@@ -170,8 +170,7 @@ def check_step_policy(step_policy: Callable[..., tuple[float, float]], seed: int
         off = sum((t - along * w).square().sum() for t, w in zip(taken, whole, strict=True)).sqrt()
         assert off < 1e-2 * sum(t.square().sum() for t in taken).sqrt(), (
             f"{setting} the policy did not move along Adam's own step for this loss. Is a gradient of an earlier "
-            f"update still "
-            "there, or was Adam asked more than once?"
+            "update still there, or was Adam asked more than once?"
         )
         assert along < 1 + 1e-3, (
             f"{setting} the policy moved {along:.2f} times Adam's step; never take more than the whole."
@@ -193,7 +192,7 @@ def check_step_policy(step_policy: Callable[..., tuple[float, float]], seed: int
         counts = {int(state["step"]) for state in optimiser.state.values()}
         assert counts == {1}, (
             f"one update should ask the optimiser once; it was asked {max(counts, default=0)} times, and its memory "
-            f"moved each time."
+            "moved each time."
         )
     _check_still(step_policy)
 

@@ -126,7 +126,7 @@ def _check_row(env: _Script, row: tuple[np.ndarray, ...], before: np.ndarray, en
     assert np.allclose(reward, 0.5 * env.step_number), f"{where}: the reward that is stored is not this step's."
     assert bool(terminal) == (end == "t"), (
         f"{where}: the episode {how}, and it is stored as {'terminal' if terminal else 'not terminal'}. What has no "
-        f"future, and what do we only stop watching?"
+        "future, and what do we only stop watching?"
     )
     assert bool(truncated) == (end == "c"), (
         f"{where}: the episode {how}, and it is stored as {'truncated' if truncated else 'not truncated'}."
@@ -167,7 +167,7 @@ def _check_policy(actions: np.ndarray, seen: np.ndarray, gain: float, std: np.nd
     )
     assert abs(z.mean()) < 0.25, (
         f"in units of the policy's spread your actions are off by {z.mean():.2f} on average. Is it asked at the "
-        f"observation of this step?"
+        "observation of this step?"
     )
     assert 0.8 < z.std() < 1.2, f"in units of the policy's own spread that of your actions is {z.std():.2f}."
 

@@ -86,8 +86,8 @@ def _check_order(imagination_loop: Loop, plan: Plan, seed: int) -> None:
     )
     random = [what[1] is None for what in acts]
     assert random == [k < plan.prefill_steps for k in range(plan.env_steps)], (
-        f"the first {plan.prefill_steps} steps, and only they, should be random (policy None); yours has {sum(random)} "
-        f"of them."
+        f"the first {plan.prefill_steps} steps, and only they, should be random (policy None); yours has "
+        f"{sum(random)} of them."
     )
     assert all(what[1] is actor_critic.policy for what in acts[plan.prefill_steps :]), (
         "after the random steps the policy that is being trained should act, and another does."
@@ -143,8 +143,7 @@ def _check_learning(log: list[tuple[str, Any]], plan: Plan, parts: Parts) -> Non
     due = [k for k in range(plan.prefill_steps, plan.env_steps + 1) if k % plan.improve_every == 0]
     assert improved == due, (
         f"with an update of the policy every {plan.improve_every} real steps, from step {plan.prefill_steps} on, it "
-        f"should learn {len(due)} "
-        f"times, first in step {due[0]}; yours learns {len(improved)} times, first in step "
+        f"should learn {len(due)} times, first in step {due[0]}; yours learns {len(improved)} times, first in step "
         f"{improved[0] if improved else '-'}."
     )
     refreshed = [
@@ -181,7 +180,7 @@ def _check_worlds(imagination_loop: Loop, seed: int) -> None:
             left = (seen.observations[:, 1, 0] - following).square().mean() / following.var()
             assert left < 0.4, (
                 f"in a linear world the next state is known; what your loop's world model imagines leaves {left:.0%} "
-                f"of its variance unexplained. Was it fitted, and in the right units?"
+                "of its variance unexplained. Was it fitted, and in the right units?"
             )
         elif name == "constant reward":
             off = (seen.rewards - 1).abs().mean()
@@ -193,7 +192,7 @@ def _check_worlds(imagination_loop: Loop, seed: int) -> None:
             wrong = (seen.terminals[:, 0] != (following.abs() > 1).float())[certain].float().mean()
             assert wrong < 0.1, (
                 f"in a world that ends beyond 1 your loop is wrong about the end of {wrong:.0%} of the steps it "
-                f"imagines."
+                "imagines."
             )
 
 
@@ -214,7 +213,6 @@ def check_pendulum(act: Loop, improve: Loop, imagination_loop: Loop, seed: int =
     # five runs, each tried with a right loop: no student fails by a seed that nobody has seen
     reached = pendulum_return(act, improve, imagination_loop, seed % 5)
     assert reached >= BAR, (
-        f"after {PENDULUM.env_steps:,} real steps your policy balances the pole for {reached:.0f} steps on average; at "
-        f"least {BAR} are asked for. "
-        "Are act, improve and imagination_loop all right by themselves?"
+        f"after {PENDULUM.env_steps:,} real steps your policy balances the pole for {reached:.0f} steps on average; "
+        f"at least {BAR} are asked for. Are act, improve and imagination_loop all right by themselves?"
     )

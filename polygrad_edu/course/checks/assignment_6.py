@@ -46,13 +46,11 @@ def check_ReportOne(program: Program, seed: int = 0) -> None:
     assert ended.any(), "in 2,000 random steps the edge was never crossed; are they still taken as before?"
     assert (told[ended] == 1).all(), (
         f"of {int(ended.sum())} steps that led beyond the edge only {int(told[ended].sum())} are stored as terminal: "
-        f"in what "
-        "the model learns from, nothing ends there."
+        "in what the model learns from, nothing ends there."
     )
     assert (told[~ended] == 0).all(), (
         f"{int(told[~ended].sum())} steps that led nowhere near the edge are stored as terminal. Stopped by the clock "
-        f"is not "
-        "ended."
+        "is not ended."
     )
     last = torch.cat([episodes.diff() > 0, torch.tensor([False])])
     assert last[:-1][(rows[:-1, 2] == 1)].all(), "behind a terminal row the same episode goes on."
@@ -151,11 +149,10 @@ def check_ReportFour(program: Program, seed: int = 0) -> None:
     still = model.guide(seen, policy, 0.3, 0 * noise) * model.scale[3] + model.mean[3]
     assert close(still, gain * there), (
         "without noise the action should be the policy's mean, in the model's units of an *action*; brought back to "
-        "the line "
-        "yours is another."
+        "the line yours is another."
     )
     assert close(played - still, 0.3 * noise), (
-        f"the policy's spread is 0.3 on the line; that of your actions, brought back there, is "
+        "the policy's spread is 0.3 on the line; that of your actions, brought back there, is "
         f"{(played - still).std() / noise.std():.2f}."
     )
 
