@@ -48,6 +48,14 @@ def imagination_loop(env, parts, plan, seed, act, improve):
             improve(parts, plan.imagined_trajectories, generator)
 """
 
+PENDULUM = """
+def pendulum(seed):
+    env = environments.make("InvertedPendulum-v5", action_scale=1 / 3)
+    parts = make_parts(env, PENDULUM, seed)
+    imagination_loop(env, parts, PENDULUM, seed, act, improve)
+    return parts.actor_critic.policy
+"""
+
 # A run that is over almost at once, for answers whose fault does not need a long one.
 SHORT = "    plan = plan._replace(env_steps=560, pretrain_updates=40)\n"
 BEGIN = "    replay, world_model, actor_critic, _ = parts\n"
@@ -337,46 +345,62 @@ WRONG = [
         slip(LOOP, "improve(parts, plan.imagined_trajectories,", "improve(parts, 16,"),
         "trajectories at a time",
     ),
-    ("pendulum", "def imagination_loop(env, parts, plan, seed, act, improve):\n    ...", "are asked for"),
+    ("pendulum", "def pendulum(seed):\n    ...", "is empty so far"),
     # the policy is never improved
     (
         "pendulum",
-        slip(LOOP, BEGIN, BEGIN + SHORT).replace("            improve(", "            (lambda *_: None)("),
+        slip(LOOP, BEGIN, BEGIN + SHORT).replace("            improve(", "            (lambda *_: None)(") + PENDULUM,
         "are asked for",
     ),
     # the world model is never fitted
-    ("pendulum", slip(slip(LOOP, BEGIN, BEGIN + SHORT), "world_model.fit(replay)", "pass"), "are asked for"),
+    ("pendulum", slip(slip(LOOP, BEGIN, BEGIN + SHORT), "world_model.fit(replay)", "pass") + PENDULUM, "are asked for"),
     # only random steps, and nothing learned from them
     (
         "pendulum",
-        slip(LOOP, BEGIN, BEGIN + "    plan = plan._replace(env_steps=plan.prefill_steps - 1)\n"),
+        slip(LOOP, BEGIN, BEGIN + "    plan = plan._replace(env_steps=plan.prefill_steps - 1)\n") + PENDULUM,
         "are asked for",
     ),
     # sign: the policy learns to fall
-    ("pendulum", IMPROVE.replace("imagined.rewards,", "-imagined.rewards,"), "are asked for"),
+    ("pendulum", IMPROVE.replace("imagined.rewards,", "-imagined.rewards,") + PENDULUM, "are asked for"),
     # the flag lost: nothing ever ends in its dreams
-    ("pendulum", ACT.replace("reward, terminal, truncated)", "reward, False, terminal or truncated)"), "are asked for"),
-    # every observation beside the wrong action
     (
         "pendulum",
-        ACT.replace("replay.add(observation, action.numpy(),", "replay.add(observation, -action.numpy(),"),
+        ACT.replace("reward, terminal, truncated)", "reward, False, terminal or truncated)") + PENDULUM,
         "are asked for",
     ),
-    # a slip in act, seen only when the pole has fallen
+    # the parts for the policy
     (
         "pendulum",
-        slip(ACT, "return env.reset()[0], True", "return following, False").replace(
-            "env.step(action.numpy())", "env.step(action.numpy(), 1)"
+        slip(PENDULUM, "    imagination_loop(env, parts, PENDULUM, seed, act, improve)\n", "").replace(
+            ".actor_critic.policy", ""
         ),
-        "your code stopped with TypeError",
+        "should return the policy",
     ),
-    # its policy replaced by one that was never trained
+    # the actor-critic for the policy
     (
         "pendulum",
-        LOOP + "\n\ntrain = imagination_loop\n\n\ndef imagination_loop(env, parts, plan, seed, act, improve):\n"
-        "    other = make_parts(env, plan, seed + 1)\n"
-        "    train(env, other, plan._replace(env_steps=540, pretrain_updates=20), seed, act, improve)\n",
+        slip(PENDULUM, "    imagination_loop(env, parts, PENDULUM, seed, act, improve)\n", "").replace(
+            "critic.policy", "critic"
+        ),
+        "should return the policy",
+    ),
+    # a policy that was never trained
+    (
+        "pendulum",
+        slip(PENDULUM, "    imagination_loop(env, parts, PENDULUM, seed, act, improve)\n", ""),
         "are asked for",
+    ),
+    # what was trained is thrown away
+    (
+        "pendulum",
+        slip(LOOP, BEGIN, BEGIN + SHORT) + slip(PENDULUM, "return parts.", "return make_parts(env, PENDULUM, seed)."),
+        "are asked for",
+    ),
+    # a number for an environment
+    (
+        "pendulum",
+        slip(PENDULUM, 'environments.make("InvertedPendulum-v5", action_scale=1 / 3)', "seed"),
+        "your code stopped with AttributeError",
     ),
 ]
 
@@ -509,7 +533,7 @@ def imagination_loop(env, parts, plan, seed, act, improve):
             LOOP, "        if step < plan.prefill_steps:\n            continue\n        if ended", "        if ended"
         ).replace("        due =", "        if step < plan.prefill_steps:\n            continue\n        due ="),
     ),
-    ("pendulum", "as a batch of one", "@torch.no_grad()" + slip(ACT, "with torch.no_grad():", "if True:")),
+    ("pendulum", "as a batch of one", "@torch.no_grad()" + slip(ACT, "with torch.no_grad():", "if True:") + PENDULUM),
     (
         "pendulum",
         "by name",
@@ -518,11 +542,13 @@ def imagination_loop(env, parts, plan, seed, act, improve):
             "replay, world_model, actor_critic, optimiser = parts",
             "replay, world_model = parts.replay, parts.world_model\n    actor_critic, optimiser = parts.actor_critic, "
             "parts.optimiser",
-        ),
+        )
+        + PENDULUM,
     ),
     (
         "pendulum",
         "the units followed at every end",
-        slip(LOOP, "if ended or step == plan.prefill_steps:", "if step == plan.prefill_steps or (ended and step > 0):"),
+        slip(LOOP, "if ended or step == plan.prefill_steps:", "if step == plan.prefill_steps or (ended and step > 0):")
+        + PENDULUM,
     ),
 ]

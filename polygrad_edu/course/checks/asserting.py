@@ -45,6 +45,7 @@ class Draw:
 
 def a_tensor(answer: Any, shape: tuple[int, ...], what: str, where: str) -> Tensor:
     """``answer`` as it is, with its dtype and its gradient, if it is an ordinary finite tensor of that shape."""
+    given(answer, what)
     tensor(answer, tuple(shape), f"{what} {where}")
     return answer
 

@@ -91,8 +91,8 @@ def check_act(act: Callable[..., Any], seed: int = 0) -> None:
     observation, _ = env.reset(seed=seed)
     seen = []
     with own_randomness("act"):
-        for step in range(20 * len(script)):
-            random = step < 10 * len(script)
+        for step in range(80 * len(script)):
+            random = step < 40 * len(script)
             kept, before = observation, np.array(observation, dtype=np.float64)
             observation, ended = two(
                 act(env, observation, None if random else policy, replay, generator),

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from ... import environments
+from ...actor_critic import GaussianPolicy
 from ..loop_parts import PENDULUM, LineWorld, Parts, Plan, make_parts
+from . import given
 from .asserting import Draw
 
 LESSONS = {
@@ -196,23 +198,17 @@ def _check_worlds(imagination_loop: Loop, seed: int) -> None:
             )
 
 
-def pendulum_return(act: Loop, improve: Loop, imagination_loop: Loop, seed: int, plan: Plan = PENDULUM) -> float:
-    """The return, over ten episodes, of the policy that a loop has trained on InvertedPendulum."""
-
-    def make() -> Any:
-        return environments.make("InvertedPendulum-v5", 1 / 3)
-
-    env = make()
-    parts = make_parts(env, plan, seed)
-    imagination_loop(env, parts, plan, seed, act, improve)
-    return float(np.mean(environments.evaluate(make, parts.actor_critic.policy, 10, 4_000_000 + seed)))
-
-
-def check_pendulum(act: Loop, improve: Loop, imagination_loop: Loop, seed: int = 0) -> None:
-    """The whole, on a real simulator: the return that it reaches in 1,000 steps."""
+def check_pendulum(pendulum: Callable[[int], GaussianPolicy], seed: int = 0) -> None:
+    """The whole, on a real simulator: the return that ``pendulum(seed)``'s policy reaches after 1,000 real steps."""
     # five runs, each tried with a right loop: no student fails by a seed that nobody has seen
-    reached = pendulum_return(act, improve, imagination_loop, seed % 5)
+    policy = given(pendulum(seed % 5), "pendulum")
+    assert isinstance(policy, GaussianPolicy), (
+        f"pendulum should return the policy among the parts, a GaussianPolicy; yours returned a "
+        f"{type(policy).__name__}."
+    )
+    episodes = environments.evaluate(lambda: environments.make("InvertedPendulum-v5", 1 / 3), policy, 10, 4_000_000)
+    reached = float(np.mean(episodes))
     assert reached >= BAR, (
-        f"after {PENDULUM.env_steps:,} real steps your policy balances the pole for {reached:.0f} steps on average; "
-        f"at least {BAR} are asked for. Are act, improve and imagination_loop all right by themselves?"
+        f"after {PENDULUM.env_steps:,} real steps your policy balances the pole for {reached:.0f} steps on average; at "
+        f"least {BAR} are asked for. Are act, improve and imagination_loop all right by themselves?"
     )
