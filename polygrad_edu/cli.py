@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import __version__, cli_bench, cli_compare, cli_reproduce, cli_runs, cli_share, cli_sweep
+from . import __version__, cli_bench, cli_compare, cli_course, cli_reproduce, cli_runs, cli_share, cli_sweep
 from .cli_options import Device, InputError, Json, WandbProject, checked, choose_device, with_settings
 from .doctor import examine
 from .presets import PRESETS, get_preset
@@ -129,6 +129,7 @@ app.command()(cli_sweep.sweep)
 app.command()(cli_sweep.report)
 app.command()(cli_share.push)
 app.command()(cli_share.pull)
+app.add_typer(cli_course.course, name="course")
 
 
 @app.command()
@@ -165,7 +166,7 @@ def lab(
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; name a directory for the lessons")
     copied = kept = 0
-    for lesson in sorted(source.rglob("*.ipynb")):
+    for lesson in sorted(source.glob("*.ipynb")):  # the assignments are handed out by the course commands
         target = directory / lesson.relative_to(source)
         if target.exists():
             kept += 1

@@ -1,7 +1,8 @@
 """Run lessons from top to bottom in a clean kernel and store them with what they showed.
 
 ``python -m polygrad_edu.course.store notebooks/02_the_noise_schedule.ipynb`` after editing one, or without names for
-all of them. What depends on the machine or the minute (times of execution, widget state) is not stored.
+all lessons; an assignment is stored the same way and keeps its cells' nbgrader metadata. What depends on the machine or
+the minute (times of execution, widget state) is not stored.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def store(path: Path) -> float:
     seconds = time.monotonic() - begin
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     for cell in notebook.cells:
-        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell.metadata = {name: cell.metadata[name] for name in ("nbgrader", "tags") if cell.metadata.get(name)}
         _join_streams(cell)
         for output in cell.get("outputs", []):  # a live view shows nothing without its kernel; its page does
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)

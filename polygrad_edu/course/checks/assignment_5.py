@@ -1,0 +1,186 @@
+"""Checks of assignment 5, the imagination loop: a real step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal
+
+from .asserting import Draw, own_randomness, two
+from .assignment_5_improve import check_improve
+from .assignment_5_loop import check_imagination_loop, check_pendulum
+
+__all__ = [
+    "LESSONS", "MAY_IMPORT", "MAY_NOT_USE", "check_act", "check_imagination_loop", "check_improve", "check_pendulum",
+]  # fmt: skip
+
+MAY_IMPORT = ("math", "numpy", "torch")
+MAY_NOT_USE = ("ImaginationLoop",)
+LESSONS = {
+    "act": "lesson 8, 'The loop, in plain code' and 'The common mistake'",
+}
+
+
+class _Script:
+    """An environment whose episodes follow a script, and which writes down what it is asked."""
+
+    def __init__(self, action_size: int, ends: str):
+        self.action_space = SimpleNamespace(shape=(action_size,))
+        self.ends, self.step_number, self.actions, self.resets = ends, 0, [], []
+        self.running = True
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        self.resets.append((self.step_number, seed))
+        self.running = True
+        return np.array([-1.0, self.step_number], dtype=np.float32), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        assert self.running, "a step was taken after the episode had ended; what comes first then?"
+        assert isinstance(action, np.ndarray), (
+            f"environments want NumPy arrays; yours was given a {type(action).__name__}."
+        )
+        assert action.shape == self.action_space.shape, (
+            f"this environment's actions have the shape {self.action_space.shape}; yours has {action.shape}."
+        )
+        self.actions.append(action.copy())
+        end = self.ends[self.step_number % len(self.ends)]
+        self.step_number += 1
+        self.running = end == "."
+        return np.array([1.0, self.step_number], dtype=np.float32), 0.5 * self.step_number, end == "t", end == "c", {}
+
+
+class _Notebook:
+    """A replay that only writes down."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, observation, action, reward, terminal, truncated, simulator_state=()) -> None:
+        for what, value in (("action", action), ("observation", observation)):
+            tied = torch.is_tensor(value) and value.requires_grad
+            assert not tied, (
+                f"the {what} that you store still has a gradient, and so the policy's whole graph, tied to it."
+            )
+        self.rows.append(
+            tuple(np.array(part, dtype=np.float64) for part in (observation, action, reward, terminal, truncated))
+        )
+
+
+def check_act(act: Callable[..., Any], seed: int = 0) -> None:
+    """``act(env, observation, policy, replay, generator)``: the observation to act on next, and whether one ended."""
+    draw = Draw(seed)
+    size, gain = draw.whole(1, 3), draw.number(0.2, 0.6)
+    std = torch.linspace(0.2, 0.4, size)
+    weight = torch.nn.Parameter(torch.tensor(gain))
+
+    def policy(observations: Tensor) -> Independent:
+        assert torch.is_tensor(observations), "a policy wants a tensor, and was given something else."
+        assert observations.dtype == torch.float32, (
+            f"the policy's numbers are float32, what it was given is {observations.dtype}."
+        )
+        mean = weight * observations[..., :1].expand(*observations.shape[:-1], size)
+        return Independent(Normal(mean, std.expand_as(mean)), 1)
+
+    script = "...t....c.t" if seed % 2 == 0 else "..c.....t.c"
+    env, replay, generator = _Script(size, script), _Notebook(), torch.Generator().manual_seed(seed)
+    observation, _ = env.reset(seed=seed)
+    seen = []
+    with own_randomness("act"):
+        for step in range(80 * len(script)):
+            random = step < 40 * len(script)
+            kept, before = observation, np.array(observation, dtype=np.float64)
+            observation, ended = two(
+                act(env, observation, None if random else policy, replay, generator),
+                "act should return an observation and a truth value",
+            )
+            where = f"in step {step}"
+            assert np.array_equal(kept, before), f"{where}: the observation that it was given has been changed."
+            assert env.step_number == step + 1, (
+                f"{where}: one call should be one real step, yours took {env.step_number - step}."
+            )
+            assert len(replay.rows) == step + 1, (
+                f"{where}: each real step should be stored once; {len(replay.rows)} are."
+            )
+            _check_row(env, replay.rows[-1], before, script[step % len(script)], where)
+            _check_next(env, np.asarray(observation), ended, script[step % len(script)], where)
+            seen.append(before[0])
+    half = len(seen) // 2
+    _check_random(np.array(env.actions[:half]), script)
+    _check_policy(np.array(env.actions[half:]), np.array(seen[half:]), gain, std.numpy())
+    _check_replayed(act, size, script, policy)
+
+
+def _check_row(env: _Script, row: tuple[np.ndarray, ...], before: np.ndarray, end: str, where: str) -> None:
+    observation, action, reward, terminal, truncated = row
+    how = {".": "went on", "t": "ended for good", "c": "was cut off by the clock"}[end]
+    assert np.allclose(observation, before), (
+        f"{where}: the observation beside an action should be the one that it was taken at, {before.tolist()}; stored "
+        f"is {observation.tolist()}."
+    )
+    assert np.allclose(action, env.actions[-1]), f"{where}: the action that is stored is not the one that was played."
+    assert np.allclose(reward, 0.5 * env.step_number), f"{where}: the reward that is stored is not this step's."
+    assert bool(terminal) == (end == "t"), (
+        f"{where}: the episode {how}, and it is stored as {'terminal' if terminal else 'not terminal'}. What has no "
+        "future, and what do we only stop watching?"
+    )
+    assert bool(truncated) == (end == "c"), (
+        f"{where}: the episode {how}, and it is stored as {'truncated' if truncated else 'not truncated'}."
+    )
+
+
+def _check_next(env: _Script, observation: np.ndarray, ended: Any, end: str, where: str) -> None:
+    assert bool(ended) == (end != "."), (
+        f"{where}: you say that an episode has{' ' if ended else ' not '}ended; that is not so."
+    )
+    if end == ".":
+        assert np.allclose(observation, [1, env.step_number]), (
+            f"{where}: the episode goes on, so the observation to act on next is the one the step led to."
+        )
+    else:
+        assert env.resets[-1][0] == env.step_number, f"{where}: an episode has ended, and no new one was begun."
+        assert np.allclose(observation, [-1, env.step_number]), (
+            f"{where}: a new episode has begun, and the observation to act on next is not its first."
+        )
+        assert env.resets[-1][1] is None, f"{where}: a reset with a seed makes every episode begin in the same way."
+
+
+def _check_random(actions: np.ndarray, script: str) -> None:
+    assert np.abs(actions).max() <= 1, (
+        f"random actions should lie in -1 to 1; one of yours is {actions.flat[np.abs(actions).argmax()]:.2f}."
+    )
+    assert abs(actions.mean()) < 0.25, f"random actions should lie around 0; the mean of yours is {actions.mean():.2f}."
+    assert 0.45 < actions.std() < 0.7, (
+        f"random actions should fill -1 to 1 evenly; the std of yours is {actions.std():.2f}."
+    )
+    assert len(np.unique(actions.round(6), axis=0)) > len(script), "random actions repeat themselves."
+
+
+def _check_policy(actions: np.ndarray, seen: np.ndarray, gain: float, std: np.ndarray) -> None:
+    z = (actions - gain * seen[:, None]) / std
+    assert z.std() > 0.05, (
+        "with a policy its mean action was played each time: without exploring it never learns what else there is."
+    )
+    assert abs(z.mean()) < 0.25, (
+        f"in units of the policy's spread your actions are off by {z.mean():.2f} on average. Is it asked at the "
+        "observation of this step?"
+    )
+    assert 0.8 < z.std() < 1.2, f"in units of the policy's own spread that of your actions is {z.std():.2f}."
+
+
+def _check_replayed(act: Any, size: int, script: str, policy: Any) -> None:
+    played = []
+    for number in (7, 7, 8):
+        env, generator = _Script(size, script), torch.Generator().manual_seed(number)
+        observation, _ = env.reset()
+        for step in range(6):
+            observation, _ = act(env, observation, policy if step > 2 else None, _Notebook(), generator)
+        played.append(np.array(env.actions))
+    assert np.array_equal(played[0], played[1]), (
+        "the same generator led to other actions the second time; something is drawn from elsewhere."
+    )
+    assert not np.array_equal(played[0], played[2]), "another generator led to the same actions; is it used?"

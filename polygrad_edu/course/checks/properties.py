@@ -1,0 +1,57 @@
+"""What checks of assignments ask of any answer: an ordinary tensor, of the right shape, its inputs left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import given
+
+
+def tensor(value: Any, shape: tuple[int, ...], what: str) -> Tensor:
+    """``value`` in float64, if it is an ordinary finite tensor of this shape.
+
+    Raises:
+        AssertionError: it is not; ``what`` names the call that returned it.
+    """
+    given(value, what)
+    # a subclass may answer every comparison as it likes
+    assert type(value) is Tensor, f"{what} should return a torch tensor, not a {type(value).__name__}."
+    assert not value.is_complex(), f"{what} should return real numbers, not {value.dtype}."
+    assert tuple(value.shape) == shape, f"{what} should have the shape {shape}; yours has {tuple(value.shape)}."
+    value = value.detach().double()
+    bad = int((~value.isfinite()).sum())
+    assert bad == 0, f"{what} holds {bad} of {value.numel()} numbers that are infinite or not a number."
+    return value
+
+
+def call(answer: Callable[..., Any], *arguments: Any, what: str) -> Any:
+    """``answer(*arguments)``, having made sure that the arguments are afterwards what they were before.
+
+    Raises:
+        AssertionError: nothing was returned, or an argument was changed.
+    """
+    assert callable(answer), f"{what} should be a function, not a {type(answer).__name__}."
+    before = [argument.clone() if isinstance(argument, Tensor) else argument for argument in arguments]
+    value = given(answer(*arguments), what)
+    for position, (old, new) in enumerate(zip(before, arguments, strict=True), start=1):
+        if isinstance(old, Tensor):
+            assert torch.equal(old, new), (
+                f"{what} changed its argument number {position} in place; whoever called it still needs those numbers. "
+                "Work on new tensors: a = a * b instead of a *= b."
+            )
+    return value
+
+
+def close(left: Tensor, right: Tensor, tolerance: float = 1e-4) -> bool:
+    """Whether two tensors agree to rounding: ``tolerance``, relative to the larger of 1 and the numbers themselves."""
+    right = torch.as_tensor(right, dtype=torch.float64)
+    return bool(((left - right).abs() <= tolerance * right.abs().clamp(min=1)).all())
+
+
+def random(seed: int, *shape: int) -> Tensor:
+    """Standard normal numbers, the same for the same seed and shape."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
