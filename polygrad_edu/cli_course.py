@@ -108,7 +108,6 @@ def grade(
 
     checked(needs_nbgrader)
     from .course.grading import grade as grade_all
-
     from .course.jail import protections
 
     console = Console(stderr=True)
