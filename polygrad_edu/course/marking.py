@@ -17,7 +17,9 @@ from typing import Any
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.util import ensure_async
 from nbformat import NotebookNode
 from nbgrader.preprocessors import Execute
 
@@ -39,6 +41,11 @@ class JailedKernels(AsyncKernelManager):
         self.transport = "ipc"
         self.connection_file = str(scratch / "kernel.json")
         self.shutdown_wait_time = 1.0
+
+    def kill(self) -> None:
+        """End the kernel at once, from any thread."""
+        if isinstance(self.provisioner, LocalProvisioner) and self.provisioner.process:
+            self.provisioner.process.kill()
 
 
 def environment(scratch: Path) -> dict[str, str]:
@@ -69,7 +76,7 @@ class Marker(Execute):
             if self.printed > OUTPUT_BYTES:
                 if "printed" not in self.words.get(_name(cell), ""):
                     self.words[_name(cell)] = f"it printed more than {OUTPUT_BYTES // 1000} kB"
-                    self.interrupting = asyncio.ensure_future(self.km.interrupt_kernel())
+                    self.interrupting = asyncio.ensure_future(ensure_async(self.kernels.interrupt_kernel()))
                 return None
         return super().process_message(msg, cell, cell_index)
 
@@ -91,11 +98,11 @@ class Marker(Execute):
         with tempfile.TemporaryDirectory(prefix="jail-", ignore_cleanup_errors=True) as name:
             scratch = Path(name).resolve()
             self.nb, self.resources = notebook, {"metadata": {"path": str(scratch)}}
-            self.km = JailedKernels()
-            self.km.prepare(scratch, self.namespaces)
+            self.km = self.kernels = JailedKernels()
+            self.kernels.prepare(scratch, self.namespaces)
             self.reset_execution_trackers()
             place, over = -1, threading.Event()
-            threading.Thread(target=self._watch, args=(scratch, self.km, over), daemon=True).start()
+            threading.Thread(target=self._watch, args=(scratch, self.kernels, over), daemon=True).start()
             try:
                 with self.setup_kernel(env=environment(scratch), cwd=str(scratch)):
                     self.key = secrets.token_hex(16)
@@ -122,7 +129,7 @@ class Marker(Execute):
             with contextlib.suppress(OSError):  # files come and go
                 if sum(path.lstat().st_size for path in scratch.rglob("*")) > SCRATCH_BYTES:
                     self.words[self.running] = f"it wrote more than {SCRATCH_BYTES // 2**20} MiB of files"
-                    kernels.provisioner.process.kill()
+                    kernels.kill()
                     return
 
     def _run_cell(self, cell: NotebookNode, index: int) -> None:

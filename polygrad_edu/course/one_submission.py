@@ -169,8 +169,8 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    places = (Path(job[name]) for name in ("source", "submission", "folder"))
-    grade_submission(*places, job["namespaces"], job["cell_seconds"])
+    source, submission, folder = (Path(job[name]) for name in ("source", "submission", "folder"))
+    grade_submission(source, submission, folder, job["namespaces"], job["cell_seconds"])
 
 
 if __name__ == "__main__":
