@@ -108,8 +108,12 @@ def grade(
 
     checked(needs_nbgrader)
     from .course.grading import grade as grade_all
+    from .course.jail import protections
 
     console = Console(stderr=True)
+    for what, holds in protections().items():
+        if not holds:
+            console.print(f"This machine cannot promise: {what}.", soft_wrap=True)
     columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
     progress = Progress(*columns, TimeElapsedColumn(), console=console)
     task = progress.add_task("grading")

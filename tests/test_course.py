@@ -52,7 +52,7 @@ def test_source_keeps_to_the_format(name):
     for grade_id, test in tests.items():
         if marks[grade_id]["solution"]:
             continue  # read by a person
-        assert marks[grade_id.removeprefix("test_")]["solution"]
+        assert any(marks.get(word, {}).get("solution") for word in re.findall(r"\w+", test)), "no answer is tried"
         assert "from polygrad_edu.course import require\n" in test
         lines = [line for line in test.splitlines() if line and not line.startswith(("###", "from polygrad_edu"))]
         assert all(re.match(rf'require\("a{name[1]}/\w+", .+\)$', line) for line in lines), test

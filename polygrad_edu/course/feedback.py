@@ -163,16 +163,19 @@ def give_by_hand(results: list[dict[str, Any]], table: Path) -> None:
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     for line, row in enumerate(rows, start=2):
-        key = tuple((row.get(column) or "").strip() for column in ("student", "assignment", "question"))
+        student, assignment, question = (
+            (row.get(name) or "").strip() for name in ("student", "assignment", "question")
+        )
+        key = student, assignment, question
         if key not in waiting:
             raise ValueError(f"{table}, line {line}: nothing of {', '.join(key)} waits for points")
-        result, question = waiting[key]
+        result, answer = waiting[key]
         try:
             points = float(row.get("points") or "")
         except ValueError:
             raise ValueError(f"{table}, line {line}: points is {row.get('points')!r}, not a number") from None
-        if not 0 <= points <= question["most"]:
-            raise ValueError(f"{table}, line {line}: {points:g} is not between 0 and {question['most']:g}")
-        question |= {"points": points, "message": "Read by a person."}
+        if not 0 <= points <= answer["most"]:
+            raise ValueError(f"{table}, line {line}: {points:g} is not between 0 and {answer['most']:g}")
+        answer |= {"points": points, "message": "Read by a person."}
         result["points"] += points
-        result["by_hand"] -= question["most"]
+        result["by_hand"] -= answer["most"]

@@ -26,7 +26,7 @@ from .marking import ALL_SECONDS
 from .one_submission import failed, totals, write_json
 from .submissions import LARGEST, Submission, find_submissions, unpack
 
-GRACE = 180  # seconds that a process gets beyond the time of its cells: kernels start, tests are heard
+GRACE = 600  # seconds that a process gets beyond the time of its cells: the last one ends, kernels start
 
 
 class Graded(dict[str, Any]):

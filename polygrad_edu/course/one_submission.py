@@ -128,11 +128,14 @@ def _question(cell: NotebookNode, marker: Marker, refused: dict[str, str]) -> di
 def _trouble(cell: NotebookNode, name: str, marker: Marker, refused: dict[str, str]) -> str:
     """Why a test gives no points, in words for the student; empty if it gives them."""
     test, told = cell.metadata.nbgrader.grade_id, marker.reports.get(cell.metadata.nbgrader.grade_id)
-    if name in refused:
-        return f"Your cell was not run: {refused[name]}."
-    for part, where in ((name, "Your cell"), (test, "Your answer, when it was tried,")):
-        if part in marker.words:
-            return f"{where} was stopped: {marker.words[part]}."
+    for answer in _answers(cell):
+        which = "Your cell" if answer == name else f"Your cell {answer}"
+        if answer in refused:
+            return f"{which} was not run: {refused[answer]}."
+        if answer in marker.words:
+            return f"{which} was stopped: {marker.words[answer]}."
+    if test in marker.words:
+        return f"Your answer, when it was tried, was stopped: {marker.words[test]}."
     errors = [output for output in cell.outputs if output.output_type == "error"]
     calls = wanted(cell.source)
     if errors:
@@ -149,6 +152,11 @@ def _trouble(cell: NotebookNode, name: str, marker: Marker, refused: dict[str, s
     return (
         "" if told["passed"][-len(calls) :] == calls else "The test was not run as it is written, so it does not count."
     )
+
+
+def _answers(cell: NotebookNode) -> list[str]:
+    """What a test tries: the names that it speaks of, among them those of answer cells."""
+    return [node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
 
 
 def wanted(test: str) -> list[list[Any]]:
@@ -169,8 +177,8 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    places = (Path(job[name]) for name in ("source", "submission", "folder"))
-    grade_submission(*places, job["namespaces"], job["cell_seconds"])
+    source, submission, folder = (Path(job[name]) for name in ("source", "submission", "folder"))
+    grade_submission(source, submission, folder, job["namespaces"], job["cell_seconds"])
 
 
 if __name__ == "__main__":

@@ -28,11 +28,10 @@ def objection(source: str, may_import: tuple[str, ...], may_not_use: tuple[str, 
     """Why an answer cell is not run, in a sentence for the student; ``None`` if there is nothing against it."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        place = f" in line {error.lineno}" if getattr(error, "lineno", None) else ""
-        return f"it is not Python: {getattr(error, 'msg', error)}{place}"
-    except (RecursionError, MemoryError):
-        return "its expressions are nested too deeply to be read"
+    except SyntaxError as error:
+        return f"it is not Python: {error.msg} in line {error.lineno}"
+    except (ValueError, RecursionError, MemoryError):
+        return "it holds zero bytes, or expressions nested too deeply to be read"
     modules = {name for node in ast.walk(tree) for name, _ in _imports(node)} | {"torch", "math", "np", "nn", "F"}
     for node in ast.walk(tree):
         for _, module in _imports(node):
