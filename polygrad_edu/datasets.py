@@ -57,14 +57,9 @@ class OfflineData(NamedTuple):
     def _rows(self, chosen: np.ndarray) -> OfflineData:
         _, episodes = np.unique(self.episodes[chosen], return_inverse=True)
         states = None if self.simulator_states is None else self.simulator_states[chosen]
+        flat = ("observations", "actions", "rewards", "terminals", "levels")
         return self._replace(
-            observations=self.observations[chosen],
-            actions=self.actions[chosen],
-            rewards=self.rewards[chosen],
-            terminals=self.terminals[chosen],
-            episodes=episodes,
-            levels=self.levels[chosen],
-            simulator_states=states,
+            **{name: getattr(self, name)[chosen] for name in flat}, episodes=episodes, simulator_states=states
         )
 
 

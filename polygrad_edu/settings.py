@@ -150,6 +150,11 @@ class Preset:
             advantage_scale=self.advantage_scale,
         )
 
+    @property
+    def described(self) -> str:
+        """The world model in a few words."""
+        return f"polygrad ({self.guidance} guidance)" if self.world_model == "polygrad" else self.world_model
+
     def with_overrides(self, overrides: typing.Mapping[str, Any]) -> Preset:
         """A copy with settings changed by name; values may be text, as from a command line."""
         return replace(self, **{closest_name(name): value for name, value in overrides.items()})

@@ -117,7 +117,7 @@ class Training:
             )
         self.look_every = 1 if detect_anomaly else REFRESH_EVERY
         console.print(
-            f"Learning {preset.env_id} in the imagination of {described(preset)}: {preset.env_steps:,} real steps, "
+            f"Learning {preset.env_id} in the imagination of {preset.described}: {preset.env_steps:,} real steps, "
             f"seed {loop.seed}, on {loop.device}. Run directory: {self.directory}",
             soft_wrap=True,
         )
@@ -247,8 +247,3 @@ class Training:
             soft_wrap=True,
         )
         return result
-
-
-def described(preset: Preset) -> str:
-    """The world model of a run in a few words."""
-    return f"polygrad ({preset.guidance} guidance)" if preset.world_model == "polygrad" else preset.world_model
