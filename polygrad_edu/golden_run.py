@@ -116,7 +116,7 @@ def compare(run: dict[str, Any], stored: dict[str, Any]) -> tuple[bool, bool, li
         inside = bool(np.isfinite(value)) and least <= value <= most
         well = well and inside
         lines.append(
-            f"{name:<20} {value:>10.4g}   here stored {golden['numbers'][name]:>10.4g}   "
+            f"{name:<20} {value:>10.4g}   stored {golden['numbers'][name]:>10.4g}   "
             f"band {least:.4g} to {most:.4g}{'' if inside else '   OUTSIDE'}"
         )
     return run["digest"] == golden["digest"], well, lines

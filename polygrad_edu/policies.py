@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
-from .data_files import DAMAGE, MIB, at_most_parameters, one_line, parse_json, read_tensors
+from .data_files import DAMAGE, MIB, at_most_parameters, one_line, parse_json, parse_tensors, read_bytes
 
 FORMAT = "polygrad-edu policy 1"
 MOST_BYTES = 256 * MIB
@@ -183,8 +183,8 @@ def load_policy(path: Path) -> MLPPolicy:
     Raises:
         ValueError: no such file, not a policy, or damaged.
     """
-    tensors = read_tensors(path, MOST_BYTES)
     try:
+        tensors = parse_tensors(read_bytes(path, MOST_BYTES))
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:

@@ -209,7 +209,7 @@ def test_a_policy_that_sees_other_than_observations_is_refused():
     ("description", "tensors", "message"),
     [
         ({"clip": None}, {}, "clip must be a positive number"),
-        ({"clip": math.nan}, {}, "clip must be a positive number"),
+        ({"clip": math.nan}, {}, "it holds NaN, which JSON does not know"),
         ({"clip": -1.0}, {}, "clip must be a positive number"),
         ({"squashed": "no"}, {}, "squashed must be true or false"),
         ({"activation": "gelu"}, {}, "activation 'gelu' is none of tanh, relu"),
