@@ -38,8 +38,10 @@ def draw_states(
         raise ValueError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")
     if isinstance(env.unwrapped, PointMass):
         return [_draw_point_mass(state[:2], width, height) for state in states]
-    if not is_mujoco(env):
+    if type(env.unwrapped).__name__ == "PendulumEnv":
         return [_draw_pendulum(state[0], width, height) for state in states]
+    if not is_mujoco(env):
+        return [_draw_numbers(state, width, height) for state in states]
     before = get_simulator_state(env)
     try:
         if renderer == "mujoco":
@@ -113,6 +115,19 @@ def _draw_pendulum(angle: float, width: int, height: int) -> np.ndarray:
     for grown, fill in ((2.5, INK), (0.0, BODY_COLOURS[2])):
         _rounded_line(draw, np.stack([pivot, tip]), 0.035 * height + grown, fill)
     _rounded_line(draw, np.stack([pivot, pivot]), 0.015 * height, INK)
+    return _shrunk(image)
+
+
+def _draw_numbers(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A task that nobody has drawn: a bar for each of its numbers, up or down, the large ones pressed together."""
+    width, height = width * OVERSAMPLING, height * OVERSAMPLING
+    image = Image.new("RGB", (width, height), SKY)
+    draw = ImageDraw.Draw(image)
+    wide, middle = width / len(numbers), height / 2
+    for i, number in enumerate(np.tanh(numbers / 2)):
+        ends = sorted((middle, middle - 0.45 * height * number))
+        draw.rectangle([(i + 0.15) * wide, ends[0], (i + 0.85) * wide, ends[1]], fill=BODY_COLOURS[i % 4], outline=INK)
+    draw.line([0, middle, width, middle], fill=INK, width=2)
     return _shrunk(image)
 
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -110,3 +111,33 @@ def test_an_unknown_renderer_is_refused():
     env, state = start("InvertedPendulum-v5")
     with pytest.raises(ValueError, match="drawn or mujoco"):
         rendering.draw_states(env, state[None], renderer="crayon")
+
+
+def test_a_task_that_nobody_has_drawn_is_shown_by_its_numbers():
+    class Own(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (3,))
+
+        def __init__(self):
+            self.state = np.zeros(3)
+
+    env = Own()
+    observations = np.array([[0.0, 0.0, 0.0], [1.0, -1.0, 30.0]])
+    states = environments.states_from_observations(env, env.state, observations)
+    calm, lively = rendering.draw_states(env, states, 90, 60)
+    assert calm.shape == lively.shape == (60, 90, 3)
+    columns = (lively != calm).any(axis=2)  # what moved
+    assert columns[:28, :30].any()  # up
+    assert not columns[:28, 32:58].any()
+    assert columns[32:, 32:58].any()  # down
+    assert columns[:5, 62:].any()  # far up, and still in the picture
+
+
+def test_the_point_mass_is_where_it_is():
+    env = environments.make("polygrad_edu/PointMass-v0")
+    env.reset(seed=0)
+    places = ((-0.7, 0.0), (0.7, 0.5), (0.0, -0.6))
+    frames = rendering.draw_states(env, np.array([[*place, 0, 0] for place in places]), 80, 80)
+    for (x, y), frame in zip(places, frames, strict=True):
+        rows, columns = np.nonzero((frame[8:72, 8:72].astype(int) - rendering.GROUND)[..., 0] < -40)
+        assert columns.mean() + 8 == pytest.approx(40 + 36 * x, abs=1.5)
+        assert rows.mean() + 8 == pytest.approx(40 - 36 * y, abs=1.5)
