@@ -1,6 +1,9 @@
 """What all tests share: one thread, fixed seeds, and the official code's recorded numbers."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start, too: two of them run side by side
 
 import numpy as np
 import pytest

@@ -133,8 +133,10 @@ def test_of_a_strangers_repository_only_a_run_is_taken(server, run_directory, tm
 
 
 def damaged_shard(files):
-    name = next(name for name in files if name.startswith("checkpoint/shards/"))
-    files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
+    for name in [
+        name for name in files if name.startswith("checkpoint/shards/")
+    ]:  # no checkpoint is left to fall back on
+        files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
 
 
 def foreign_module(files):
@@ -153,9 +155,9 @@ def foreign_module(files):
             "2,000,000 bytes; such a file of a run has",
         ),
         (damaged_shard, "checksum of its shard .* is wrong"),
-        (foreign_module, "names a module to import"),
+        (foreign_module, "what comes before a colon would be imported"),
         (lambda files: [files.pop(name) for name in list(files) if "/" in name], "holds no checkpoint yet"),
-        (lambda files: files.update({"model.safetensors": b"\xff" * 100}), "no result that can be used"),
+        (lambda files: files.update({"model.safetensors": b"\xff" * 100}), "holds no run that can be used"),
         (lambda files: files.update({f"checkpoint/{i}.json": b"" for i in range(5000)}), "larger than a run"),
     ],
 )

@@ -126,4 +126,4 @@ def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel
     process.wait(60)
     last = list_checkpoints(directory)[-1]
     assert int(last.stem.split("-")[1]) > step  # it has saved what it had
-    assert f"kept to step {int(last.stem.split('-')[1]):,}" in directory.with_name("watched.log").read_text()
+    assert f"Kept to step {int(last.stem.split('-')[1]):,}" in directory.with_name("watched.log").read_text()
