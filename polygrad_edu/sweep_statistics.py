@@ -68,7 +68,7 @@ def find_scale(preset: Preset, best: float) -> Scale:
 def random_return(preset: Preset) -> float:
     """The mean return of uniformly random actions, over the episodes that trained policies are reported on."""
     env = environments.make(preset.env_id, preset.action_scale)
-    (size,) = env.action_space.shape or ()
+    size = gymnasium.spaces.flatdim(env.action_space)
     env.close()
     generator = torch.Generator().manual_seed(REPORT_SEED)
 

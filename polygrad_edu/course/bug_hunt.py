@@ -98,7 +98,7 @@ class SmallPolyGRAD:
     def clip_gradient(self, parameters: Iterable[nn.Parameter], most: float) -> Tensor:
         """Shorten the gradient of all parameters together to ``most`` if it is longer; return how long it was."""
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        norm = sum(gradient.square().sum() for gradient in gradients) ** 1 / 2
+        norm = sum((gradient.square().sum() for gradient in gradients), torch.zeros(())) ** 1 / 2
         for gradient in gradients:
             gradient.mul_((most / (norm + 1e-6)).clamp(max=1))
         return norm

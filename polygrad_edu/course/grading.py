@@ -78,12 +78,17 @@ def grade(
 
 
 def _grade_all(
-    course: Path, sources: dict[str, Path], found: list[Submission], jobs: int, cell_seconds: int, tell: Callable
+    course: Path,
+    sources: dict[str, Path],
+    found: list[Submission],
+    jobs: int,
+    cell_seconds: int,
+    tell: Callable[[int, int, Graded | None], None],
 ) -> list[Graded]:
     namespaces = jail.namespaces()
     without = [f"This machine could not promise: {what}." for what, holds in jail.protections().items() if not holds]
     results: dict[Submission, Graded] = {}
-    processes: set[subprocess.Popen] = set()
+    processes: set[subprocess.Popen[bytes]] = set()
     tell(0, len(found), None)
 
     def one(submission: Submission) -> Graded:
@@ -116,7 +121,7 @@ def _grade_all(
     return [results[submission] for submission in found]
 
 
-def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: set[subprocess.Popen]) -> Graded:
+def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: set[subprocess.Popen[bytes]]) -> Graded:
     """The result that a process of its own came to, or of its coming to none."""
     result_file = folder / "result.json"
     result_file.unlink(missing_ok=True)

@@ -36,7 +36,7 @@ def needs_nbgrader() -> None:
         ValueError: with that line.
     """
     try:
-        import nbgrader  # noqa: F401
+        import nbgrader  # noqa: F401  # pyright: ignore[reportUnusedImport] - to see whether it is there
     except ImportError:
         raise ValueError('this needs nbgrader; install it with: pip install "polygrad-edu[course]"') from None
 

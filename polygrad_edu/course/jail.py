@@ -172,7 +172,8 @@ def main() -> None:
 
     app = IPKernelApp.instance()
     app.initialize(sys.argv[2:])  # opens a socket of its own, which it cannot start without
-    import polygrad_edu.course  # noqa: F401  a library that comes with this starts a process when it is imported
+    # Now, as a library that comes with this starts a process when it is imported.
+    import polygrad_edu.course  # noqa: F401  # pyright: ignore[reportUnusedImport] - imported for what it loads
 
     if sys.platform == "linux" and platform.machine() in MACHINES:
         shut_network_and_processes()

@@ -50,7 +50,7 @@ def make_parts(env: gymnasium.Env, plan: Plan, seed: int, width: int = 128) -> P
     """Untrained parts for a vector task, small enough for seconds on a CPU; the same for the same seed."""
     torch.manual_seed(seed)
     preset = replace(get_preset("inverted-pendulum"), width=width, depth=2, sampling_steps=8, batch_size=2 * width)
-    sizes = env.observation_space.shape[0], env.action_space.shape[0]
+    sizes = gymnasium.spaces.flatdim(env.observation_space), gymnasium.spaces.flatdim(env.action_space)
     normaliser, generator = Normaliser(*sizes), torch.Generator().manual_seed(seed)
     world_model = PolyGRAD(preset, normaliser, generator)
     replay = SequenceReplay(plan.env_steps, world_model.window, normaliser)

@@ -51,7 +51,7 @@ def grade_submission(
         result = failed(tests, "unreadable", f"No points, because {error}.")
     else:
         questions = [_question(cell, marker, refused) for cell in notebook.cells if cell.metadata.nbgrader.grade]
-        result = {"status": "graded", "reason": "", "questions": questions, "notes": notes}
+        result: dict[str, Any] = {"status": "graded", "reason": "", "questions": questions, "notes": notes}
         LimitOutput().preprocess(notebook, {})
         folder.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, folder / source.name)

@@ -29,7 +29,7 @@ class UnreadableError(ValueError):
 
 def find_submissions(
     folder: Path, assignments: Iterable[str], only: str | None = None
-) -> tuple[list[Submission], list]:
+) -> tuple[list[Submission], list[Path]]:
     """Everything handed in under ``folder``, by student and assignment, and the files that could not be placed.
 
     Understood are nbgrader's ``STUDENT/ASSIGNMENT/*.ipynb``, one notebook for each student (``STUDENT.ipynb``), and the
@@ -42,7 +42,7 @@ def find_submissions(
     """
     names = list(assignments)
     found: dict[tuple[str, str], Submission] = {}
-    unplaced = []
+    unplaced: list[Path] = []
     for path in sorted(folder.rglob("*.ipynb"), key=lambda path: (path.lstat().st_mtime, path)):
         inside = path.relative_to(folder)
         if any(part.startswith(".") for part in inside.parts):  # checkpoints, and what systems leave behind

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -88,7 +88,7 @@ def _empty(*arguments: Any, **options: Any) -> None:
 def _watched() -> Iterator[tuple[str, tuple[Any, str]]]:
     """(name, where it is kept) of all that a check may call: functions, classes and the methods of those in between."""
     classes: set[type] = set()  # a class is known to many modules
-    for module_name, module in list(sys.modules.items()):
+    for module_name, module in list(cast(dict[str, Any], sys.modules).items()):  # a program may put anything there
         own = module_name.startswith("polygrad_edu")
         if not isinstance(module, ModuleType) or not (own or module_name in OTHERS):
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,7 +74,7 @@ def place(wrong: Tensor) -> tuple[int, ...]:
 
 
 @contextmanager
-def untouched(what: str, **inputs: Tensor) -> Iterator[None]:
+def untouched(what: str, **inputs: Tensor) -> Generator[None, None, None]:
     """Fails if one of the named ``inputs`` is another one afterwards."""
     before = {name: value.detach().clone() for name, value in inputs.items()}
     yield
@@ -85,7 +85,7 @@ def untouched(what: str, **inputs: Tensor) -> Iterator[None]:
 
 
 @contextmanager
-def own_randomness(what: str) -> Iterator[None]:
+def own_randomness(what: str) -> Generator[None, None, None]:
     """Fails if torch's global random state is another one afterwards."""
     before = torch.get_rng_state()
     yield

@@ -40,7 +40,7 @@ def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tenso
             "a perfect prediction should cost 0."
         )
 
-        def cost(error: Tensor, clean=clean, real=real, obs=obs) -> float:
+        def cost(error: Tensor, clean: Tensor = clean, real: Tensor = real, obs: int = obs) -> float:
             return float(masked_loss(clean + error, clean, real, obs))
 
         nothing = torch.zeros_like(clean)

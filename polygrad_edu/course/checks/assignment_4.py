@@ -34,10 +34,11 @@ LESSONS = {
 
 def _returns(answer: Any, shape: tuple[int, int], where: str) -> tuple[Tensor, Tensor]:
     parts = two(answer, "lambda_returns should return two tensors: returns and weights")
-    return tuple(
+    returns, weights = (
         a_tensor(part, shape, f"lambda_returns ({name})", where)
         for part, name in zip(parts, ("returns", "weights"), strict=True)
     )
+    return returns, weights
 
 
 def check_lambda_returns(lambda_returns: Callable[..., tuple[Tensor, Tensor]], seed: int = 0) -> None:

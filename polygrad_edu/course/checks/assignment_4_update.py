@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,8 @@ def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
         nothing = torch.zeros_like(advantages)
         bonus = actor_loss(policy, observations, actions, nothing, weights, 0.1)
         entropy = policy(observations).entropy().mean().item() * weights.mean().item()
-        (slope,) = torch.autograd.grad(bonus, policy.log_std, allow_unused=True)
+        # torch's types do not know that an unused one has None
+        (slope,) = cast(tuple[Tensor | None], torch.autograd.grad(bonus, policy.log_std, allow_unused=True))
         slope = torch.zeros_like(policy.log_std) if slope is None else slope
         assert slope.any(), "with the weight 0.1 the entropy is not in the loss."
         assert (slope < 0).all(), (
@@ -167,8 +168,9 @@ def check_step_policy(step_policy: Callable[..., tuple[float, float]], seed: int
         assert all(t.isfinite().all() for t in taken), f"{setting} some parameters are no longer finite."
         assert any(t.any() for t in taken), f"{setting} the policy stands where it stood: no step was taken."
         along = sum((t * w).sum() for t, w in zip(taken, whole, strict=True)) / sum(w.square().sum() for w in whole)
-        off = sum((t - along * w).square().sum() for t, w in zip(taken, whole, strict=True)).sqrt()
-        assert off < 1e-2 * sum(t.square().sum() for t in taken).sqrt(), (
+        zero = torch.zeros(())
+        off = sum(((t - along * w).square().sum() for t, w in zip(taken, whole, strict=True)), zero).sqrt()
+        assert off < 1e-2 * sum((t.square().sum() for t in taken), zero).sqrt(), (
             f"{setting} the policy did not move along Adam's own step for this loss. Is a gradient of an earlier "
             "update still there, or was Adam asked more than once?"
         )

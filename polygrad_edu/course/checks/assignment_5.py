@@ -60,7 +60,9 @@ class _Notebook:
     def __init__(self) -> None:
         self.rows: list[tuple[np.ndarray, ...]] = []
 
-    def add(self, observation, action, reward, terminal, truncated, simulator_state=()) -> None:
+    def add(
+        self, observation: Any, action: Any, reward: Any, terminal: Any, truncated: Any, simulator_state: Any = ()
+    ) -> None:
         for what, value in (("action", action), ("observation", observation)):
             tied = torch.is_tensor(value) and value.requires_grad
             assert not tied, (
@@ -78,7 +80,7 @@ def check_act(act: Callable[..., Any], seed: int = 0) -> None:
     std = torch.linspace(0.2, 0.4, size)
     weight = torch.nn.Parameter(torch.tensor(gain))
 
-    def policy(observations: Tensor) -> Independent:
+    def policy(observations: Tensor) -> Independent[Normal]:
         assert torch.is_tensor(observations), "a policy wants a tensor, and was given something else."
         assert observations.dtype == torch.float32, (
             f"the policy's numbers are float32, what it was given is {observations.dtype}."

@@ -63,7 +63,9 @@ def _fakes(
 ) -> tuple[Any, list[tuple[str, Any]]]:
     log: list[tuple[str, Any]] = []
 
-    def imagine(first, policy, asked, generator=None):
+    def imagine(
+        first: Tensor, policy: Any, asked: int, generator: torch.Generator | None = None
+    ) -> ImaginedTrajectories:
         imagined = ImaginedTrajectories(
             draw.normal(len(first), asked, first.shape[-1]), draw.normal(len(first), asked, action_size),
             draw.normal(len(first), asked), (draw.uniform(len(first), asked) < 0.2).float(),
@@ -72,7 +74,7 @@ def _fakes(
         log.append(("imagined", imagined))
         return imagined
 
-    def update(*batch):
+    def update(*batch: Any) -> dict[str, Tensor]:
         log.append(("update", batch))
         return {"action_std": torch.tensor(1.3), "actor_loss": torch.tensor(0.1)}
 
@@ -88,7 +90,7 @@ def _fakes(
     ), log
 
 
-class _Parts(tuple):
+class _Parts(tuple[Any, ...]):
     """Four parts by place and by name, as the real ones."""
 
     def __new__(cls, named: dict[str, Any]) -> _Parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -61,15 +61,15 @@ def _check_order(imagination_loop: Loop, plan: Plan, seed: int) -> None:
     replay = SimpleNamespace(n_starts=1, refresh_normaliser=lambda: log.append(("refresh", None)))
     world_model = SimpleNamespace(fit=lambda given: log.append(("fit", given)), window=5)
     actor_critic = SimpleNamespace(policy=object())
-    parts = Parts(replay, world_model, actor_critic, SimpleNamespace())
+    parts = Parts(*cast(Any, (replay, world_model, actor_critic, SimpleNamespace())))
     env = SimpleNamespace(reset=lambda seed=None: (log.append(("reset", seed)), (-1, {}))[1])
 
-    def act(env, observation, policy, replay, generator):
+    def act(env: Any, observation: Any, policy: Any, replay: Any, generator: torch.Generator) -> tuple[int, bool]:
         log.append(("act", (observation, policy, generator, generator.initial_seed())))
         done = sum(name == "act" for name, _ in log)
         return done, done % 7 == 0
 
-    def improve(parts, count, generator):
+    def improve(parts: Any, count: Any, generator: Any) -> dict[str, torch.Tensor]:
         log.append(("improve", (count, generator)))
         return {"action_std": torch.tensor(1.0)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -88,7 +88,8 @@ def check_ReportTwo(program: Program, seed: int = 0) -> None:
     assert not torch.equal(runs[0][2], runs[2][2]), "runs with other seeds take the same random actions."
     model = program(seed)
     before = _weights(model)
-    model.network[0].weight.grad = torch.ones_like(model.network[0].weight)
+    weight = cast(Any, model.network)[0].weight
+    weight.grad = torch.ones_like(weight)
     model.optimiser.step()
     assert not torch.equal(before, _weights(model)), (
         "the optimiser holds another network's weights; nothing would be learned."
@@ -110,7 +111,7 @@ def check_ReportThree(program: Program, seed: int = 0) -> None:
             parameter.grad = part * length / whole
         where = f"for a gradient of length {length:.2f} over {len(shapes)} parameters and a limit of {most:.2f}"
         told = model.clip_gradient(iter([*parameters, unused]), most)
-        after = torch.cat([parameter.grad.flatten() for parameter in parameters])
+        after = torch.cat([cast(torch.Tensor, parameter.grad).flatten() for parameter in parameters])
         assert abs(float(given(told, "clip_gradient")) - length) < 1e-3 * length, (
             f"{where}: you report a length of {float(told):.3f}."
         )

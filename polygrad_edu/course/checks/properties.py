@@ -46,8 +46,8 @@ def call(answer: Callable[..., Any], *arguments: Any, what: str) -> Any:
     return value
 
 
-def close(left: Tensor, right: Tensor, tolerance: float = 1e-4) -> bool:
-    """Whether two tensors agree to rounding: ``tolerance``, relative to the larger of 1 and the numbers themselves."""
+def close(left: Tensor | float, right: Tensor | float, tolerance: float = 1e-4) -> bool:
+    """Whether two tensors or numbers agree to rounding: ``tolerance``, relative to the larger of 1 and ``right``."""
     right = torch.as_tensor(right, dtype=torch.float64)
     return bool(((left - right).abs() <= tolerance * right.abs().clamp(min=1)).all())
 
