@@ -1,6 +1,5 @@
 """Curves in the formats of others, read back with their own readers."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -106,7 +105,6 @@ def test_what_is_drawn_are_finite_numbers():
     assert curves.numbers(line) == {"a": 1.0, "b": 2.5}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
 def test_weights_and_biases_keeps_a_run_offline_and_goes_on_with_it(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))

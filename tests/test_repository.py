@@ -31,7 +31,7 @@ def test_conda_environment_holds_the_same_ranges_as_the_package():
     environment = yaml.safe_load(text("environment.yml"))
     (by_pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     extras = project["optional-dependencies"]
-    named = [wish for name, wishes in extras.items() if name not in ("dev", "wandb") for wish in wishes]
+    named = [wish for name, wishes in extras.items() if name != "dev" for wish in wishes]
     wanted = project["dependencies"] + [name for name in named if not name.startswith("polygrad-edu[")]
     assert sorted(by_pip) == sorted([*wanted, "--editable ."])
     assert f"python {project['requires-python']}" in environment["dependencies"]

@@ -44,7 +44,9 @@ def cluster(monkeypatch):
 def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, tmp_path):
     cluster, second = cluster
     log, study = tmp_path / "ray.log", tmp_path / "ray"
-    words = [*PRESETS, "--seeds", SEEDS, "--device", "cpu", *OPTIONS]
+    # several slices for each trial, however fast the machine is: the node is to die while it works
+    longer = ["--env-steps", 2400, "--eval-every", 800, "--checkpoint-every", 200]
+    words = [*PRESETS, "--seeds", SEEDS, "--device", "cpu", *OPTIONS, *longer]
     driver = sweep(
         *words, "--out", study, "--engine", "ray", "--address", cluster.address, "--slice", 0.03, log=log
     )  # fmt: skip
