@@ -41,6 +41,18 @@ def cluster(monkeypatch):
     cluster.shutdown()
 
 
+def worker_on(node):
+    """The process on a node that is training now, if there is one."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    for worker in raylet.children(recursive=True):
+        try:
+            if "ray::train_slice" in " ".join(worker.cmdline()):
+                return worker
+        except psutil.NoSuchProcess:
+            continue
+    return None
+
+
 def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, tmp_path):
     cluster, second = cluster
     log, study = tmp_path / "ray.log", tmp_path / "ray"
@@ -50,21 +62,16 @@ def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, 
     driver = sweep(
         *words, "--out", study, "--engine", "ray", "--address", cluster.address, "--slice", 0.03, log=log
     )  # fmt: skip
-    # the second node is at work: something has come home from it
-    wait_until(
-        lambda: any(second.node_id in path.read_text() for path in study.glob("trials/*.log")), driver, log
-    )  # fmt: skip
+    wait_until(lambda: worker_on(second), driver, log)  # in the middle of a slice, so that there is something to lose
     cluster.remove_node(second, allow_graceful=False)
     wait_until(lambda: "lost its worker (" in log.read_text(), driver, log)
     assert len(list(study.glob("trials/*/result.json"))) < len(PRESETS) * SEEDS
-    raylet = psutil.Process(cluster.head_node.all_processes["raylet"][0].process.pid)
 
     def killed():
-        for worker in raylet.children(recursive=True):
-            if worker.name().startswith("ray::train_slice") or "ray::train_slice" in " ".join(worker.cmdline()):
-                worker.kill()
-                return True
-        return False
+        worker = worker_on(cluster.head_node)
+        if worker:
+            worker.kill()
+        return worker
 
     wait_until(killed, driver, log)
     assert driver.wait(timeout=1200) == 0, log.read_text()
