@@ -1,6 +1,5 @@
 """The return explorer and the training watcher under a real keyboard, in JupyterLab and in a page without a kernel."""
 
-import json
 import os
 import re
 import signal
@@ -8,8 +7,10 @@ import signal
 import psutil
 import pytest
 
+from polygrad_edu.attendant import PROGRESS
 from polygrad_edu.checkpoint import list_checkpoints
 from polygrad_edu.widgets import ReturnExplorer, TrainingWatcher
+from polygrad_edu.widgets.training_watcher import read_lines
 
 from .browser import chromium, jupyterlab, needs_chromium, offline_page
 from .test_training_watcher import LONG, wait_until
@@ -79,13 +80,10 @@ def test_without_a_kernel_the_same_keys_move_the_same_pictures(browser, tmp_path
     page.context.close()
 
 
-def trainings(directory):
-    """The processes that train in this directory's folder."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        if "--attended" in (process.info["cmdline"] or []) and process.info["cwd"] == str(directory.parent):
-            found.append(process)
-    return found
+def trainings(kernel):
+    """The processes that train for this kernel; their own children (a film's ffmpeg, before it is one) do not count."""
+    started = [process for process in psutil.process_iter(["cmdline", "ppid"]) if process.info["ppid"] == kernel]
+    return [process for process in started if "--attended" in (process.info["cmdline"] or [])]
 
 
 def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel(notebook):
@@ -107,7 +105,8 @@ def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel
     wait_until(lambda: (page.wait_for_timeout(50), answer.count() and answer.inner_text() != said)[1], 30)
     lab.wait_until_idle(page)
     in_status("training")  # the new view shows the same run
-    (process,) = trainings(directory)
+    kernel = int(said.split()[1])
+    (process,) = trainings(kernel)
 
     toggle.focus()
     assert toggle.inner_text() == "Pause"
@@ -120,9 +119,9 @@ def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel
 
     page.keyboard.press("Enter")
     in_status("training")
-    wait_until(lambda: json.loads((directory / "progress.jsonl").read_text().splitlines()[-1])["env_step"] > step)
-    (process,) = trainings(directory)
-    os.kill(int(said.split()[1]), signal.SIGKILL)
+    wait_until(lambda: read_lines(directory / PROGRESS)[-1]["env_step"] > step)
+    (process,) = trainings(kernel)
+    os.kill(kernel, signal.SIGKILL)
     process.wait(60)
     last = list_checkpoints(directory)[-1]
     assert int(last.stem.split("-")[1]) > step  # it has saved what it had
