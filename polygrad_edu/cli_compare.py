@@ -13,12 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from .cli_options import Device, InputError, Json, checked, choose_device, with_settings
-from .settings import WORLD_MODELS
+from .settings import IMAGINE_ONLY, WORLD_MODELS
 
-IMAGINE_ONLY = (
-    "sampling_steps", "eta", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence",
-    "inertia", "score", "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states", "precision",
-)  # fmt: skip
+# Without an agent there is no critic, and a measurement leaves nothing out and compiles nothing.
+IMAGINING = tuple(name for name in IMAGINE_ONLY if name not in ("advantage_scale", "explosion_factor", "compile"))
 LEARNING = (
     "horizon", "width", "depth", "schedule", "diffusion_steps", "noise_tau", "prediction", "smooth_steps",
     "batch_size", "learning_rate", "ema_decay",
@@ -26,7 +24,7 @@ LEARNING = (
 EVERY = ", ".join(["polygrad", "polygrad-causal", "polygrad-transformer", *WORLD_MODELS[1:]])
 
 
-@with_settings(LEARNING + IMAGINE_ONLY)
+@with_settings(LEARNING + IMAGINING)
 def error(
     source: Annotated[str, typer.Argument(help="A run directory, a dataset directory or a Minari dataset's name.")],
     models: Annotated[

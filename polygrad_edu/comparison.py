@@ -22,8 +22,8 @@ from .datasets import OfflineData, load_dataset
 from .error_report import Compared, Report
 from .imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from .policies import load_policy
-from .settings import Preset, closest_name
-from .trained_models import COMPARED, IMAGINE_ONLY, compared_preset, fingerprint, train
+from .settings import IMAGINE_ONLY, Preset, closest_name
+from .trained_models import COMPARED, compared_preset, fingerprint, train
 from .trajectory_diffusion import Policy
 from .world_model import WorldModel
 from .world_model_error import Starts, measure_errors, on_policy

@@ -15,6 +15,12 @@ from .score_guidance import Guidance
 from .trajectory_diffusion import PREDICTIONS
 
 WORLD_MODELS = ("polygrad", "autoregressive-diffusion", "mlp-ensemble", "transformer", "recurrent")
+# Settings that change what a trained model imagines and not, but for rounding, what it learned.
+IMAGINE_ONLY = (
+    "sampling_steps", "eta", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence",
+    "inertia", "score", "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states",
+    "advantage_scale", "precision", "compile", "explosion_factor",
+)  # fmt: skip
 _CHOICES = {
     "world_model": WORLD_MODELS,
     "denoiser": ("mlp", "transformer", "causal-mlp"),

@@ -24,7 +24,7 @@ from .datasets import OfflineData, to_replay
 from .imagination_loop import seed_everything
 from .presets import preset_for
 from .replay import Normaliser
-from .settings import Preset, closest_name
+from .settings import IMAGINE_ONLY, Preset, closest_name
 from .world_model import WorldModel
 
 # What differs from the task's preset, and the number of updates: for Hopper 7 to 16 minutes each on one core.
@@ -39,12 +39,6 @@ COMPARED: dict[str, tuple[dict[str, Any], int]] = {
     "mlp-ensemble": ({"world_model": "mlp-ensemble", "width": 200, "depth": 4, **_SLOWER}, 12_000),
     "transformer": ({"world_model": "transformer", "width": 128, "batch_size": 64, **_SLOWER}, 8_000),
     "recurrent": ({"world_model": "recurrent", "width": 256, "batch_size": 32, **_SLOWER}, 6_000),
-}  # fmt: skip
-# Settings that change what a trained model imagines and not, but for rounding, what it learned.
-IMAGINE_ONLY = {
-    "sampling_steps", "eta", "guidance", "guidance_scale", "guidance_tuning_rate", "precondition", "persistence",
-    "inertia", "score", "action_noise_scale", "clip_std", "change_limit", "guide_at", "update_states",
-    "advantage_scale", "precision", "compile", "explosion_factor",
 }  # fmt: skip
 
 

@@ -6,7 +6,6 @@ often that was interrupted. An engine (:mod:`trial_processes`, :mod:`sweep_ray`)
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from collections import deque
@@ -20,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from .data_files import read_json
+from .metrics_log import read_metrics
 from .settings import Preset
 
 MOST_LOSSES = 5  # times that a trial may lose its worker before it counts as failed
@@ -72,11 +72,7 @@ class Trial:
     def metrics(self) -> list[dict[str, Any]]:
         """The evaluations so far, oldest first."""
         path = self.directory / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError:  # the last one is being written
-            return [json.loads(line) for line in lines[:-1]]
+        return read_metrics(path) if path.exists() else []
 
     def forget_an_early_end(self) -> None:
         """Remove a run that ended before its first checkpoint: there is nothing to go on from."""

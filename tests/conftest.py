@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from .browser import chromium
+
 torch.set_num_threads(1)
 settings.register_profile("course", deadline=None)  # a first call may load a library, and machines differ
 settings.load_profile("course")
@@ -18,6 +20,13 @@ settings.load_profile("course")
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real Chromium; only tests marked ``needs_chromium`` ask for it."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(params=["a", "b"])

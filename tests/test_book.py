@@ -5,7 +5,6 @@ import http.server
 import importlib.util
 import json
 import re
-import shutil
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +13,9 @@ from urllib.parse import unquote, urldefrag, urlparse
 import pytest
 import yaml
 
+from .browser import needs_chromium, offline_page
+
 ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 spec = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
 book_build = importlib.util.module_from_spec(spec)
@@ -113,9 +113,8 @@ def test_a_clone_from_elsewhere_gets_no_buttons(remote):
     assert book_build.repository(remote) is None
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_every_page_opens_offline_in_a_browser_without_an_error(pages):
-    sync_api = pytest.importorskip("playwright.sync_api")
+@needs_chromium
+def test_every_page_opens_offline_in_a_browser_without_an_error(pages, browser):
     pages, html = pages
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -125,38 +124,19 @@ def test_every_page_opens_offline_in_a_browser_without_an_error(pages):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(html)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     here = f"http://127.0.0.1:{server.server_port}/"
-    outside, errors = [], []
-
-    def gate(route):
-        if route.request.url.startswith((here, "data:", "blob:")):
-            return route.continue_()
-        outside.append(route.request.url)
-        return route.abort()
-
     try:
-        with sync_api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM,
-                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-                      "--disable-sync"],
-            )  # fmt: skip
-            page = browser.new_page()
-            page.route("**/*", gate)
-            page.on("pageerror", lambda error: errors.append((page.url, str(error))))
-            page.on("console", lambda said: errors.append((page.url, said.text)) if said.type == "error" else None)
-            typeset = {}
-            for name in pages:
-                if name.startswith("_modules") or name == "index.html":  # the last leads to the first page
-                    continue
-                page.goto(here + name, wait_until="load")
-                if page.query_selector(".math"):
-                    page.wait_for_selector("mjx-container", state="attached")
-                    typeset[name] = len(page.query_selector_all("mjx-container"))
-            browser.close()
+        page, outside, errors = offline_page(browser, here)
+        typeset = {}
+        for name in pages:
+            if name.startswith("_modules") or name == "index.html":  # the last leads to the first page
+                continue
+            page.goto(here + name, wait_until="load")
+            if page.query_selector(".math"):
+                page.wait_for_selector("mjx-container", state="attached")
+                typeset[name] = len(page.query_selector_all("mjx-container"))
+            assert (name, outside, errors) == (name, [], [])
     finally:
         server.shutdown()
-    assert outside == []
-    assert errors == []
     assert any(name.startswith("notebooks/") for name in typeset)
 
 

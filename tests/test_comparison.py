@@ -14,8 +14,8 @@ from polygrad_edu.data_collection import collect_dataset
 from polygrad_edu.datasets import load_dataset
 from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.policies import save_policy
-from polygrad_edu.settings import SETTINGS
-from polygrad_edu.trained_models import COMPARED, IMAGINE_ONLY, compared_preset
+from polygrad_edu.settings import IMAGINE_ONLY, SETTINGS
+from polygrad_edu.trained_models import COMPARED, compared_preset
 
 from .test_cli import OPTIONS, call
 from .test_imagination_loop import tiny
@@ -174,5 +174,5 @@ def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
 def test_settings_are_either_learned_with_or_imagined_with():
     from polygrad_edu import cli_compare
 
-    assert set(cli_compare.IMAGINE_ONLY) <= IMAGINE_ONLY <= SETTINGS.keys()
-    assert not set(cli_compare.LEARNING) & IMAGINE_ONLY
+    assert set(IMAGINE_ONLY) <= SETTINGS.keys()
+    assert not set(cli_compare.LEARNING) & set(IMAGINE_ONLY)

@@ -12,17 +12,11 @@ from polygrad_edu.checkpoint import list_checkpoints
 from polygrad_edu.widgets import ReturnExplorer, TrainingWatcher
 from polygrad_edu.widgets.training_watcher import read_lines
 
-from .browser import chromium, jupyterlab, needs_chromium, offline_page
+from .browser import jupyterlab, needs_chromium, offline_page
 from .test_training_watcher import LONG, wait_until
 from .test_widgets_in_browser import look, settle, slider
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,9 @@ import pytest
 
 from polygrad_edu.widgets import DenoisingScrubber, GuidanceExplorer, ImaginedOrReal, SchedulePlayground
 
-from .browser import chromium, jupyterlab, needs_chromium, offline_page
+from .browser import jupyterlab, needs_chromium, offline_page
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

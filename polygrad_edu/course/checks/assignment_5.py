@@ -68,9 +68,8 @@ class _Notebook:
             assert not tied, (
                 f"the {what} that you store still has a gradient, and so the policy's whole graph, tied to it."
             )
-        self.rows.append(
-            tuple(np.array(part, dtype=np.float64) for part in (observation, action, reward, terminal, truncated))
-        )
+        parts = (observation, action, reward, terminal, truncated)
+        self.rows.append(tuple(torch.as_tensor(part, dtype=torch.float64).clone().numpy() for part in parts))
 
 
 def check_act(act: Callable[..., Any], seed: int = 0) -> None:
