@@ -252,7 +252,10 @@ def becomes_read_only(run: Path, expected: dict[str, object]) -> str:
     )
     while process.poll() is None and not list(run.glob("checkpoint/step-*.json")):
         time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)  # what is being written to cannot be made read-only
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     with read_only(run):
+        process.send_signal(signal.SIGCONT)
         # a process that has a directory open already sees it as it was; ours opens each file by its whole path
         stdout, stderr = process.communicate(timeout=120)
         line = check_line(subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr))

@@ -290,7 +290,9 @@ def test_a_trial_that_fails_is_tried_once_more_and_then_left(command, tmp_path):
 
 
 def children(process):
-    return [child for child in psutil.Process(process.pid).children() if "train" in child.cmdline()]
+    """The runs that a sweep trains now."""
+    found = psutil.process_iter(["ppid", "cmdline"])  # without those that end while one looks
+    return [child for child in found if child.info["ppid"] == process.pid and "train" in (child.info["cmdline"] or [])]
 
 
 def test_an_interrupted_study_goes_on_and_a_killed_process_costs_nothing(tmp_path, command):
