@@ -1,8 +1,10 @@
 """Widgets under a real keyboard: live in JupyterLab, and frozen in a page from disk with no network."""
 
 import json
+import shutil
 import statistics
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,24 +13,38 @@ from polygrad_edu.widgets import DenoisingScrubber, GuidanceExplorer, ImaginedOr
 from .browser import jupyterlab, needs_chromium, offline_page
 
 pytestmark = needs_chromium
+LESSONS = Path(__file__).parent.parent / "notebooks"
 
 
 @pytest.fixture(scope="module")
-def notebook(browser, tmp_path_factory):
-    """JupyterLab with both widgets run: (lab, page, guidance explorer, schedule playground)."""
+def lab(tmp_path_factory):
     with jupyterlab(tmp_path_factory.mktemp("lab")) as lab:
-        name = lab.write(
-            "widgets.ipynb",
-            "from polygrad_edu.widgets import GuidanceExplorer, SchedulePlayground\nGuidanceExplorer()",
-            "playground = SchedulePlayground()\nplayground",
-            "playground.move(tau=0.6)  # between two stops of the slider",
-        )
-        page = lab.open(browser, name)
-        lab.run_all(page)
-        widgets = page.locator(".pg")
-        widgets.nth(1).wait_for(timeout=60_000)
-        lab.wait_until_idle(page)
-        yield lab, page, widgets.nth(0), widgets.nth(1)
+        yield lab
+
+
+def run(browser, lab, name):
+    """Open a notebook and run it: its page and its first widget."""
+    page = lab.open(browser, name)
+    lab.run_all(page)
+    widget = page.locator(".pg").first
+    widget.wait_for(timeout=180_000)
+    lab.wait_until_idle(page)
+    return page, widget
+
+
+@pytest.fixture(scope="module")
+def lesson(browser, lab):
+    """The lesson on guidance, as its reader has it: (page, guidance explorer)."""
+    shutil.copy(LESSONS / "05_score_guidance.ipynb", lab.folder)
+    return run(browser, lab, "05_score_guidance.ipynb")
+
+
+@pytest.fixture(scope="module")
+def notebook(browser, lab):
+    """A small notebook: (page, schedule playground)."""
+    made = "from polygrad_edu.widgets import SchedulePlayground\nplayground = SchedulePlayground()\nplayground"
+    moved = "playground.move(tau=0.6)  # between two stops of the slider"
+    return run(browser, lab, lab.write("widgets.ipynb", made, moved))
 
 
 def slider(widget, control):
@@ -49,17 +65,15 @@ def settle(widget):
     widget.locator(".pg-busy:not(.on)").wait_for(state="attached")
 
 
-def test_in_jupyterlab_a_key_moves_number_and_picture_within_a_second(notebook):
-    _, page, guidance, _ = notebook
+def test_in_jupyterlab_a_key_moves_number_and_picture_within_a_second(lesson):
+    page, guidance = lesson
     slider(guidance, "strength").focus()
     seconds, before = [], look(guidance)
     for _ in range(10):
+        shown = [guidance.element_handle(), guidance.get_attribute("data-shown")]
         begin = time.monotonic()
         page.keyboard.press("ArrowRight")
-        page.wait_for_function(
-            "([element, shown]) => element.dataset.shown !== shown",
-            arg=[guidance.element_handle(), guidance.get_attribute("data-shown")],
-        )
+        page.wait_for_function("([element, shown]) => element.dataset.shown !== shown", arg=shown)
         seconds.append(time.monotonic() - begin)
         after = look(guidance)
         assert after[0]["strength"] > before[0]["strength"]
@@ -68,8 +82,8 @@ def test_in_jupyterlab_a_key_moves_number_and_picture_within_a_second(notebook):
     assert statistics.median(seconds) < 1
 
 
-def test_twenty_fast_moves_leave_the_last_value_and_an_idle_kernel(notebook):
-    lab, page, guidance, _ = notebook
+def test_twenty_fast_moves_leave_the_last_value_and_an_idle_kernel(lab, lesson):
+    page, guidance = lesson
     strength = slider(guidance, "strength")
     strength.focus()
     page.keyboard.press("Home")
@@ -79,13 +93,14 @@ def test_twenty_fast_moves_leave_the_last_value_and_an_idle_kernel(notebook):
     settle(guidance)
     lab.wait_until_idle(page)
     (stops,) = (control["values"] for control in GuidanceExplorer().controls if control["name"] == "strength")
+    stops = sorted({*stops, 0.01})  # the lesson begins between two of them
     assert int(strength.input_value()) == 20
     assert look(guidance)[0]["strength"] == stops[20]
     assert guidance.locator("[data-control=strength] output").inner_text() == f"{stops[20]:g}"
 
 
 def test_what_the_function_refuses_is_said_and_the_old_picture_stays(notebook):
-    _, page, _, schedule = notebook
+    page, schedule = notebook
     before = look(schedule)
     slider(schedule, "n_steps").focus()
     page.keyboard.press("Home")  # 4 steps, of which 16 cannot be visited
@@ -98,7 +113,7 @@ def test_what_the_function_refuses_is_said_and_the_old_picture_stays(notebook):
 
 
 def test_a_move_from_python_puts_the_slider_where_it_belongs(notebook):
-    _, page, _, schedule = notebook
+    page, schedule = notebook
     tau = slider(schedule, "tau")
     assert schedule.locator("[data-control=tau] output").inner_text() == "0.6"
     tau.focus()
@@ -108,8 +123,8 @@ def test_a_move_from_python_puts_the_slider_where_it_belongs(notebook):
         assert look(schedule)[0]["tau"] == value
 
 
-def test_a_menu_obeys_the_keyboard_too(notebook):
-    _, page, guidance, _ = notebook
+def test_a_menu_obeys_the_keyboard_too(lesson):
+    page, guidance = lesson
     guidance.locator("[data-control=rule] select").focus()
     page.keyboard.type("sample")
     settle(guidance)
