@@ -17,7 +17,7 @@ class PointMass(gymnasium.Env):
     """Bring a mass to the middle of a square arena and keep it there.
 
     Observes position and velocity (4 numbers); the action in [-1, 1]^2 is a force. An episode begins anywhere
-    in the inner part of the arena with a random velocity and ends outside the arena.
+    in the inner part of the arena with a random velocity and ends outside the arena, or after two seconds (40 steps).
     """
 
     metadata = {"render_modes": [], "render_fps": 20}  # noqa: RUF012 (Gymnasium's way)
@@ -47,8 +47,8 @@ class PointMass(gymnasium.Env):
         velocity = velocity + (push - self.friction * velocity) * self.dt / self.mass
         position = position + velocity * self.dt
         self.state = np.concatenate([position, velocity])
-        # r = -|x'| / half the side: 0 in the middle, -1 at the middle of a wall
-        reward = -float(np.linalg.norm(position)) / self.arena
+        # r = 1 - |x'| / half the side: 1 in the middle, 0 at the middle of a wall, so that to leave never pays
+        reward = 1 - float(np.linalg.norm(position)) / self.arena
         return self._get_obs(), reward, bool((np.abs(position) > self.arena).any()), False, {}
 
     def _get_obs(self) -> np.ndarray:
@@ -56,4 +56,4 @@ class PointMass(gymnasium.Env):
 
 
 if "polygrad_edu/PointMass-v0" not in gymnasium.registry:  # a reloaded module registers nothing twice
-    gymnasium.register("polygrad_edu/PointMass-v0", f"{__name__}:PointMass", max_episode_steps=100)
+    gymnasium.register("polygrad_edu/PointMass-v0", f"{__name__}:PointMass", max_episode_steps=40)

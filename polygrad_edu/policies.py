@@ -15,12 +15,11 @@ from typing import Any, cast
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
-from .data_files import DAMAGE, MIB, at_most_parameters, one_line, parse_json, parse_tensors, read_bytes
+from .data_files import DAMAGE, MIB, at_most_parameters, one_line, parse_json, parse_tensors, read_bytes, write_tensors
 
 FORMAT = "polygrad-edu policy 1"
 MOST_BYTES = 256 * MIB
@@ -173,8 +172,7 @@ def from_stable_baselines3(model: Any) -> MLPPolicy:
 def save_policy(policy: MLPPolicy, path: Path) -> None:
     """Write a policy to a ``.safetensors`` file."""
     description = policy.description | {"clip": min(policy.description["clip"], 1e30)}  # JSON knows no infinity
-    tensors = {name: value.detach().cpu().clone() for name, value in policy.state_dict().items()}
-    save_file(tensors, path, metadata={"format": FORMAT, "policy": json.dumps(description)})
+    write_tensors(path, policy.state_dict(), {"format": FORMAT, "policy": json.dumps(description)})
 
 
 def load_policy(path: Path) -> MLPPolicy:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from .checkpoint import load_checkpoint, read_config
-from .data_files import DAMAGE, at_most_parameters, one_line, read_tensors, write_json
+from .data_files import DAMAGE, at_most_parameters, one_line, read_tensors, write_json, write_tensors
 from .imagination_loop import ImaginationLoop
 from .presets import PRESETS
 from .result_file import read_result
@@ -88,9 +87,7 @@ def export_result(run: Path, directory: Path) -> Path:
     partial = directory.with_name(directory.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(
-        {key: value.detach().clone().contiguous() for key, value in tensors.items()}, partial / "model.safetensors"
-    )
+    write_tensors(partial / "model.safetensors", tensors)
     shutil.copyfile(run / "config.json", partial / "config.json")
     shutil.copyfile(run / "metrics.jsonl", partial / "metrics.jsonl")
     write_json(partial / "result.json", result | {"command": command_of(name, preset, seed)})

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from .baselines import make_world_model
-from .data_files import DAMAGE, one_line, read_json, read_tensors, write_json
+from .data_files import DAMAGE, one_line, read_json, read_tensors, write_json, write_tensors
 from .datasets import OfflineData, to_replay
 from .imagination_loop import seed_everything
 from .presets import preset_for
@@ -91,7 +90,7 @@ def _save(directory: Path, world_model: WorldModel[Any], state: dict[str, Any]) 
     (directory / "state.json").unlink(missing_ok=True)  # what it vouches for is about to change
     tensors = {f"network/{key}": value for key, value in world_model.network.state_dict().items()}
     tensors |= {f"averaged/{key}": value for key, value in world_model.averaged_network.state_dict().items()}
-    save_file({key: value.cpu().clone() for key, value in tensors.items()}, directory / "tensors.safetensors")
+    write_tensors(directory / "tensors.safetensors", tensors)
     write_json(directory / "state.json", state)
 
 

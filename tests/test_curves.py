@@ -65,6 +65,11 @@ def test_tensorboard_reads_each_step_of_a_resumed_run_once(tmp_path):
 
 def test_a_tensorboard_that_looks_on_shows_no_step_twice(tmp_path):
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+    def next_one():
+        time.sleep(1.05)  # event files are read in the order of their names, which go by the second
+        return curves.TensorBoard(tmp_path)
+
     board = curves.TensorBoard(tmp_path)
     board.begin([])
     for step in (10, 20, 30):
@@ -72,9 +77,9 @@ def test_a_tensorboard_that_looks_on_shows_no_step_twice(tmp_path):
     watching = event_accumulator.EventAccumulator(str(tmp_path))
     watching.Reload()
     board.end(None)
-    curves.TensorBoard(tmp_path).begin([])  # goes on, and is killed at once
+    next_one().begin([])  # goes on, and is killed at once
     watching.Reload()
-    resumed = curves.TensorBoard(tmp_path)
+    resumed = next_one()
     resumed.begin([{"env_step": 10, "eval_return": 10.0}, {"env_step": 20, "eval_return": 20.0}])
     resumed.add({"env_step": 30, "eval_return": 33.0})
     resumed.end(None)

@@ -50,9 +50,9 @@ def test_it_ends_outside_and_the_middle_is_best():
     *_, reward, terminated, truncated, _ = env.step(np.zeros(2))
     assert terminated
     assert not truncated
-    assert reward < -1
+    assert reward < 0
     env.state = np.zeros(4)
-    assert env.step(np.zeros(2))[1] == 0
+    assert env.step(np.zeros(2))[1] == 1
 
 
 def test_its_state_can_be_read_set_and_replayed():

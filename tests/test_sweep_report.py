@@ -121,7 +121,10 @@ def finish(trial, returned):
     }  # fmt: skip
     (trial.directory / "result.json").write_text(json.dumps(result))
     (trial.directory / "video.mp4").write_bytes(b"film")
-    lines = [{"env_step": step, "eval_return": returned * step / 60, "best_return": returned} for step in (30, 60)]
+    lines = [
+        {"env_step": step, "wall_seconds": step / 10, "eval_return": returned * step / 60, "best_return": returned}
+        for step in (30, 60)
+    ]
     (trial.directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

@@ -109,20 +109,24 @@ def test_expected_spread_is_the_closed_form_where_there_is_one():
         assert expected == pytest.approx(np.sqrt(np.mean(np.square(by_unit))), rel=0.06)  # 800 numbers were drawn
 
 
-@pytest.mark.parametrize("convention", ["polygrad", "diffuser"])
-def test_at_the_right_strength_imagined_actions_are_as_wide_as_the_policy(convention):
+def spread(convention, factor):
+    """Std of the standardised actions at this multiple of the strength that is right where the mean is at rest."""
     *_, right = expected_curve("point-mass", convention, 0.5, 16)
-    spreads = [
-        guidance_frame(**(GUIDANCE | {"convention": convention, "strength": factor * right, "seed": seed}))["strength"][
-            "std"
-        ]
-        for factor in (0.25, 1, 4)
-        for seed in (0, 1)
-    ]
-    weak, right, strong = (np.mean(spreads[i : i + 2]) for i in (0, 2, 4))
-    assert right == pytest.approx(1, abs=0.08)
-    assert weak > 1.25
-    assert strong < 0.8
+    settings = GUIDANCE | {"convention": convention, "strength": factor * right}
+    return np.mean([guidance_frame(**(settings | {"seed": seed}))["strength"]["std"] for seed in (0, 1)])
+
+
+def test_at_the_right_strength_imagined_actions_are_as_wide_as_the_policy():
+    assert spread("polygrad", 0.25) > 1.25
+    assert spread("polygrad", 1) == pytest.approx(1, abs=0.08)
+    assert spread("polygrad", 4) < 0.8
+
+
+@pytest.mark.parametrize("convention", ["diffuser", "policy-guided"])
+def test_a_pull_that_fades_must_be_twice_as_strong_where_the_mean_moves(convention):
+    assert spread(convention, 1) > 1.2
+    assert spread(convention, 2) == pytest.approx(1, abs=0.08)
+    assert spread(convention, 4) < 0.9
 
 
 @pytest.mark.parametrize("task", ["point-mass", "hopper"])

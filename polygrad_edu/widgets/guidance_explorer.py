@@ -75,10 +75,12 @@ def _frame(
     if rule == "gradient":
         *curve, tuned = expected_curve(task, convention, policy_std, sampling_steps)
     errors = np.sqrt(found.errors)
+    imagined, real = path(playground, found.observations), path(playground, found.real)
+    drawn = far_apart(imagined[..., 0], N_DRAWN)
     return {
         "paths": {
-            "imagined": path(playground, found.observations[:N_DRAWN]),
-            "real": path(playground, found.real[:N_DRAWN]),
+            "imagined": imagined[drawn],
+            "real": real[drawn],
             "task": task,
         },
         "actions": spread[shown].T.clip(-20, 20),
@@ -100,6 +102,15 @@ def path(playground: Playground, observations: np.ndarray) -> np.ndarray:
         return observations[..., :2].transpose(0, 2, 1)
     forward = np.cumsum(observations[..., 5] * cast(Any, playground.env.unwrapped).dt, axis=1)
     return np.stack([forward - forward[:, :1], observations[..., 0]], axis=1)
+
+
+def far_apart(points: np.ndarray, n: int) -> list[int]:
+    """Rows [n] of ``points`` [B, 2], each as far as can be from those before it: most of them lie near one another."""
+    chosen = [0]
+    while len(chosen) < n:
+        away = np.linalg.norm(points[:, None] - points[chosen], axis=-1).min(axis=1)  # [B] from the nearest chosen one
+        chosen.append(int(away.argmax()))
+    return chosen
 
 
 def sentence(rule: str, strength: float, tuned: float | None, std: float, ks: float, errors: np.ndarray) -> str:
