@@ -8,7 +8,6 @@ in ``tests/test_course.py``.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
