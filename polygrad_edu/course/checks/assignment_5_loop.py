@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 from ... import environments
 from ...actor_critic import GaussianPolicy
@@ -162,7 +162,7 @@ def _check_learning(log: list[tuple[str, Any]], plan: Plan, parts: Parts) -> Non
 LINE = Plan(250, 200, pretrain_updates=400, updates_per_step=1.0, improve_every=10, imagined_trajectories=32)
 
 
-def _within_reach(observations: torch.Tensor) -> Independent:
+def _within_reach(observations: torch.Tensor) -> Distribution:
     """Acts as the world has been seen; the trained policy might ask for more than a line's force, which is cut off."""
     return Independent(Normal(torch.zeros(*observations.shape[:-1], 1), 0.4), 1)
 
