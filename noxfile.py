@@ -69,7 +69,7 @@ def newest(session: nox.Session) -> None:
 
 
 def _quick(session: nox.Session) -> None:
-    session.run("python", "-c", "from polygrad_edu.doctor import versions; print(versions())")
+    session.run("python", "-c", "from polygrad_edu.result_file import versions; print(versions())")
     session.run("pytest", "-q", *QUICK)
 
 
