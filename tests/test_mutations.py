@@ -86,3 +86,8 @@ def test_the_solutions_pass_on_whatever_inputs_a_course_draws(number, capsys):
         for name, (source, marks) in cells(number).items():
             if marks["solution"] and f"test_{name}" in cells(number):
                 submit(number, name, source, seed)
+
+
+@pytest.mark.parametrize("seed", [8, 39])
+def test_a_right_loop_passes_although_its_policy_asks_for_more_than_the_world_has(seed, capsys):
+    submit("5", "imagination_loop", cells("5")["imagination_loop"][0], seed)

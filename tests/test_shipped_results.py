@@ -61,6 +61,7 @@ def test_the_result_says_how_it_was_made(shipped):
     assert sorted(path.name for path in shipped.iterdir()) == [
         "config.json", "metrics.jsonl", "model.safetensors", "result.json",
     ]  # fmt: skip
+    assert len({path.stat().st_mode for path in shipped.iterdir()}) == 1  # who may read one may read all
 
 
 def test_what_cannot_be_kept_or_read_is_refused(run_directory, shipped, tmp_path):

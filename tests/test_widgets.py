@@ -15,7 +15,7 @@ from polygrad_edu.noise_schedule import NoiseSchedule
 from polygrad_edu.score_guidance import RULES, Guidance
 from polygrad_edu.widgets import Control, GuidanceExplorer, SchedulePlayground, base
 from polygrad_edu.widgets.base import HERE, LessonWidget, check_number, compact
-from polygrad_edu.widgets.guidance_explorer import guidance_frame
+from polygrad_edu.widgets.guidance_explorer import far_apart, guidance_frame
 from polygrad_edu.widgets.guided_imagination import (
     CONVENTIONS,
     expected_curve,
@@ -107,6 +107,11 @@ def test_expected_spread_is_the_closed_form_where_there_is_one():
         by_unit = [theory.chain_std(scale, schedule, 0.5, unit, unit) / 0.5 for unit in units.tolist()]
         expected = expected_std(playground, "polygrad", torch.tensor([scale]), 0.5, 16, clip=False).item()
         assert expected == pytest.approx(np.sqrt(np.mean(np.square(by_unit))), rel=0.06)  # 800 numbers were drawn
+
+
+def test_what_is_drawn_begins_far_apart():
+    crowd, corners = np.full((20, 2), 0.1) + np.linspace(0, 0.05, 40).reshape(20, 2), [[1, 0], [0, 1], [1, 1]]
+    assert sorted(far_apart(np.concatenate([crowd, corners]), 4)) == [0, 20, 21, 22]
 
 
 def spread(convention, factor):
