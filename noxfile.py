@@ -68,6 +68,13 @@ def newest(session: nox.Session) -> None:
     _quick(session)
 
 
+@nox.session(python=["3.10", "3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """The quick tests on the other Pythons that pyproject.toml allows; each must be on PATH."""
+    session.install("-e", ".[test]")
+    _quick(session)
+
+
 def _quick(session: nox.Session) -> None:
     session.run("python", "-c", "from polygrad_edu.result_file import versions; print(versions())")
     session.run("pytest", "-q", *QUICK)
