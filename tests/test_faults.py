@@ -29,7 +29,7 @@ def expected(tmp_path_factory):
 @pytest.mark.skipif(not hasattr(__import__("signal"), "SIGKILL"), reason="needs POSIX signals")
 def test_killed_at_random_moments_a_run_ends_the_same_to_the_last_bit(tmp_path, expected):
     met = killed_until_done(tmp_path / "run", kills=4, seed=1, env_steps=300)
-    assert met["kills"] >= 1  # the others came after its end
+    assert met["kills"] >= 2  # the others came after its end
     assert outcome_of(tmp_path / "run") == expected
 
 

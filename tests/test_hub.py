@@ -133,9 +133,8 @@ def test_of_a_strangers_repository_only_a_run_is_taken(server, run_directory, tm
 
 
 def damaged_shard(files):
-    for name in [
-        name for name in files if name.startswith("checkpoint/shards/")
-    ]:  # no checkpoint is left to fall back on
+    shards = [name for name in files if name.startswith("checkpoint/shards/")]
+    for name in shards:  # no checkpoint is left to fall back on
         files[name] = files[name][:-1] + bytes([files[name][-1] ^ 1])
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
 from rich.console import Console
 
@@ -17,6 +16,7 @@ from polygrad_edu.study import make_study, read_study, start_study, trial_name
 from polygrad_edu.sweep import lock
 from polygrad_edu.trials import MOST_LOSSES, Ending, run_trials
 
+from .processes import children
 from .test_imagination_loop import TINY
 
 LONGER = TINY | {"env_steps": "300", "prefill_steps": "100", "eval_every": "100", "checkpoint_every": "50"}
@@ -289,12 +289,6 @@ def test_a_trial_that_fails_is_tried_once_more_and_then_left(command, tmp_path):
     assert "no trial of s is finished yet" in err
 
 
-def children(process):
-    """The runs that a sweep trains now."""
-    found = psutil.process_iter(["ppid", "cmdline"])  # without those that end while one looks
-    return [child for child in found if child.info["ppid"] == process.pid and "train" in (child.info["cmdline"] or [])]
-
-
 def test_an_interrupted_study_goes_on_and_a_killed_process_costs_nothing(tmp_path, command):
     log, study = tmp_path / "log", tmp_path / "study"
     words = ["inverted-pendulum", "--seeds", 2, "--device", "cpu", *OPTIONS]
@@ -305,8 +299,8 @@ def test_an_interrupted_study_goes_on_and_a_killed_process_costs_nothing(tmp_pat
     assert f"Stopped. Go on with: polygrad-edu sweep --out {study}" in log.read_text()
     assert not list(study.glob("trials/*/result.json"))
     driver = sweep("--out", study, "--jobs", 2, "--json", log=log)
-    wait_until(lambda: len(children(driver)) == 2, driver, log)
-    for child in children(driver)[:1]:
+    wait_until(lambda: len(children(driver.pid, "train")) == 2, driver, log)
+    for child in children(driver.pid, "train")[:1]:
         child.kill()
     assert driver.wait(timeout=400) == 0, log.read_text()
     said = log.read_text()

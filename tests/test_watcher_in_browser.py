@@ -4,7 +4,6 @@ import os
 import re
 import signal
 
-import psutil
 import pytest
 
 from polygrad_edu.attendant import PROGRESS
@@ -13,6 +12,7 @@ from polygrad_edu.widgets import ReturnExplorer, TrainingWatcher
 from polygrad_edu.widgets.training_watcher import read_lines
 
 from .browser import jupyterlab, needs_chromium, offline_page
+from .processes import children
 from .test_training_watcher import LONG, wait_until
 from .test_widgets_in_browser import look, settle, slider
 
@@ -74,12 +74,6 @@ def test_without_a_kernel_the_same_keys_move_the_same_pictures(browser, tmp_path
     page.context.close()
 
 
-def trainings(kernel):
-    """The processes that train for this kernel; their own children (a film's ffmpeg, before it is one) do not count."""
-    started = [process for process in psutil.process_iter(["cmdline", "ppid"]) if process.info["ppid"] == kernel]
-    return [process for process in started if "--attended" in (process.info["cmdline"] or [])]
-
-
 def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel(notebook):
     lab, page, directory = notebook
     watcher = page.locator(".pg").nth(1)
@@ -100,7 +94,7 @@ def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel
     lab.wait_until_idle(page)
     in_status("training")  # the new view shows the same run
     kernel = int(said.split()[1])
-    (process,) = trainings(kernel)
+    (process,) = children(kernel, "--attended")
 
     toggle.focus()
     assert toggle.inner_text() == "Pause"
@@ -114,7 +108,7 @@ def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel
     page.keyboard.press("Enter")
     in_status("training")
     wait_until(lambda: read_lines(directory / PROGRESS)[-1]["env_step"] > step)
-    (process,) = trainings(kernel)
+    (process,) = children(kernel, "--attended")
     os.kill(kernel, signal.SIGKILL)
     process.wait(60)
     last = list_checkpoints(directory)[-1]
