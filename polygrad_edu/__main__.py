@@ -1,5 +1,5 @@
 """``python -m polygrad_edu`` is ``polygrad-edu``."""
 
-from .cli import main
+from .cli.main import main
 
 main()

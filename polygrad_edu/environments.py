@@ -16,7 +16,7 @@ import mujoco
 import numpy as np
 import torch
 
-from . import point_mass, tasks  # noqa: F401  # pyright: ignore[reportUnusedImport] - it registers its tasks
+from .tasks import benchmark_tasks, point_mass  # noqa: F401  # pyright: ignore[reportUnusedImport] - registers tasks
 
 # Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
 # simulator continues to the last bit.
@@ -110,7 +110,7 @@ def set_simulator_state(env: gymnasium.Env, state: np.ndarray) -> np.ndarray:
     task.state, task.last_u = np.array(state[:size], dtype=np.float64), None
     if (stack := _frame_stack(env)) is None:
         return task._get_obs().copy()
-    stack.obs_queue.extend(np.array(state[size:], dtype=np.float32).reshape(tasks.STACKED, -1))
+    stack.obs_queue.extend(np.array(state[size:], dtype=np.float32).reshape(benchmark_tasks.STACKED, -1))
     return np.concatenate(stack.obs_queue)
 
 

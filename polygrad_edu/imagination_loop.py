@@ -20,8 +20,8 @@ from . import environments
 from .acceleration import captured, plain_where_auto
 from .actor_critic import ActorCritic
 from .baselines import make_world_model
-from .collection import make_collector
-from .explosion import reach, without_exploded
+from .collector import make_collector
+from .imagined_trajectories import reach, without_exploded
 from .policy_update import ActorCriticOptimiser
 from .polygrad import PolyGRAD
 from .replay import Normaliser, SequenceReplay

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .causal_denoiser import CausalMLPDenoiser
 from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser, Sequences
 from .score_guidance import GuidanceScaleTuner
 from .settings import Preset
 from .trajectory_diffusion import ImaginedTrajectories, Policy, TrajectoryDiffusion
+from .variants.causal_denoiser import CausalMLPDenoiser
 from .world_model import WorldModel
 
 # Trajectories imagined at once on a CPU: with 4,096, each took 1.7 times as long, because nothing stayed in its caches.

@@ -44,7 +44,7 @@ class Guidance:
         score: ``closed-form`` for a Gaussian policy, or ``autograd`` for any distribution.
         update_states: move the predicted states, too, along the gradient of the policy's log-probability, by the
             scale of the gradient rule (an ablation of the paper; there it makes things worse).
-        advantage: the critic's, of imagined trajectories, see :mod:`polygrad_edu.state_guidance`; None: not used.
+        advantage: the critic's, of imagined trajectories, see :mod:`polygrad_edu.variants.state_guidance`; None: no.
         advantage_scale: how strongly the states are drawn to them.
     """
 

@@ -19,7 +19,7 @@ from .acceleration import autocast
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser
 from .score_guidance import Guidance, clip_to_policy, guide_actions
-from .state_guidance import advantage_score, states_shift
+from .variants.state_guidance import advantage_score, states_shift
 
 Policy = Callable[[Tensor], Distribution]
 PREDICTIONS = ("x0", "velocity")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from .browser import chromium
+from tests.support.browser import chromium
 
 torch.set_num_threads(1)
 settings.register_profile("course", deadline=None)  # a first call may load a library, and machines differ

@@ -1,8 +1,8 @@
 """What the lessons use: guesses that are remembered, checks that say what is wrong, results to start from."""
 
-from .checks import check, require
+from ..checks import check, require
 from .guesses import predict, reveal, scorecard
 from .pace import quick
-from .shared import find_shared, shipped
+from .paths import find_shared, shipped
 
 __all__ = ["check", "find_shared", "predict", "quick", "require", "reveal", "scorecard", "shipped"]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..noise_schedule import NoiseSchedule
-from ..point_mass import PointMass
 from ..replay import Normaliser, SequenceReplay
+from ..tasks.point_mass import PointMass
 
 HORIZON, N_STEPS = 8, 32  # H and T of the assignment
 OBSERVATION_SIZE, ACTION_SIZE = 4, 2

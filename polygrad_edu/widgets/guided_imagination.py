@@ -19,11 +19,11 @@ from torch.distributions import Distribution, Independent, Normal
 
 from .. import environments
 from ..actor_critic import GaussianPolicy
-from ..course.shared import shipped
+from ..course.paths import shipped
+from ..guidance_theory import guidance_shift
 from ..noise_schedule import NoiseSchedule
 from ..replay import Normaliser
 from ..score_guidance import Guidance, clip_to_policy, guide_actions, standardise_actions
-from ..theory import guidance_shift
 from ..trajectory_diffusion import TrajectoryDiffusion
 from ..world_model_error import on_policyness
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from .. import environments
-from ..course.shared import shipped
-from ..shipped_results import ShippedResult
+from ..course.paths import shipped
+from ..runs.shipped import ShippedResult
 from ..world_model import WorldModel
 from ..world_model_error import Errors, Starts, measure_errors
 from .base import Control, LessonWidget, check_number

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..actor_critic import lambda_returns
-from ..course.shared import shipped
+from ..course.paths import shipped
 from .base import Control, LessonWidget, check_number
 
 NONE = "none"  # no terminal flag

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from ..camera import Camera
+from ..drawing.camera import Camera
 from ..environments import get_simulator_state, set_simulator_state
 
 SIZE = (200, 150)  # pixels of a picture

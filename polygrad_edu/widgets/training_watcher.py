@@ -10,10 +10,10 @@ from typing import Any
 
 import traitlets
 
-from ..attendant import FILM, PROGRESS
-from ..checkpoint import list_checkpoints
-from ..course.shared import find_shared
-from ..data_files import read_json
+from ..course.paths import find_shared
+from ..files.safe_files import read_json
+from ..runs.checkpoint import list_checkpoints
+from ..runs.supervised import FILM, PROGRESS
 from .base import LessonWidget
 from .watched_run import WatchedRun
 

@@ -17,8 +17,8 @@ import weakref
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..checkpoint import list_checkpoints, read_config
 from ..presets import get_preset
+from ..runs.checkpoint import list_checkpoints, read_config
 
 
 class Status(NamedTuple):

@@ -1,0 +1,92 @@
+"""Checks of the exercises: each says in words what is wrong with an answer, and never what would be right.
+
+A check is a function of the answer that raises ``AssertionError`` with a sentence for the student. Those of lesson
+N stand in ``lesson_NN.py``, those of assignment N in ``assignment_N.py``; :func:`verdict` and :func:`require` find them
+by the exercise's name, ``"02/signal"`` or ``"a1/signal"``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from torch import Tensor
+
+from . import attestation
+
+
+def find(exercise: str) -> Callable[..., None]:
+    """The check of an exercise.
+
+    Raises:
+        KeyError: there is no such exercise.
+    """
+    where, _, name = exercise.partition("/")
+    module = f"assignment_{where[1:]}" if where.startswith("a") else f"lesson_{where}"
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{module}"), f"check_{name}")
+    except (ImportError, AttributeError):
+        raise KeyError(f"there is no exercise {exercise!r}") from None
+
+
+def verdict(exercise: str, *answer: Any, **options: Any) -> str:
+    """``Right.``, or ``Not yet:`` and which property broke, on which input."""
+    examine = find(exercise)
+    try:
+        examine(*answer, **options)
+    except AssertionError as wrong:
+        return f"Not yet: {wrong}"
+    except Exception as error:  # the student's own code, which may fail in any way
+        return f"Not yet: your code stopped with {type(error).__name__}: {error}"
+    return "Right."
+
+
+def check(exercise: str, *answer: Any) -> None:
+    """Print the :func:`verdict` on an answer."""
+    print(verdict(exercise, *answer))
+
+
+def require(exercise: str, *answer: Any, seed: int = 0) -> None:
+    """Print ``Right.``, or stop with the verdict, so that a grader takes the cell's points away.
+
+    Args:
+        exercise: ``"a1/signal"`` for the function ``signal`` of assignment 1.
+        answer: what the student wrote.
+        seed: of the inputs that the answer is tried on. The tests that a student does not see use another.
+
+    Raises:
+        AssertionError: the answer is not right; the message says which property broke, on which input.
+    """
+    told = verdict(exercise, *(_plain(a) if isinstance(a, FunctionType) else a for a in answer), seed=seed)
+    if told != "Right.":
+        examine = find(exercise)
+        lessons = getattr(sys.modules[examine.__module__], "LESSONS", {})
+        lesson = lessons.get(examine.__name__.removeprefix("check_"))
+        raise AssertionError(f"{told} (It is explained in {lesson}.)" if lesson else told)
+    attestation.note(exercise, seed)
+    print(told)
+
+
+def _plain(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """``answer``, refused where it returns a tensor of the student's own kind, which may compare as it likes."""
+
+    @functools.wraps(answer)
+    def asked(*arguments: Any, **options: Any) -> Any:
+        value = answer(*arguments, **options)
+        for part in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(part, Tensor) and not type(part).__module__.startswith("torch"):
+                raise AssertionError(f"return an ordinary torch tensor, not a {type(part).__name__}.")
+        return value
+
+    return asked
+
+
+def given(value: Any, what: str) -> Any:
+    """``value``, unless the student has not written it yet."""
+    if value is None or value is ...:
+        raise AssertionError(f"{what} is empty so far; write it, then run this cell again.")
+    return value

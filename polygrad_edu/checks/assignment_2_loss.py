@@ -1,0 +1,186 @@
+"""Checks of assignment 2 that concern its second half: the loss, the update, and what was learned."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..course.point_mass_data import ALPHAS, HORIZON, left_unexplained, point_mass_windows
+from . import given
+from .asserting import Draw, a_number, own_randomness, untouched
+from .properties import close
+
+LESSONS = {
+    "masked_loss": "lesson 3, 'What comes out, and the loss'",
+    "training_step": "lesson 3, 'What goes in', and lesson 2, 'All the steps in one jump'",
+    "trained": "lesson 3",
+}
+
+
+def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tensor], seed: int = 0) -> None:
+    """``masked_loss(prediction, clean, real, observation_size)``: mean over the numbers that are to be guessed."""
+    draw = Draw(seed)
+    for batch, horizon, obs, dtype in (
+        (4, 5, 3, torch.float32),
+        (draw.whole(3, 9), draw.whole(4, 8), 2, torch.float64),
+    ):
+        clean = draw.normal(batch, horizon, obs + 2).to(dtype)
+        lengths = torch.arange(batch) % horizon + 1  # [B] from a single real time point on
+        real = torch.arange(horizon) < lengths[:, None]  # [B, H]
+        scored = real[..., None].repeat(1, 1, obs + 2)
+        scored[:, 0, :obs] = False  # [B, H, O+2]
+        prediction = clean + draw.normal(*clean.shape).to(dtype)
+        with untouched("masked_loss", prediction=prediction, clean=clean, real=real):
+            told = a_number(masked_loss(prediction, clean, real, obs), "masked_loss")
+        assert abs(a_number(masked_loss(clean, clean, real, obs), "masked_loss")) < 1e-9, (
+            "a perfect prediction should cost 0."
+        )
+
+        def cost(error: Tensor, clean: Tensor = clean, real: Tensor = real, obs: int = obs) -> float:
+            return float(masked_loss(clean + error, clean, real, obs))
+
+        nothing = torch.zeros_like(clean)
+        of_first, of_reward, after = nothing.clone(), nothing.clone(), nothing.clone()
+        of_first[:, 0, :obs] = 3
+        of_reward[:, 0, obs] = 3
+        after[~real] = 3
+        assert abs(cost(of_first)) < 1e-9, "an error in the first observation, which is given, should cost nothing."
+        assert cost(of_reward) > 1e-6, "an error in the first *reward*, which is not given, costs nothing."
+        assert abs(cost(after)) < 1e-9, "an error at a time point that is not real should cost nothing; it does."
+        assert abs(cost(-2 * torch.ones_like(clean)) / max(cost(torch.ones_like(clean)), 1e-12) - 4) < 1e-3, (
+            "with every error twice as large the loss should be four times as large."
+        )
+        assert abs(cost(nothing + 0.5) - 0.25) < 1e-4, (
+            "where every number is off by 0.5 the mean squared error is 0.25, however many numbers are not scored; "
+            f"yours is {cost(nothing + 0.5):.4f}. Over how many numbers is the mean?"
+        )
+        wanted = (prediction - clean).square()[scored].mean()
+        assert abs(told - wanted) < 1e-4 * wanted, (
+            f"with {lengths.tolist()} real time points in the rows each scored *number* should count the same; some "
+            "of yours count more than others."
+        )
+        garbage = prediction.clone().requires_grad_()
+        spoiled = garbage.masked_fill(~real[..., None], float("nan"))
+        loss = masked_loss(spoiled, clean, real, obs)
+        assert torch.as_tensor(loss).detach().isfinite(), (
+            "a number that is not a number at a time point that is not real spoils the whole loss. Zero times that "
+            "is not zero: choose, do not multiply."
+        )
+        assert torch.as_tensor(loss).requires_grad, "no gradient leads back from the loss to the prediction."
+        (gradient,) = torch.autograd.grad(masked_loss(garbage, clean, real, obs), garbage)
+        assert bool((gradient[~scored] == 0).all()), "some numbers that are not scored still have a gradient."
+        assert bool((gradient[scored] != 0).all()), "some numbers that are scored have no gradient."
+
+
+class _Recorder(nn.Module):
+    """Answers with the same number everywhere and writes down what it was shown."""
+
+    def __init__(self, value: float):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+        self.shown: list[tuple[Tensor, ...]] = []
+
+    def forward(self, noisy: Tensor, actions: Tensor, step: Tensor, first: Tensor) -> Tensor:
+        self.shown.append((noisy.detach().clone(), actions.detach().clone(), step.clone(), first.detach().clone()))
+        return self.value.expand_as(noisy)
+
+
+def _mean_square(prediction: Tensor, clean: Tensor, real: Tensor, observation_size: int) -> Tensor:
+    return ((prediction - clean).square() * real[..., None]).mean()
+
+
+def check_training_step(training_step: Callable[..., Any], seed: int = 0) -> None:
+    """``training_step(denoiser, optimiser, loss, alphas_cumprod, trajectory, actions, real, generator)``."""
+    draw, n_steps, batch = Draw(seed), 6 + seed % 5, 64
+    alphas = torch.linspace(0.95, 0.05, n_steps)
+    trajectory, actions = draw.normal(batch, 5, 5) + 1, draw.normal(batch, 5, 2)
+    real = torch.ones(batch, 5, dtype=torch.bool)
+    denoiser, generator = _Recorder(0.5), torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.SGD(denoiser.parameters(), lr=0.1)
+    arguments = (denoiser, optimiser, _mean_square, alphas, trajectory, actions, real, generator)
+    with (
+        untouched("training_step", trajectory=trajectory, actions=actions, real=real, alphas_cumprod=alphas),
+        own_randomness("training_step"),
+    ):
+        for update in range(40):
+            before = denoiser.value.item()
+            told = a_number(training_step(*arguments), "training_step")
+            assert len(denoiser.shown) == update + 1, "each update should ask the denoiser once."
+            wanted = (before - trajectory).square().mean().item()
+            assert abs(told - wanted) < 1e-3, (
+                f"the denoiser said {before:.3f} everywhere, which costs {wanted:.3f} measured against the clean "
+                f"trajectory; yours reports {told:.3f}. What is its answer compared with?"
+            )
+            moved = denoiser.value.item() - before
+            assert moved != 0 or abs(before - trajectory.mean()) < 1e-4, "the optimiser took no step."
+            slope = 2 * (before - trajectory.mean().item())
+            assert abs(moved + 0.1 * slope) < 1e-3, (
+                f"in update {update + 1} the parameter moved by {moved:.3f}; this batch's gradient alone would move "
+                f"it by {-0.1 * slope:.3f}. Is a gradient of an earlier update still there?"
+            )
+    shown = [torch.stack(part) for part in itertools.islice(zip(*denoiser.shown, strict=True), 4)]
+    noisy, scaled, step, first = shown  # [40, B, ...] each
+    assert step.shape[1:] == (batch,), (
+        f"each of the {batch} rows should have a step; yours has the shape {tuple(step.shape[1:])}."
+    )
+    assert not step.is_floating_point(), "steps are whole numbers."
+    assert set(step.flatten().tolist()) <= set(range(n_steps)), (
+        f"steps go from 0 to {n_steps - 1}; yours reach {step.min()} and {step.max()}."
+    )
+    assert (step[0] != step[0, 0]).any(), "all rows of a batch stand at the same step; let each row draw its own."
+    missing = sorted(set(range(n_steps)) - set(step.flatten().tolist()))
+    assert not missing, (
+        f"in 40 batches of {batch} step {missing[0]} of {n_steps} was never drawn, so it is never learned."
+    )
+    assert close(first, trajectory[:, 0, :3].expand_as(first)), (
+        "the denoiser should be given the *clean* first observation."
+    )
+    _check_noise(noisy, scaled, alphas[step], trajectory, actions)
+    again = []
+    for _ in range(2):
+        denoiser, generator = _Recorder(0.5), torch.Generator().manual_seed(seed + 1)
+        optimiser = torch.optim.SGD(denoiser.parameters(), lr=0.1)
+        training_step(denoiser, optimiser, _mean_square, alphas, trajectory, actions, real, generator)
+        again.append(denoiser.shown[0][0])
+    assert torch.equal(*again), "the same generator led to two different updates; something is drawn from elsewhere."
+
+
+def _check_noise(noisy: Tensor, scaled: Tensor, alpha: Tensor, trajectory: Tensor, actions: Tensor) -> None:
+    alpha = alpha[..., None, None]  # [40, B, 1, 1]
+    centred = trajectory - trajectory.mean(0)
+    signal = (noisy * centred).mean((0, 1))[1:] / centred.square().mean(0)[1:]  # [H-1, O+2]
+    share = alpha.sqrt().mean()
+    assert abs(signal.mean() - share) < 0.05, (
+        f"of the clean trajectory {share:.2f} should be left on average at these steps; in what you show the denoiser "
+        f"it is {signal.mean():.2f}."
+    )
+    noise = ((noisy - alpha.sqrt() * trajectory) / (1 - alpha).sqrt())[:, :, 1:]  # [40, B, H-1, O+2]
+    assert not close(noise[0], noise[1]), "two updates in a row used the same noise."
+    assert not close(noise[0, 0], noise[0, 1]), "all rows of a batch were given the same noise."
+    assert max(abs(noise.mean()), abs(noise.std() - 1)) < 0.03, (
+        f"the noise, in units of what its step should bring, has the mean {noise.mean():.2f} and the standard "
+        f"deviation {noise.std():.2f}; it should be standard normal."
+    )
+    per_step = (noise.square().mean((2, 3)).flatten() - 1).abs()
+    assert per_step.max() < 2.5, "at some steps the noise is much too strong."
+    assert close(scaled, alpha.sqrt() * actions, 1e-4), (
+        "the actions should come in weakened as the trajectory is, and without noise; yours do not."
+    )
+
+
+def check_trained(denoiser: nn.Module, seed: int = 0) -> None:
+    """A trained denoiser on point masses it has not seen: at most a twelfth of the variance left unexplained."""
+    given(denoiser, "trained")
+    data = point_mass_windows(400, 500 + seed)
+    for step, most in ((len(ALPHAS) // 2, 0.03), (len(ALPHAS) - 2, 0.12)):
+        left = left_unexplained(denoiser, data, step, seed)
+        assert left < most, (
+            f"on 400 trajectories of {HORIZON} time points that it never saw, with {ALPHAS[step]:.1%} of the signal "
+            f"left, your denoiser leaves {left:.1%} of the observations' variance unexplained; at most {most:.0%} is "
+            "asked for. Does the loss still fall when training ends? Lesson 3 shows how to ask whether it listens to "
+            "the actions."
+        )

@@ -1,0 +1,220 @@
+"""Checks of assignment 4 that concern the update: both losses, and how far to step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..actor_critic import GaussianPolicy, mlp
+from ..actor_critic import lambda_returns as reference
+from . import given
+from .asserting import Draw, a_number, fails_with, two, untouched
+from .properties import close
+
+LESSONS = {
+    "actor_loss": "lesson 7, 'The actor: more of what went well'",
+    "critic_loss": "lesson 7, 'The actor: more of what went well'",
+    "step_policy": "lesson 7, 'How far to step'",
+}
+
+
+def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
+    """``actor_loss(policy, observations, actions, advantages, weights, entropy_weight)``: a scalar with a gradient."""
+    draw = Draw(seed)
+    for batch, steps, obs, act in (
+        (3, 4, 3, 2),
+        (draw.whole(2, 5), draw.whole(2, 6), draw.whole(2, 4), draw.whole(1, 3)),
+    ):
+        torch.manual_seed(seed)
+        policy = GaussianPolicy(obs, act, 8, draw.number(0.4, 0.9), 0.1)
+        observations, advantages = draw.normal(batch, steps, obs), draw.normal(batch, steps).requires_grad_()
+        weights = (torch.arange(steps) < 1 + torch.arange(batch)[:, None]).float()
+        with torch.no_grad():
+            mean = policy.mean(observations)
+        actions = (mean + 0.5 * draw.normal(*mean.shape)).requires_grad_()
+        with untouched(
+            "actor_loss", observations=observations, actions=actions, advantages=advantages, weights=weights
+        ):
+            loss = given(actor_loss(policy, observations, actions, advantages, weights, 0.0), "actor_loss")
+        told = a_number(loss.detach() if torch.is_tensor(loss) else loss, "actor_loss")
+        assert torch.as_tensor(loss).requires_grad, "no gradient leads back from the loss to the policy."
+        gradients = torch.autograd.grad(loss, [*policy.parameters(), advantages, actions], allow_unused=True)
+        assert gradients[-2] is None or not gradients[-2].any(), (
+            "the loss has a gradient with respect to the *advantages*: they are a judgement of the critic, not "
+            "something the actor may improve."
+        )
+        assert gradients[-1] is None or not gradients[-1].any(), (
+            "the loss has a gradient with respect to the *actions*; they were taken, and only their probability can "
+            "still change."
+        )
+        assert all(g is not None for g in gradients[:-2]), "some of the policy's parameters get no gradient."
+        better = [p.detach() - 1e-3 * g for p, g in zip(policy.parameters(), gradients, strict=False)]
+        gain = _log_prob(policy, observations, actions, better) - _log_prob(policy, observations, actions)
+        assert (gain * advantages * weights).sum() > 0, (
+            "a step down your loss makes actions of positive advantage *less* likely. Optimisers go downhill."
+        )
+        other = advantages.detach() + 50 * (weights == 0)
+        assert close(actor_loss(policy, observations, actions, other, weights, 0.0), told), (
+            "the advantages of steps that are not real change the loss."
+        )
+        chances = _log_prob(policy, observations, actions)
+        wanted = -(chances * advantages.detach() * weights).sum() / (batch * steps)
+        assert abs(told - wanted) < 1e-3 * max(1, abs(wanted)), (
+            f"for {act}-dimensional actions and {batch} x {steps} steps the loss should be {wanted:.4f} with no "
+            f"entropy, yours is {told:.4f}. Is it the probability of the whole action, and the mean over all "
+            f"{batch * steps} steps?"
+        )
+        nothing = torch.zeros_like(advantages)
+        bonus = actor_loss(policy, observations, actions, nothing, weights, 0.1)
+        entropy = policy(observations).entropy().mean().item() * weights.mean().item()
+        # torch's types do not know that an unused one has None
+        (slope,) = cast(tuple[Tensor | None], torch.autograd.grad(bonus, policy.log_std, allow_unused=True))
+        slope = torch.zeros_like(policy.log_std) if slope is None else slope
+        assert slope.any(), "with the weight 0.1 the entropy is not in the loss."
+        assert (slope < 0).all(), (
+            "without advantages, a step down the loss should make the policy *more* random; yours makes it surer."
+        )
+        assert abs(bonus.item() + 0.1 * entropy) < 1e-3, (
+            f"without advantages the loss should be what the entropy of the real steps earns, {-0.1 * entropy:.4f}; "
+            f"yours is {bonus.item():.4f}."
+        )
+
+
+def _log_prob(
+    policy: nn.Module, observations: Tensor, actions: Tensor, parameters: list[Tensor] | None = None
+) -> Tensor:
+    policy = copy.deepcopy(policy)
+    with torch.no_grad():
+        for parameter, value in zip(policy.parameters(), parameters or (), strict=False):
+            parameter.copy_(value)
+        return policy(observations).log_prob(actions)  # [B, H-1]
+
+
+def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None:
+    """``critic_loss(critic, slow_critic, returns_of, observations, rewards, terminals)``."""
+    draw = Draw(seed)
+    for batch, horizon, obs in ((4, 5, 2), (draw.whole(4, 8), draw.whole(3, 8), draw.whole(2, 5))):
+        torch.manual_seed(seed)
+        critic, slow = mlp(obs, 1, 8), mlp(obs, 1, 8)
+        observations, rewards = draw.normal(batch, horizon, obs).requires_grad_(), draw.normal(batch, horizon)
+        terminals, lambda_ = draw.ends(batch, horizon), draw.number(0.3, 0.9)
+
+        def returns_of(
+            rewards: Tensor, terminals: Tensor, values: Tensor, by: float = lambda_
+        ) -> tuple[Tensor, Tensor]:
+            answer = reference(rewards, terminals, values, 0.9, by, last_step_counts=True)
+            return answer.value_targets, answer.reality_weight
+
+        arguments = (critic, slow, returns_of, observations, rewards, terminals)
+        with untouched("critic_loss", observations=observations, rewards=rewards, terminals=terminals):
+            loss = given(critic_loss(*arguments), "critic_loss")
+        told = a_number(loss.detach() if torch.is_tensor(loss) else loss, "critic_loss")
+        assert torch.as_tensor(loss).requires_grad, "no gradient leads back from the loss to the critic."
+        gradients = torch.autograd.grad(
+            loss, [*slow.parameters(), *critic.parameters()], allow_unused=True, retain_graph=True
+        )
+        n_slow = len(list(slow.parameters()))
+        assert all(g is None or not g.any() for g in gradients[:n_slow]), (
+            "the slow critic gets a gradient: what the critic should learn is given, and nothing is learned through it."
+        )
+        with torch.no_grad():
+            aims, weights = returns_of(rewards, terminals, slow(observations)[..., 0])
+        wanted = 0.5 * ((critic(observations[:, :-1])[..., 0] - aims).square() * weights).mean()
+        own, _ = returns_of(rewards, terminals, critic(observations)[..., 0])
+        chasing = 0.5 * ((critic(observations[:, :-1])[..., 0] - own).square() * weights).mean()
+        assert abs(told - chasing) > 1e-4, (
+            "the critic is compared with returns made of its own values: it chases its own tail."
+        )
+        assert abs(told - wanted) < 1e-3 * max(1, wanted), (
+            f"for {batch} trajectories of {horizon} time points the loss should be {wanted:.4f}; yours is {told:.4f}. "
+            "Do values of the shape [B, H-1, 1] meet returns of the shape [B, H-1]; do steps after an end count; is "
+            "it half the square?"
+        )
+        slopes = torch.autograd.grad(wanted, list(critic.parameters()))
+        assert all(close(a, b, 1e-3) for a, b in zip(gradients[n_slow:], slopes, strict=True)), (
+            "the loss has the right value but another gradient: something that should be given is learned through, "
+            "or the other way about."
+        )
+
+
+def check_step_policy(step_policy: Callable[..., tuple[float, float]], seed: int = 0) -> None:
+    """``step_policy(policy, optimiser, loss, observations, actions, target, rounds)``: the fraction and the change."""
+    draw = Draw(seed)
+    for rate, target in ((0.05, 0.03), (0.02, 0.01 + 0.01 * (seed % 3)), (1e-5, 0.05)):
+        torch.manual_seed(seed)
+        policy = GaussianPolicy(3, 2, 16, 0.6, 0.1)
+        observations = draw.normal(32, 5, 3)
+        with torch.no_grad():
+            actions = policy.mean(observations) + policy.std * draw.normal(32, 5, 2)
+        advantages = draw.normal(32, 5)
+        optimiser = torch.optim.Adam(policy.parameters(), lr=rate)
+        for parameter in policy.parameters():  # what an earlier update left behind
+            parameter.grad = torch.full_like(parameter, 100.0)
+        before = [p.detach().clone() for p in policy.parameters()]
+        old = _log_prob(policy, observations, actions)
+        whole = _whole_step(policy, observations, actions, advantages, rate)
+        loss = -(policy(observations).log_prob(actions) * advantages).mean()
+        with untouched("step_policy", observations=observations, actions=actions):
+            answer = step_policy(policy, optimiser, loss, observations, actions, target, 6)
+        parts = two(answer, "step_policy should return a fraction and a change")
+        fraction, told = (a_number(part, "step_policy") for part in parts)
+        taken = [p.detach() - b for p, b in zip(policy.parameters(), before, strict=True)]
+        change = (_log_prob(policy, observations, actions) - old).abs().mean().item()
+        setting = f"with a learning rate of {rate:g} and a target of {target:g}"
+        assert all(t.isfinite().all() for t in taken), f"{setting} some parameters are no longer finite."
+        assert any(t.any() for t in taken), f"{setting} the policy stands where it stood: no step was taken."
+        along = sum((t * w).sum() for t, w in zip(taken, whole, strict=True)) / sum(w.square().sum() for w in whole)
+        zero = torch.zeros(())
+        off = sum(((t - along * w).square().sum() for t, w in zip(taken, whole, strict=True)), zero).sqrt()
+        assert off < 1e-2 * sum((t.square().sum() for t in taken), zero).sqrt(), (
+            f"{setting} the policy did not move along Adam's own step for this loss. Is a gradient of an earlier "
+            "update still there, or was Adam asked more than once?"
+        )
+        assert along < 1 + 1e-3, (
+            f"{setting} the policy moved {along:.2f} times Adam's step; never take more than the whole."
+        )
+        assert abs(along - fraction) < 1e-2 * max(fraction, 1e-3), (
+            f"{setting} you report the fraction {fraction:.4f} and took {along:.4f} of Adam's step."
+        )
+        if rate == 1e-5:
+            assert along > 0.999, (
+                f"{setting} even the whole step changes less than the target, so take all of it; you took {along:.3f}."
+            )
+        else:
+            assert abs(change - target) < 0.1 * target, (
+                f"{setting} log pi changed by {change:.4f} on average over the batch (its absolute value)."
+            )
+        assert abs(told - change) < 0.05 * change + 1e-6, (
+            f"{setting} you report the change {told:.4f}; the policy you leave behind has changed by {change:.4f}."
+        )
+        counts = {int(state["step"]) for state in optimiser.state.values()}
+        assert counts == {1}, (
+            f"one update should ask the optimiser once; it was asked {max(counts, default=0)} times, and its memory "
+            "moved each time."
+        )
+    _check_still(step_policy)
+
+
+def _whole_step(
+    policy: nn.Module, observations: Tensor, actions: Tensor, advantages: Tensor, rate: float
+) -> list[Tensor]:
+    twin = copy.deepcopy(policy)
+    twin.zero_grad()
+    (-(twin(observations).log_prob(actions) * advantages).mean()).backward()
+    torch.optim.Adam(twin.parameters(), lr=rate).step()
+    return [t.detach() - p.detach() for t, p in zip(twin.parameters(), policy.parameters(), strict=True)]
+
+
+def _check_still(step_policy: Any) -> None:
+    policy, observations = GaussianPolicy(3, 2, 16, 0.6, 0.1), torch.zeros(2, 2, 3)
+    optimiser = torch.optim.Adam(policy.parameters(), lr=0.1)
+    loss = 0 * policy(observations).log_prob(torch.zeros(2, 2, 2)).mean()
+    stopped = fails_with(
+        ZeroDivisionError, lambda: step_policy(policy, optimiser, loss, observations, torch.zeros(2, 2, 2), 0.03, 4)
+    )
+    finite = not stopped and all(p.isfinite().all() for p in policy.parameters())
+    assert finite, "where the gradient is 0 everywhere nothing changes, and your search divides by that nothing."

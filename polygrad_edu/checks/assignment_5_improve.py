@@ -1,0 +1,119 @@
+"""Checks of assignment 5 that concern imagining, and learning from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..trajectory_diffusion import ImaginedTrajectories
+from . import given
+from .asserting import Draw, own_randomness
+from .properties import close
+
+LESSONS = {"improve": "lesson 8, 'The loop, in plain code'"}
+
+
+def check_improve(improve: Callable[..., Any], seed: int = 0) -> None:
+    """``improve(parts, count, generator)``: imagine with the policy as it is now, and learn from that."""
+    draw = Draw(seed)
+    rows, obs, act, horizon = draw.whole(30, 60), draw.whole(2, 4), draw.whole(1, 3), draw.whole(4, 9)
+    stored, allowed = draw.normal(rows, obs), torch.arange(0, rows, 3)
+    parts, log = _fakes(stored, allowed, horizon, act, draw)
+    for count in (5, draw.whole(9, 20)):
+        log.clear()
+        generator = torch.Generator().manual_seed(seed)
+        with own_randomness("improve"):
+            metrics = improve(parts, count, generator)
+        names = [name for name, _ in log]
+        assert names, "improve is empty so far; write it, then run this cell again."
+        assert names.count("imagine") == 1, f"one call should imagine once; yours did {names.count('imagine')} times."
+        assert names.count("update") == 1, (
+            f"one call should update the policy once; yours did {names.count('update')} times."
+        )
+        first, policy, asked, source = next(what for name, what in log if name == "imagine")
+        assert policy is parts.actor_critic.policy, (
+            "what is imagined should be what the policy does *now*; the one you passed on is another."
+        )
+        assert asked == horizon, (
+            f"imagine as many time points as the world model was made for ({horizon}); you ask for {asked}."
+        )
+        assert source in (None, generator), "the randomness should come from the generator that was given."
+        assert first.shape == (count, obs), (
+            f"{count} trajectories of {obs} observations should be begun; yours start from the shape "
+            f"{tuple(first.shape)}."
+        )
+        rows_used = (first[:, None] - stored).abs().sum(-1).min(1)
+        assert rows_used.values.max() < 1e-6, (
+            "an imagined trajectory should begin at a real state, as it is stored, in the environment's units; yours "
+            "does not."
+        )
+        assert set(rows_used.indices.tolist()) <= set(allowed.tolist()), (
+            "you begin at rows that the replay did not draw."
+        )
+        assert len(set(rows_used.indices.tolist())) > 1, "all your trajectories begin at the same state."
+        _check_update(log, parts, given(metrics, "improve"))
+
+
+def _fakes(
+    stored: Tensor, allowed: Tensor, horizon: int, action_size: int, draw: Draw
+) -> tuple[Any, list[tuple[str, Any]]]:
+    log: list[tuple[str, Any]] = []
+
+    def imagine(
+        first: Tensor, policy: Any, asked: int, generator: torch.Generator | None = None
+    ) -> ImaginedTrajectories:
+        imagined = ImaginedTrajectories(
+            draw.normal(len(first), asked, first.shape[-1]), draw.normal(len(first), asked, action_size),
+            draw.normal(len(first), asked), (draw.uniform(len(first), asked) < 0.2).float(),
+        )  # fmt: skip
+        log.append(("imagine", (first.clone(), policy, asked, generator)))
+        log.append(("imagined", imagined))
+        return imagined
+
+    def update(*batch: Any) -> dict[str, Tensor]:
+        log.append(("update", batch))
+        return {"action_std": torch.tensor(1.3), "actor_loss": torch.tensor(0.1)}
+
+    replay = SimpleNamespace(
+        observations=stored, size=len(stored), n_starts=len(allowed), starts=allowed,
+        draw=lambda n, generator: allowed[torch.randint(len(allowed), (n,), generator=generator)],
+    )  # fmt: skip
+    world_model = SimpleNamespace(window=horizon, imagine=imagine, tune=lambda std: log.append(("tune", std)) or {})
+    actor_critic = SimpleNamespace(policy=lambda observations: None)
+    names = ("replay", "world_model", "actor_critic", "optimiser")
+    return _Parts(
+        dict(zip(names, (replay, world_model, actor_critic, SimpleNamespace(update=update)), strict=True))
+    ), log
+
+
+class _Parts(tuple[Any, ...]):
+    """Four parts by place and by name, as the real ones."""
+
+    def __new__(cls, named: dict[str, Any]) -> _Parts:
+        parts = super().__new__(cls, named.values())
+        for name, part in named.items():
+            object.__setattr__(parts, name, part)
+        return parts
+
+
+def _check_update(log: list[tuple[str, Any]], parts: Any, metrics: Any) -> None:
+    (imagined,) = (what for name, what in log if name == "imagined")
+    (batch,) = (what for name, what in log if name == "update")
+    assert len(batch) == 4, (
+        f"the optimiser learns from observations, actions, rewards and terminals; yours was given {len(batch)} things."
+    )
+    for name, ours, wanted in zip(("observations", "actions", "rewards", "terminals"), batch, imagined, strict=False):
+        same = ours.shape == wanted.shape and close(ours, wanted)
+        assert same, f"the {name} that the optimiser learns from are not the ones that were imagined."
+    told = [what for name, what in log if name == "tune"]
+    assert told, (
+        "the world model was not told how spread the imagined actions were, so its guidance can never be tuned."
+    )
+    assert close(torch.as_tensor(told[-1]), 1.3), (
+        "what the world model is told is not the spread of the standardised actions (action_std)."
+    )
+    assert "actor_loss" in metrics, "return what the optimiser reported."

@@ -1,0 +1,75 @@
+"""The command ``bench``: how fast this machine imagines and learns, as a table, a figure and JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .compare import progress_lines
+from .options import Device, InputError, Json, checked, choose_device, with_settings
+
+CHANGED = (
+    "precision", "compile", "sampling_steps", "width", "depth", "horizon", "imagined_trajectories", "batch_size",
+    "denoiser", "guidance", "policy_width",
+)  # fmt: skip
+
+
+@with_settings(CHANGED)
+def bench(
+    preset: Annotated[
+        str, typer.Argument(help="Whose sizes to measure; full-size unless its name ends in -cpu.")
+    ] = "hopper",
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Also measure this run's error at each number of sampling steps.", metavar="RUN"),
+    ] = None,
+    grow: Annotated[bool, typer.Option(help="Also let batch, horizon, width and sampling steps grow.")] = True,
+    rounds: Annotated[int, typer.Option(help="How often each thing is timed; the median counts.", min=1)] = 3,
+    out: Annotated[Path | None, typer.Option(help="Directory to make.", show_default="runs/bench-PRESET")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    **settings: str | None,
+) -> None:
+    """Measure how fast this machine imagines and learns.
+
+    Times imagination and world-model updates in plain float32 with every
+    sampling step, with few steps, and with the fastest precision here, in
+    turn; counts their floating-point operations and holds them against this
+    machine's own matrix products. At full size on two CPU cores it takes about
+    six minutes, with --no-grow two.
+    """
+    from ..measuring.bench import compare_variants, growth, whole_loop
+    from ..measuring.bench_report import BenchReport, quality
+    from ..presets import get_preset
+    from ..runs.training import settle
+
+    overrides = {name: value for name, value in settings.items() if value is not None}
+    chosen = checked(checked(get_preset, preset).with_overrides, overrides)
+    if chosen.world_model != "polygrad":
+        raise InputError(f"bench measures polygrad's sampler; {preset} learns in {chosen.world_model}")
+    device = choose_device(device)
+    chosen, _ = checked(settle, chosen, 0, device)
+    directory = out or Path("runs") / f"bench-{preset}"
+    console = Console(stderr=as_json)
+    with progress_lines() as tell:
+        errors = checked(quality, run, device, chosen.precision, tell) if run else []
+        report = BenchReport(
+            preset,
+            chosen,
+            device,
+            compare_variants(chosen, device, rounds, tell),
+            whole_loop(chosen, device, 2 * chosen.policy_update_every, tell),
+            growth(chosen, device, rounds, tell) if grow else {},
+            errors,
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    report.write(directory)
+    if as_json:
+        print(json.dumps(report.to_json()))
+    else:
+        console.print(report.title(), report.table(), report.legend(), sep="\n\n", highlight=False)
+        console.print(f"Numbers and figure lie in {directory}: bench.json and bench.png.", soft_wrap=True)

@@ -1,0 +1,129 @@
+"""The commands about world models themselves: ``error`` measures them, ``dataset`` makes what they are compared on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ..settings import IMAGINE_ONLY, WORLD_MODELS
+from .options import Device, InputError, Json, checked, choose_device, with_settings
+
+# Without an agent there is no critic, and a measurement leaves nothing out and compiles nothing.
+IMAGINING = tuple(name for name in IMAGINE_ONLY if name not in ("advantage_scale", "explosion_factor", "compile"))
+LEARNING = (
+    "horizon", "width", "depth", "schedule", "diffusion_steps", "noise_tau", "prediction", "smooth_steps",
+    "batch_size", "learning_rate", "ema_decay",
+)  # fmt: skip
+EVERY = ", ".join(["polygrad", "polygrad-causal", "polygrad-transformer", *WORLD_MODELS[1:]])
+
+
+@with_settings(LEARNING + IMAGINING)
+def error(
+    source: Annotated[str, typer.Argument(help="A run directory, a dataset directory or a Minari dataset's name.")],
+    models: Annotated[
+        str, typer.Option(help=f"Comma-separated, or all: {EVERY}.", show_default="a run's own, or all for a dataset")
+    ] = "",
+    ahead: Annotated[int, typer.Option(help="Furthest step ahead that is measured.", min=1)] = 10,
+    trajectories: Annotated[int, typer.Option(help="Trajectories imagined by each model.", min=2)] = 256,
+    updates: Annotated[
+        int | None, typer.Option(help="Of each model.", min=1, show_default="7 to 16 minutes' worth on one core")
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="A run directory or policy file that acts.", show_default="the one that made the data"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for models, table and figure.", show_default="runs/error-SOURCE")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of training, of starts and of imagination.", min=0)] = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+    **settings: str | None,
+) -> None:
+    """Imagined against simulated: how far world models go wrong, by the number of steps ahead.
+
+    Imagines from real states that no model was trained on, plays the imagined
+    actions in the simulator, and prints the median squared error of the
+    observations (in units of their variance) beside the reward's and the
+    ending's, how on-policy the actions are, and the seconds it took.
+
+    Given a run, measures the run's own world model. Given a dataset, first
+    trains each model on nine tenths of its episodes and keeps it in --out:
+    asking again, say with --ahead 50 or --sampling-steps 128, trains nothing.
+    """
+    from ..measuring.comparison import measure_all
+
+    overrides = {name: value for name, value in settings.items() if value is not None}
+    chosen = [name.strip() for name in models.split(",") if name.strip()]
+    directory = out or Path("runs") / f"error-{Path(source).resolve().name if Path(source).exists() else 'minari'}"
+    console = Console(stderr=as_json)
+    with progress_lines() as tell:
+        results = checked(
+            measure_all,
+            source, chosen, ahead, trajectories, updates, policy, directory, seed, choose_device(device), overrides,
+            tell,
+        )  # fmt: skip
+    if as_json:
+        print(json.dumps(results.to_json()))
+    else:
+        console.print(results.title(), results.table(), results.legend(), sep="\n\n", highlight=False)
+        console.print(f"Table and figure lie in {directory}: error.md, error.json and error.png.", soft_wrap=True)
+
+
+def dataset(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to make.")],
+    env_id: Annotated[str, typer.Option("--env-id", help="A Gymnasium task.")] = "Hopper-v5",
+    steps: Annotated[int, typer.Option(help="Transitions to store.", min=300)] = 120_000,
+    train_steps: Annotated[int, typer.Option(help="Steps that the trained policy has learned from.", min=0)] = 300_000,
+    seed: Annotated[int, typer.Option(help="Of every random draw: same seed, same data.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a dataset to compare world models on, in Minari's format, with simulator states.
+
+    Trains a policy with Stable-Baselines3's PPO and stores a third each of
+    what it does untrained, half trained and trained. Takes about five minutes
+    for Hopper-v5, Walker2d-v5 or HalfCheetah-v5.
+    """
+    from ..interop.make_dataset import collect_dataset
+
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError(f"{directory} is there already; choose a new directory")
+    with progress_lines() as tell:
+        summary = checked(collect_dataset, directory, env_id, steps, train_steps, seed, tell)
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        returns = ", ".join(f"{level} {value:.0f}" for level, value in summary["mean_returns"].items())
+        print(f"{summary['steps']:,} steps of {env_id} lie in {directory}; mean returns: {returns}.")
+
+
+@contextlib.contextmanager
+def progress_lines() -> Generator[Callable[[str, int, int], None], None, None]:
+    """A function (what, done, total) that shows each long piece of work on a line of its own."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            progress.start()  # not before: bad input should leave no empty line
+            tasks[what] = progress.add_task(what, total=total)
+        progress.update(tasks[what], completed=done)
+
+    try:
+        yield tell
+    finally:
+        if tasks:
+            progress.stop()

@@ -1,0 +1,187 @@
+"""The commands for instructors: ``polygrad-edu course new | release | grade | report``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .options import InputError, Json, checked
+
+course = typer.Typer(
+    no_args_is_help=True,
+    help="""Hand out assignments and grade them, unattended.
+
+    An instructor's afternoon:
+
+    polygrad-edu course new my-course, then cd my-course
+
+    polygrad-edu course release, and hand out what lies in release/
+
+    polygrad-edu course grade SUBMISSIONS, once it is back
+
+    polygrad-edu course report
+
+    The folder is an nbgrader course, so nbgrader works in it too.""",
+)
+
+Course = Annotated[Path, typer.Option("--course", metavar="DIR", help="The course folder, as made by course new.")]
+Assignment = Annotated[
+    str | None, typer.Option(help="Only this one, for example a1_noise_schedule.", show_default="all")
+]
+
+
+@course.command()
+def new(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the course.")],
+    as_json: Json = False,
+) -> None:
+    """Make a course: an nbgrader folder with the source of all assignments.
+
+    The tests that students do not see try their work on inputs drawn for
+    this course alone. Keep the folder to yourself.
+    """
+    from ..grading.instructor import needs_nbgrader, new_course
+
+    checked(needs_nbgrader)
+    names = checked(new_course, directory)
+    if as_json:
+        print(json.dumps({"course": str(directory), "assignments": names}))
+        return
+    print(f"{directory} holds {len(names)} assignments: {', '.join(names)}.")
+    print(f"Next: cd {directory} && polygrad-edu course release")
+
+
+@course.command()
+def release(assignment: Assignment = None, course: Course = Path(), as_json: Json = False) -> None:
+    """Make what students get: no solutions, no hidden tests, locked tests.
+
+    Written to release/ in the course folder, by nbgrader's own rules. Run
+    it again after a change in source/.
+    """
+    from ..grading.instructor import needs_nbgrader
+    from ..grading.instructor import release as make
+
+    checked(needs_nbgrader)
+    made = checked(make, course, assignment)
+    if as_json:
+        print(json.dumps({name: str(path) for name, path in made.items()}))
+        return
+    for path in made.values():
+        print(path)
+
+
+@course.command()
+def grade(
+    submissions: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="SUBMISSIONS",
+            help="A folder: STUDENT/ASSIGNMENT/*.ipynb, STUDENT.ipynb, or what a learning platform lets you "
+            "download (the .zip itself too).",
+            show_default="submitted/ in the course",
+        ),
+    ] = None,
+    assignment: Assignment = None,
+    course: Course = Path(),
+    jobs: Annotated[int, typer.Option(help="Submissions at a time.", min=1, show_default="one for each core")] = (
+        os.cpu_count() or 1
+    ),
+    cell_seconds: Annotated[int, typer.Option(help="How long one cell may compute.", min=1, max=600)] = 60,
+    as_json: Json = False,
+) -> None:
+    """Grade a folder of submissions, unattended.
+
+    Each runs in a process of its own that reaches neither network, files
+    nor other processes and may use only so much time, memory and output;
+    whatever it does, the others are graded. Only the answer cells of a
+    submission are taken. Stop it and start it again as you like: what is
+    graded and unchanged is kept.
+    """
+    from ..grading.instructor import needs_nbgrader
+
+    checked(needs_nbgrader)
+    from ..grading.grade_all import grade as grade_all
+    from ..grading.sandbox import protections
+
+    console = Console(stderr=True)
+    for what, holds in protections().items():
+        if not holds:
+            console.print(f"This machine cannot promise: {what}.", soft_wrap=True)
+    columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
+    progress = Progress(*columns, TimeElapsedColumn(), console=console)
+    task = progress.add_task("grading")
+
+    def tell(done: int, total: int, result: dict[str, Any] | None) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total)
+        if result:
+            progress.update(task, description=f"graded {result['student']}".replace("[", r"\["))
+
+    try:
+        where = submissions or course / "submitted"
+        results, unplaced = checked(grade_all, course, where, assignment, jobs, cell_seconds, tell)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+    if as_json:
+        print(json.dumps({"graded": results, "unplaced": [str(path) for path in unplaced]}))
+    else:
+        _show(results)
+        print(f"The results lie in {course / 'graded'}; next: polygrad-edu course report")
+    for path in unplaced:
+        console.print(
+            f"{path} says nowhere which assignment it is; grade it with --assignment NAME", soft_wrap=True, markup=False
+        )
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    table = Table("student", "assignment", "points", "remarks", box=None, pad_edge=False)
+    for result in results:
+        waiting = f" + {result['by_hand']:g} to read" if result["by_hand"] else ""
+        missed = [question["name"] for question in result["questions"] if question["points"] == 0]
+        remark = result["reason"] or (f"missed {', '.join(missed)}" if missed else "")
+        points = f"{result['points']:g} of {result['most']:g}{waiting}"
+        # text of others, not markup
+        table.add_row(
+            *(value.replace("[", r"\[") for value in (result["student"], result["assignment"], points, remark))
+        )
+    Console().print(table)
+
+
+@course.command()
+def report(
+    course: Course = Path(),
+    out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="report/ in the course")] = None,
+    by_hand: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Points that a person gave: student, assignment, question, points."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write grades.csv, a page of feedback for each student, and pictures.
+
+    students/NAME.html is for that student; index.html, with how the points
+    fell and which tests the class missed most, is for you.
+    """
+    from ..grading.feedback import give_by_hand, write_report
+    from ..grading.grade_all import read_results
+
+    results = checked(read_results, course)
+    if by_hand is not None:
+        if not by_hand.is_file():
+            raise InputError(f"{by_hand} is not a file; it should be a table: student, assignment, question, points")
+        checked(give_by_hand, results, by_hand)
+    answer = checked(write_report, results, out or course / "report")
+    if as_json:
+        print(json.dumps(answer))
+        return
+    print(
+        f"{answer['submissions']} submissions of {answer['students']} students; the report lies in {answer['folder']}."
+    )

@@ -1,0 +1,1 @@
+"""Drawing: a camera without OpenGL, and frames of any task."""

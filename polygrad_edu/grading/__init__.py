@@ -1,0 +1,1 @@
+"""Grading: hand out assignments, run what comes back in a sandbox, report."""

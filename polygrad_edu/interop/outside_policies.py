@@ -1,0 +1,223 @@
+"""Policies by others: what Stable-Baselines3 trained guides the world model too.
+
+All that a world model asks of a policy is a distribution of actions at given observations. A policy is kept
+here as plain data (weights and a few words), so it is stored and loaded without running anybody's code.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
+from torch.distributions.transforms import TanhTransform
+
+from ..files.safe_files import (
+    DAMAGE,
+    MIB,
+    at_most_parameters,
+    one_line,
+    parse_json,
+    parse_tensors,
+    read_bytes,
+    write_tensors,
+)
+
+FORMAT = "polygrad-edu policy 1"
+MOST_BYTES = 256 * MIB
+_ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+_NODES, _weights = (torch.as_tensor(part, dtype=torch.float32) for part in np.polynomial.hermite_e.hermegauss(64))
+_WEIGHTS = _weights / math.sqrt(2 * math.pi)
+_LEAST_LOG_STD, _MOST_LOG_STD = -20.0, 2.0  # the limits that SAC gives its own log-std
+
+
+class _Tanh(TanhTransform):
+    """Its inverse stays finite at -1 and 1, which rounding and clipping do reach."""
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return super()._inverse(y.clamp(-1 + 1e-6, 1 - 1e-6))
+
+
+class SquashedGaussian(TransformedDistribution):
+    r"""$a = \tanh(\mu + \sigma \epsilon)$, the policy of SAC, with the moments that torch does not give it.
+
+    Args:
+        loc, scale: [..., A] mean and standard deviation before squashing.
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor):
+        self.loc, self.scale = loc, scale
+        base = Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
+        super().__init__(base, [_Tanh()], validate_args=False)
+
+    def _squashed_nodes(self) -> Tensor:
+        return torch.tanh(self.loc[..., None] + self.scale[..., None] * _NODES.to(self.loc))  # [..., A, 64]
+
+    @property
+    def mean(self) -> Tensor:
+        # E[f(\epsilon)] = \sum_i w_i f(x_i) for a standard normal epsilon (Gauss-Hermite quadrature)
+        return (self._squashed_nodes() * _WEIGHTS.to(self.loc)).sum(dim=-1)  # [..., A]
+
+    @property
+    def variance(self) -> Tensor:
+        # of deviations from the mean: a difference of moments would be lost to rounding where tanh is flat
+        nodes, weights = self._squashed_nodes(), _WEIGHTS.to(self.loc)
+        deviations = nodes - (nodes * weights).sum(dim=-1, keepdim=True)
+        return (deviations**2 * weights).sum(dim=-1).clamp(min=1e-12)  # [..., A]
+
+    @property
+    def stddev(self) -> Tensor:
+        return self.variance.sqrt()
+
+
+class MLPPolicy(nn.Module):
+    """A Gaussian policy with fixed weights, squashed or not.
+
+    Args:
+        sizes: of the observation, of each hidden layer, and of the action.
+        activation: tanh or relu.
+        squashed: SAC's kind, whose spread depends on the state, or PPO's, whose spread does not.
+        clip: limit of normalised observations; ``observation_mean`` and ``observation_scale`` normalise them.
+    """
+
+    observation_mean: Tensor
+    observation_scale: Tensor
+
+    def __init__(self, sizes: list[int], activation: str, squashed: bool, clip: float = math.inf):
+        super().__init__()
+        *hidden, action_size = sizes
+        layers: list[nn.Module] = []
+        for in_size, out_size in itertools.pairwise(hidden):
+            layers += [nn.Linear(in_size, out_size), _ACTIVATIONS[activation]()]
+        self.body = nn.Sequential(*layers)
+        self.mean_head = nn.Linear(hidden[-1], action_size)
+        if squashed:
+            self.log_std_head = nn.Linear(hidden[-1], action_size)
+        else:
+            self.log_std = nn.Parameter(torch.zeros(action_size))
+        self.register_buffer("observation_mean", torch.zeros(sizes[0]))
+        self.register_buffer("observation_scale", torch.ones(sizes[0]))
+        self.description: dict[str, Any] = {
+            "sizes": sizes,
+            "activation": activation,
+            "squashed": squashed,
+            "clip": clip,
+        }
+        self.requires_grad_(False)
+
+    def forward(self, observations: Tensor) -> Distribution:
+        """The distribution of actions, of which -1 to 1 span the task's range, at raw observations [..., O]."""
+        normed = (observations - self.observation_mean) / self.observation_scale
+        hidden = self.body(normed.clamp(-self.description["clip"], self.description["clip"]))
+        mean = self.mean_head(hidden)  # [..., A]
+        if self.description["squashed"]:
+            return SquashedGaussian(mean, self.log_std_head(hidden).clamp(_LEAST_LOG_STD, _MOST_LOG_STD).exp())
+        std = self.log_std.exp().expand_as(mean)
+        return Independent(Normal(mean, std, validate_args=False), 1, validate_args=False)
+
+
+@torch.no_grad()
+def from_stable_baselines3(model: Any) -> MLPPolicy:
+    """A copy of the policy that a Stable-Baselines3 PPO, A2C or SAC model holds now.
+
+    The model should have been trained on ``environments.make(env_id)``, whose actions lie in -1 to 1. The
+    statistics of a ``VecNormalize`` around its environments are taken along.
+
+    Raises:
+        ValueError: a kind of policy that this does not know, saying which it does.
+    """
+    try:
+        from stable_baselines3.common.base_class import BaseAlgorithm
+        from stable_baselines3.common.torch_layers import FlattenExtractor
+    except ImportError:
+        raise ValueError('copying a policy needs Stable-Baselines3: pip install "polygrad-edu[data]"') from None
+    if not isinstance(model, BaseAlgorithm):
+        raise ValueError(f"a {type(model).__name__} is no Stable-Baselines3 model; give a PPO, A2C or SAC model")
+    policy, space = cast(Any, model.policy), cast(Any, model.action_space)
+    what = f"{type(model).__name__} with {type(policy).__name__}"
+    if getattr(model, "use_sde", False) or len(getattr(model.observation_space, "shape", None) or ()) != 1:
+        raise ValueError(f"{what}: only vector observations without state-dependent exploration are supported")
+    if policy.features_extractor_class is not FlattenExtractor:
+        extractor = policy.features_extractor_class.__name__
+        raise ValueError(f"{what} extracts features with {extractor}; use the observations as they are")
+    if not (hasattr(space, "low") and np.allclose(space.low, -1) and np.allclose(space.high, 1)):
+        raise ValueError(f"{what} acts in {space}, not in -1 to 1: train it on polygrad_edu.environments.make")
+    if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):  # PPO, A2C
+        body, mean_head, squashed = policy.mlp_extractor.policy_net, policy.action_net, False
+    elif hasattr(policy, "actor") and hasattr(policy.actor, "latent_pi") and hasattr(policy.actor, "log_std"):  # SAC
+        body, mean_head, squashed = policy.actor.latent_pi, policy.actor.mu, True
+    else:
+        raise ValueError(f"{what} is not supported; use a PPO, A2C or SAC model with an MlpPolicy")
+    linear = [layer for layer in body if isinstance(layer, nn.Linear)]
+    kinds = {type(layer) for layer in body if not isinstance(layer, nn.Linear)}
+    names = [name for name, kind in _ACTIVATIONS.items() if kinds == {kind}]
+    if not names or not linear:
+        layers = ", ".join(type(layer).__name__ for layer in body) or "no hidden ones"
+        raise ValueError(f"{what} has the layers {layers}; hidden layers with Tanh or ReLU are supported")
+    sizes = [linear[0].in_features, *(layer.out_features for layer in linear), mean_head.out_features]
+    normalised = model.get_vec_normalize_env()
+    ours = MLPPolicy(sizes, names[0], squashed, normalised.clip_obs if normalised and normalised.norm_obs else math.inf)
+    own_linear = [layer for layer in ours.body if isinstance(layer, nn.Linear)]
+    for mine, theirs in zip([*own_linear, ours.mean_head], [*linear, mean_head], strict=True):
+        mine.load_state_dict(theirs.state_dict())
+    if squashed:
+        ours.log_std_head.load_state_dict(policy.actor.log_std.state_dict())
+    else:
+        ours.log_std.copy_(policy.log_std)
+    if normalised and normalised.norm_obs:
+        statistics: Any = normalised.obs_rms
+        ours.observation_mean.copy_(torch.as_tensor(statistics.mean))
+        ours.observation_scale.copy_(torch.as_tensor(np.sqrt(statistics.var + normalised.epsilon)))
+    return ours
+
+
+def save_policy(policy: MLPPolicy, path: Path) -> None:
+    """Write a policy to a ``.safetensors`` file."""
+    description = policy.description | {"clip": min(policy.description["clip"], 1e30)}  # JSON knows no infinity
+    write_tensors(path, policy.state_dict(), {"format": FORMAT, "policy": json.dumps(description)})
+
+
+def load_policy(path: Path) -> MLPPolicy:
+    """Read what :func:`save_policy` wrote.
+
+    Raises:
+        ValueError: no such file, not a policy, or damaged.
+    """
+    try:
+        tensors = parse_tensors(read_bytes(path, MOST_BYTES))
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it was not written by save_policy")
+        description = _checked_description(parse_json(metadata["policy"]))
+        with at_most_parameters(path.stat().st_size, path):
+            policy = MLPPolicy(**description)
+        policy.load_state_dict(tensors)
+    except (OSError, *DAMAGE) as error:
+        raise ValueError(f"{path} is not a policy file: {one_line(error)}") from None
+    if not (policy.observation_scale > 0).all():
+        raise ValueError(f"{path} is not a usable policy: it divides observations by a scale that is not positive")
+    if not policy(policy.observation_mean).stddev.isfinite().all():
+        raise ValueError(f"{path} is not a usable policy: its spread is not finite")
+    return policy
+
+
+def _checked_description(description: Any) -> dict[str, Any]:
+    """What makes an :class:`MLPPolicy`, if it does."""
+    sizes, clip = description["sizes"], description["clip"]
+    if not isinstance(sizes, list) or len(sizes) < 2 or not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError(f"its sizes must be two or more positive whole numbers, not {sizes!r}")
+    if description["activation"] not in _ACTIVATIONS:
+        raise ValueError(f"its activation {description['activation']!r} is none of {', '.join(_ACTIVATIONS)}")
+    if type(description["squashed"]) is not bool:
+        raise ValueError(f"squashed must be true or false, not {description['squashed']!r}")
+    if not isinstance(clip, int | float) or not clip > 0:
+        raise ValueError(f"its clip must be a positive number, not {clip!r}")
+    return description

@@ -1,0 +1,150 @@
+"""The table and the figure of a comparison of world models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from rich.table import Table
+
+from ..settings import Preset
+from ..world_model_error import Errors, Interval
+
+# Okabe and Ito's colours, told apart by everybody; PolyGRAD's in blues and black
+COLOURS = {
+    "polygrad": "#0072B2", "polygrad-causal": "#000000", "polygrad-transformer": "#56B4E9",
+    "autoregressive-diffusion": "#D55E00", "mlp-ensemble": "#009E73", "transformer": "#CC79A7", "recurrent": "#E69F00",
+}  # fmt: skip
+
+
+class Compared(NamedTuple):
+    """One world model's part in a comparison."""
+
+    name: str
+    preset: Preset
+    updates: int
+    training_seconds: float
+    errors: Errors
+
+
+class Report(NamedTuple):
+    """What was measured, and on what."""
+
+    env_id: str
+    trained_on: str
+    seed: int
+    results: list[Compared]
+
+    def rows(self) -> list[list[str]]:
+        """What the table says, by lines: a name and a cell for each world model, with the interval in brackets."""
+        errors = [result.errors for result in self.results]
+        steps = errors[0].steps_ahead
+        lines = [[f"{h} ahead", *(shown(e.observation[i]) for e in errors)] for i, h in enumerate(steps)]
+        return [
+            *lines,
+            ["reward", *(shown(e.reward[-1]) for e in errors)],
+            ["end", *(f"{100 * e.termination[-1].value:.0f}%" for e in errors)],
+            ["mean a", *(f"{e.on_policyness.mean:.2f}" for e in errors)],
+            ["std a", *(f"{e.on_policyness.std:.2f}" for e in errors)],
+            ["KS a", *(f"{e.on_policyness.ks_distance:.3f}" for e in errors)],
+            ["seconds", *(f"{e.seconds_per_1000:.2g}" for e in errors)],
+            ["minutes", *(f"{result.training_seconds / 60:.1f}" for result in self.results)],
+        ]
+
+    def title(self) -> str:
+        return f"{self.env_id}: median squared error of imagined observations (1 is their variance)"
+
+    def legend(self) -> str:
+        """What the lines of the table mean."""
+        furthest = self.results[0].errors.steps_ahead[-1]
+        return (
+            f"Trained on {self.trained_on}. In brackets 95% bootstrap intervals. reward: its squared error in units "
+            "of its variance; end: share of trajectories of which model and simulator disagree on whether the "
+            f"episode is over; both {furthest} steps ahead. a: the actions in units of the policy (on-policy: mean 0, "
+            "std 1, and a Kolmogorov-Smirnov distance KS to N(0, 1) of 0). seconds: to imagine 1,000 trajectories. "
+            "minutes: of training."
+        )
+
+    def table(self) -> Table:
+        """The table for a terminal, at most 80 columns wide."""
+        table = Table(box=None, padding=(0, 1, 0, 0))
+        for name in ("", *(result.name for result in self.results)):
+            breakable = name.replace("-", " ").replace("transformer", "trans- former").replace("autor", "auto- r")
+            table.add_column(breakable.replace("regressive", "regres- sive"), justify="right" if name else "left")
+        for name, *cells in self.rows():
+            # the interval below its value, in a line for each end
+            table.add_row(name, *(cell.replace(" (", "\n").replace("–", "–\n").rstrip(")") for cell in cells))
+        return table
+
+    def markdown(self) -> str:
+        """The table for a page."""
+        names = [result.name for result in self.results]
+        lines = [["", *names], ["---"] * (len(names) + 1), *self.rows()]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{self.legend()}\n"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "env_id": self.env_id, "trained_on": self.trained_on, "seed": self.seed,
+            "models": {
+                result.name: {
+                    "settings": result.preset.to_json(), "updates": result.updates,
+                    "training_seconds": round(result.training_seconds, 1), **result.errors.to_json(),
+                }
+                for result in self.results
+            },
+        }  # fmt: skip
+
+    def draw(self, path: Path) -> None:
+        """The figure: error by steps ahead, and what that error costs in time."""
+        figure = Figure(figsize=(11, 4.8), layout="constrained")
+        by_steps, by_cost = figure.subplots(1, 2, width_ratios=[3, 2])
+        steps = self.results[0].errors.steps_ahead
+        measured = [h for h in steps if all(np.isfinite(result.errors.at(h).value) for result in self.results)]
+        reference = max((h for h in measured if h <= 10), default=steps[0])
+        for result in self.results:
+            colour, errors = COLOURS.get(result.name, "black"), result.errors
+            values, low, high = np.array(errors.observation).T
+            by_steps.plot(steps, values, "o-", color=colour, label=result.name, markersize=4)
+            by_steps.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+            at = errors.at(reference)
+            by_cost.plot(errors.seconds_per_1000, at.value, "o", color=colour, markersize=8)
+            by_cost.vlines(errors.seconds_per_1000, at.low, at.high, color=colour)
+            by_cost.annotate(
+                result.name,
+                (errors.seconds_per_1000, at.value),
+                xytext=(8, 4),
+                textcoords="offset points",
+                color=colour,
+            )
+        by_steps.set(
+            xscale="log", yscale="log", xticks=steps, xticklabels=steps, xlabel="steps ahead",
+            ylabel="squared error of the imagined state\n(1 = the data's variance; lower is better)",
+            title=f"{self.env_id}: how far imagination drifts from the simulator",
+        )  # fmt: skip
+        by_steps.minorticks_off()
+        by_steps.legend(frameon=False, fontsize=9, loc="upper left")
+        by_cost.set(
+            xscale="log",
+            yscale="log",
+            xlabel="seconds to imagine 1,000 trajectories",
+            ylabel=f"the same error {reference} step{'s' * (reference > 1)} ahead",
+            title="and what that costs: best is bottom left",
+        )
+        by_cost.margins(x=0.35, y=0.2)
+        for axis in (by_cost.xaxis, by_cost.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
+        for axes in (by_steps, by_cost):
+            axes.spines[["top", "right"]].set_visible(False)
+        FigureCanvasAgg(figure).print_png(path)
+
+
+def shown(interval: Interval) -> str:
+    """``0.012 (.010–.014)``, with as many digits as tell something."""
+    value, low, high = (f"{number:.2g}" for number in interval)
+    return f"{value} ({low.removeprefix('0')}–{high.removeprefix('0')})"

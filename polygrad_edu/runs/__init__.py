@@ -1,0 +1,1 @@
+"""Runs: training from the first step to the last, checkpoints, results, curves and films."""

@@ -1,0 +1,232 @@
+"""Run directories: what a run leaves on disk, complete or not at all, and only data (safetensors and JSON).
+
+::
+
+    config.json                     the preset's name, every setting and the seed
+    metrics.jsonl                   a line for each evaluation
+    checkpoint/step-000004000.json  what is no tensor, and which shards hold the rest; the last two are kept
+    checkpoint/shards/              the tensors, see :mod:`polygrad_edu.files.shards`
+    result.json  video.mp4          when the run is done
+    progress.jsonl  policy.mp4      what a watched run shows, see :mod:`polygrad_edu.runs.supervised`
+
+A checkpoint counts from the moment its own file is there. Everything it asks for is on the disk before that, and
+nothing an older one asks for is removed before that; so a run can be killed at any moment and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ..files.safe_files import (
+    DAMAGE,
+    MIB,
+    all_finite,
+    at_most_parameters,
+    check_fields,
+    one_line,
+    read_json,
+    sync_directory,
+    write_json,
+)
+from ..files.shards import read_shards, remove_unused, write_shards
+from ..imagination_loop import ImaginationLoop, NotFiniteError
+from ..settings import Preset
+from .loop_state import apply, capture
+
+FORMAT = "polygrad-edu checkpoint 3"
+KEPT = 2
+MOST_BYTES = 16 * MIB  # of a checkpoint's own file: 256 Humanoids' states take 5
+_log = logging.getLogger(__name__)
+
+
+def write_config(run: Path, preset_name: str, preset: Preset, seed: int) -> None:
+    """Make the run directory and say in it what the run is."""
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(run / "config.json", {"preset": preset_name, "seed": seed, "settings": preset.to_json()})
+
+
+def read_config(run: Path) -> tuple[str, Preset, int]:
+    """The preset's name, the settings and the seed of a run."""
+    path = run / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{run} is not a run directory: it holds no config.json (make one with: polygrad-edu train)")
+    config = read_json(path)
+    check_fields(config, {"preset": str, "seed": int, "settings": dict}, path)
+    if not 0 <= config["seed"] < 2**63:
+        raise ValueError(f"{path} must hold a seed from 0 to 2^63, not {config['seed']}")
+    try:
+        return config["preset"], Preset.from_json(config["settings"]), config["seed"]
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from None
+
+
+def save_checkpoint(
+    run: Path, loop: ImaginationLoop, wall_seconds: float, latest: dict[str, float] | None = None
+) -> Path:
+    """Write a checkpoint; it appears under its name only when it is whole. The last two are kept.
+
+    Args:
+        latest: what was shown last, which the next line of metrics.jsonl repeats where nothing newer is known.
+
+    Raises:
+        OSError: the disk is full or cannot be written to; the checkpoints that were there are as they were.
+        NotFiniteError: a tensor holds a number that is not finite; nothing was written.
+    """
+    tensors, state = capture(loop)
+    on_host = {name: value.detach().cpu() for name, value in tensors.items()}
+    for name, value in on_host.items():
+        if not all_finite(value):
+            raise NotFiniteError(f"{name} holds numbers that are not finite at step {loop.env_step}; it is not saved")
+    root = run / "checkpoint"
+    try:
+        shards = write_shards(root / "shards", on_host, loop.preset.checkpoint_shards * MIB)
+        state |= {"format": FORMAT, "wall_seconds": wall_seconds, "latest": latest or {}, "shards": shards}
+        state["settings"] = loop.preset.to_json()
+        path = _path(run, loop.env_step)
+        write_json(path, state | {"sha256": _checksum(state)})
+        for directory in (run, run.parent):  # they hold the names checkpoint/ and, at first, the run's own
+            sync_directory(directory)
+        remove_old(run, loop.env_step)
+    except OSError as error:  # a disk that is full or gone
+        raise OSError(f"the checkpoint of step {loop.env_step} could not be written: {error}") from None
+    return path
+
+
+def _checksum(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def remove_old(run: Path, env_step: int) -> None:
+    """Remove what is older than the checkpoint of ``env_step`` and the one before it, and what is later than it.
+
+    Later ones were passed over as damaged, and their steps made again.
+    """
+    newest, every = _path(run, env_step), list_checkpoints(run)
+    earlier = [path for path in every if path.name < newest.name]
+    kept = [newest, *earlier[len(earlier) - (KEPT - 1) :]]
+    for path in every:
+        if path not in kept:
+            path.unlink()
+    used = []
+    for path in kept:
+        try:
+            used += _read_manifest(path)["shards"]
+        except ValueError:  # a damaged one: nothing can be read by it
+            continue
+    remove_unused(run / "checkpoint" / "shards", used)
+
+
+def _path(run: Path, env_step: int) -> Path:
+    return run / "checkpoint" / f"step-{env_step:09d}.json"
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "checkpoint").glob("step-*.json"))
+
+
+class Stored(NamedTuple):
+    """A checkpoint as it lies on the disk: whole, but not yet known to fit a run."""
+
+    path: Path
+    state: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run came as far as its first checkpoint."""
+    return bool(list_checkpoints(run))
+
+
+def read_checkpoint(run: Path) -> Stored:
+    """The last whole checkpoint of a run. A damaged one is told of, and passed over for the one before it.
+
+    Raises:
+        ValueError: there is no checkpoint, or no whole one, or it is of another version.
+    """
+    damaged: list[str] = []
+    for path in reversed(list_checkpoints(run)):
+        try:
+            state = _read_manifest(path)
+            tensors = read_shards(run / "checkpoint" / "shards", state["shards"])
+        except ValueError as error:
+            damaged.append(f"the checkpoint {path} is damaged: {str(error).removeprefix(f'{path} ')}")
+            continue
+        if damaged:
+            _log.warning("%s; using the one before it, %s", damaged[0], path.name)
+        return Stored(path, state, tensors)
+    if damaged:
+        raise ValueError(f"{damaged[0]}; there is no older one that is whole, so the run has to be made anew")
+    raise ValueError(
+        f"{run} holds no checkpoint yet; train it longer with: polygrad-edu train --resume {run} "
+        "(which then starts from its beginning)"
+    )
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    state = read_json(path, MOST_BYTES)
+    if state.get("format") != FORMAT:
+        raise ValueError(f"it is not a checkpoint of this version (its format is {state.get('format')!r:.60})")
+    if state.pop("sha256", None) != _checksum(state):
+        raise ValueError("its own checksum is wrong")
+    kinds = {
+        "counters": dict, "replay": dict, "environments": list, "device": str, "wall_seconds": float, "latest": dict,
+        "shards": list, "settings": dict,
+    }  # fmt: skip
+    check_fields(state, kinds, path)
+    check_fields(state["latest"], dict.fromkeys(state["latest"], float), path)
+    return state
+
+
+def rebuild(
+    stored: Stored, preset: Preset, seed: int, device: str = "cpu", base: Preset | None = None
+) -> ImaginationLoop:
+    """The loop as it stood at a stored checkpoint.
+
+    Args:
+        base: the run's own settings, if ``preset`` has some of them changed.
+
+    Raises:
+        ValueError: the checkpoint is another run's, or holds what no run does.
+    """
+    where = f"the checkpoint {stored.path}"
+    own = (base or preset).to_json()
+    changed = [name for name, value in stored.state["settings"].items() if name in own and own[name] != value]
+    if changed := sorted(set(changed) - {"env_steps"}):
+        raise ValueError(
+            f"{where} belongs to another run: there {changed[0]} is {stored.state['settings'][changed[0]]!r:.60}"
+        )
+    if len(stored.state["environments"]) != preset.parallel_envs:
+        n = len(stored.state["environments"])
+        raise ValueError(
+            f"{where} belongs to another run: it holds {n} environments, this run has {preset.parallel_envs}"
+        )
+    loop = None
+    try:
+        with at_most_parameters(sum(tensor.nbytes for tensor in stored.tensors.values()), "its run"):
+            loop = ImaginationLoop(preset, seed, device)
+        apply(loop, stored.tensors, stored.state)
+        return loop
+    except DAMAGE as error:
+        if loop is not None:
+            loop.collector.close()
+        raise ValueError(f"{where} does not fit its run: {one_line(error)}") from None
+
+
+def load_checkpoint(
+    run: Path, device: str = "cpu", overrides: dict[str, str] | None = None
+) -> tuple[ImaginationLoop, float]:
+    """The loop as it stood at the run's last whole checkpoint, and the seconds it had taken.
+
+    Raises:
+        ValueError: no run, no checkpoint, a damaged or a foreign one.
+    """
+    _, preset, seed = read_config(run)
+    stored = read_checkpoint(run)
+    loop = rebuild(stored, preset.with_overrides(overrides or {}), seed, device, preset)
+    return loop, float(stored.state["wall_seconds"])

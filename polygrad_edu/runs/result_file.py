@@ -1,0 +1,63 @@
+"""result.json: what a finished run reached, on how many episodes, in what time, with which versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+import torch
+
+from .. import __version__
+from ..files.safe_files import check_fields, read_json
+from ..imagination_loop import ImaginationLoop
+
+FIELDS = {
+    "preset": str, "env_id": str, "seed": int, "env_steps": int, "return_mean": float, "return_std": float,
+    "episodes": int, "wall_seconds": float, "device": str, "versions": dict,
+}  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on."""
+    return {
+        "polygrad_edu": __version__,
+        "python": python_version(),
+        "torch": torch.__version__,
+        "gymnasium": gymnasium.__version__,
+        "mujoco": mujoco.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def make_result(preset_name: str, loop: ImaginationLoop, returns: np.ndarray, wall_seconds: float) -> dict[str, Any]:
+    """What result.json holds; ``returns`` are those of the kept policy's final episodes."""
+    return {
+        "preset": preset_name,
+        "env_id": loop.preset.env_id,
+        "world_model": loop.preset.world_model,
+        "guidance": loop.preset.guidance,
+        "seed": loop.seed,
+        "env_steps": loop.env_step,
+        "return_mean": float(returns.mean()),
+        "return_std": float(returns.std()),
+        "episodes": len(returns),
+        "selection_return": loop.best_return,
+        "wall_seconds": round(wall_seconds, 1),
+        "device": str(loop.device),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A run's result.json, or a ValueError that says what is wrong with it."""
+    result = read_json(path)
+    check_fields(result, FIELDS, path)
+    for name in ("seed", "env_steps", "episodes"):
+        if result[name] < 0:
+            raise ValueError(f"{path} must hold 0 or more as {name}, not {result[name]}")
+    return result

@@ -1,0 +1,131 @@
+"""Results that stay: what is left of a run when it is to be kept in a repository, and read by a lesson.
+
+::
+
+    config.json  metrics.jsonl  result.json     as in the run; the result also says the command that repeats it
+    model.safetensors                           the averaged world model in bfloat16, the policy, the critic, the
+                                                normaliser, and real states to imagine from
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..files.safe_files import DAMAGE, at_most_parameters, one_line, read_tensors, write_json, write_tensors
+from ..imagination_loop import ImaginationLoop
+from ..presets import PRESETS
+from ..settings import Preset
+from .checkpoint import load_checkpoint, read_config
+from .result_file import read_result
+
+N_STARTS = 256
+
+
+class ShippedResult(NamedTuple):
+    """A kept run, ready to imagine with.
+
+    ``loop`` holds the world model, the critic and the normaliser, and a replay that is empty; its policy is the best
+    one. Real states to imagine from, with the simulator's state at each, are ``observations`` [N, O] and
+    ``simulator_states`` [N, S].
+    """
+
+    loop: ImaginationLoop
+    result: dict[str, Any]
+    observations: Tensor
+    simulator_states: Tensor
+
+
+def command_of(preset_name: str, preset: Preset, seed: int) -> str:
+    """The command line that makes this run."""
+    base = PRESETS.get(preset_name, Preset())
+    changed = {
+        field.name: getattr(preset, field.name)
+        for field in dataclasses.fields(Preset)
+        if getattr(preset, field.name) != getattr(base, field.name)
+    }
+    written = {name: str(value).lower() if isinstance(value, bool) else value for name, value in changed.items()}
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in written.items()]
+    return " ".join(["polygrad-edu train", preset_name, f"--seed {seed}", *options])
+
+
+def export_result(run: Path, directory: Path) -> Path:
+    """Keep what matters of a finished ``run`` in ``directory``, which must be new.
+
+    Raises:
+        ValueError: the run is not finished, or ``directory`` is there.
+    """
+    if directory.exists():
+        raise ValueError(f"{directory} is there already; name a directory that is not")
+    name, preset, seed = read_config(run)
+    if not (run / "result.json").is_file():
+        raise ValueError(f"{run} is not finished; go on with: polygrad-edu train --resume {run}")
+    result = read_result(run / "result.json")
+    loop, _ = load_checkpoint(run)
+    weights = dict(loop.world_model.averaged_network.named_parameters())
+    tensors = {
+        f"world_model/{key}": value.bfloat16() if key in weights else value
+        for key, value in loop.world_model.averaged_network.state_dict().items()
+    }
+    tensors |= {f"actor_critic/{key}": value for key, value in loop.actor_critic.state_dict().items()}
+    tensors |= {f"actor_critic/policy.{key}": value for key, value in loop.best_policy.state_dict().items()}
+    for field in loop.world_model.normaliser.fields:
+        standardiser = getattr(loop.world_model.normaliser, field)
+        tensors |= {f"normaliser/{field}/mean": standardiser.mean, f"normaliser/{field}/scale": standardiser.scale}
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(loop.replay.size, generator=generator)[:N_STARTS]
+    tensors |= {
+        "starts/observations": loop.replay.observations[rows],
+        "starts/simulator_states": loop.replay.simulator_states[rows],
+        **{f"tuned/{key}": value for key, value in loop.world_model.tuned().items()},
+    }
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write_tensors(partial / "model.safetensors", tensors)
+    shutil.copyfile(run / "config.json", partial / "config.json")
+    shutil.copyfile(run / "metrics.jsonl", partial / "metrics.jsonl")
+    write_json(partial / "result.json", result | {"command": command_of(name, preset, seed)})
+    partial.rename(directory)
+    return directory
+
+
+def load_result(directory: Path) -> ShippedResult:
+    """Read what :func:`export_result` kept.
+
+    Raises:
+        ValueError: no such result, or a damaged one.
+    """
+    _, preset, seed = read_config(directory)
+    result = read_result(directory / "result.json")
+    preset = dataclasses.replace(preset, parallel_envs=1, precision="float32", compile="none")
+    tensors = read_tensors(directory / "model.safetensors")
+    try:
+        with at_most_parameters(4 * sum(tensor.nbytes for tensor in tensors.values()), directory):
+            loop = ImaginationLoop(preset, seed)  # the world model twice, and in float32
+        network = loop.world_model.averaged_network
+        network.load_state_dict(_under(tensors, "world_model/"))  # bfloat16 is widened again
+        loop.world_model.network.load_state_dict(network.state_dict())
+        loop.actor_critic.load_state_dict(_under(tensors, "actor_critic/"))
+        loop.best_policy.load_state_dict(loop.actor_critic.policy.state_dict())
+        for field in loop.world_model.normaliser.fields:
+            standardiser = getattr(loop.world_model.normaliser, field)
+            standardiser.mean.copy_(tensors[f"normaliser/{field}/mean"])
+            standardiser.scale.copy_(tensors[f"normaliser/{field}/scale"])
+        for name, tensor in loop.world_model.tuned().items():
+            tensor.copy_(tensors[f"tuned/{name}"])
+        observations, states = tensors["starts/observations"], tensors["starts/simulator_states"]
+        if observations.shape[1:] != loop.replay.observations.shape[1:] or len(states) != len(observations):
+            raise ValueError(f"its states to start from do not fit {preset.env_id}")
+        return ShippedResult(loop, result, observations, states)
+    except DAMAGE as error:
+        raise ValueError(f"{directory} is no result that can be used: {one_line(error)}") from None
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Studies: many seeds, presets and settings, on processes or a Ray cluster, and their report."""

@@ -1,0 +1,97 @@
+"""Studies: seeds x presets x changed settings, in one folder that can be left and taken up again.
+
+::
+
+    study.json      everything that decides the numbers
+    trials/NAME/    an ordinary run directory for each trial, and NAME.log, what it said
+    failures.json   trials that failed, how often, and why
+    ray.log         what Ray said, where it was the engine
+    report.md       what came out (see :mod:`sweep_report`), with its figures
+"""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from ..files.safe_files import read_json, write_json
+from .study import Study
+from .trials import Engine, Trial, run_trials
+
+MOST_TRIES = 2  # of a trial that fails by itself
+
+
+def lock(directory: Path) -> TextIO:
+    """Keep others from working on the folder, until the file is closed here and in every process that inherited it.
+
+    Raises:
+        ValueError: another process is at work on it.
+    """
+    file = (directory / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ValueError(
+            f"another process is at work on {directory}, perhaps trials that outlived their sweep; "
+            "wait for it, or end it"
+        ) from None
+    return file
+
+
+def run_study(directory: Path, study: Study, engine: Engine, console: Console) -> dict[str, Any]:
+    """Train what is not finished yet; returns how it ended, trial by trial."""
+    trials = study.trials(directory)
+    record = _read_failures(directory)
+    given_up = {}
+    for trial in trials:
+        if trial.finished or trial.name not in record:
+            continue
+        tries, why = record[trial.name]["tries"], record[trial.name]["why"]
+        again = "is tried once more" if tries < MOST_TRIES else "is left; to try again, remove failures.json"
+        console.print(f"{trial.name} failed {tries} times ({why}) and {again}", soft_wrap=True, highlight=False)
+        if tries >= MOST_TRIES:
+            given_up[trial.name] = why
+    failures = dict(given_up)
+    try:
+        run_trials(trials, engine, console, failures)
+    finally:
+        for name in failures.keys() - given_up.keys():
+            tries = record.get(name, {}).get("tries", 0) + 1
+            record[name] = {"tries": tries, "why": failures[name]}
+        if record:
+            write_json(directory / "failures.json", record)
+    return summary(directory, trials, failures)
+
+
+def _read_failures(directory: Path) -> dict[str, dict[str, Any]]:
+    path = directory / "failures.json"
+    record = read_json(path) if path.exists() else {}
+    for entry in record.values():
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("tries"), int)
+            or not isinstance(entry.get("why"), str)
+        ):
+            raise ValueError(f"{path} is damaged; remove it to try the trials that failed again")
+    return record
+
+
+def summary(directory: Path, trials: list[Trial], failures: dict[str, str]) -> dict[str, Any]:
+    """A study's state as one JSON object."""
+    rows = []
+    for trial in trials:
+        row: dict[str, Any] = {"name": trial.name, "preset": trial.preset_name, "variant": trial.variant}
+        row |= {"seed": trial.seed, "state": "failed" if trial.name in failures else "waiting"}
+        if trial.finished:
+            result = trial.result()
+            row |= {"state": "finished", "return_mean": result["return_mean"], "return_std": result["return_std"]}
+            row |= {"env_steps": result["env_steps"], "minutes": round(result["wall_seconds"] / 60, 2)}
+        elif trial.name in failures:
+            row["why"] = failures[trial.name]
+        rows.append(row)
+    finished = sum(row["state"] == "finished" for row in rows)
+    return {"study": str(directory), "trials": rows, "finished": finished, "failed": len(failures)}

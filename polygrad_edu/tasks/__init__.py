@@ -1,0 +1,1 @@
+"""Tasks that Gymnasium lacks, and the returns that others published."""

@@ -1,0 +1,93 @@
+"""Tasks that Gymnasium lacks: early-terminating ones of model-based benchmarks, and a pendulum seen without speed.
+
+Importing this registers them. The early-terminating ones follow "Benchmarking Model-Based Reinforcement
+Learning" (arXiv 1907.02057) in all that its rewards say; as in that benchmark's code, velocity, height and
+contact forces are those at the start of the step. The robots are Gymnasium's v5 models.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.mujoco.ant_v5 import AntEnv
+from gymnasium.envs.mujoco.humanoid_v5 import HumanoidEnv
+from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
+
+Step = tuple[np.ndarray, float, bool, Literal[False], dict[str, Any]]
+STACKED = 3  # observations of PendulumNoVelocity
+
+
+class Walker2dEarlyTermination(Walker2dEnv):
+    """Walker2D-ET: upright or over. Observes what Walker2d-v5 does (17 numbers)."""
+
+    def step(self, action: np.ndarray) -> Step:
+        velocity, height = self.data.qvel[0], self.data.qpos[1]
+        self.do_simulation(action, self.frame_skip)
+        # r = v_x - 3 (h - 1.3)^2 - 0.1 |a|^2 + 1
+        reward = velocity - 3 * (height - 1.3) ** 2 - 0.1 * np.square(action).sum() + 1
+        height, angle = self.data.qpos[1:3]
+        over = not (0.8 < height < 2.0 and abs(angle) < 1) or not np.isfinite(self.state_vector()).all()
+        return self._get_obs(), float(reward), bool(over), False, {}
+
+
+class AntEarlyTermination(AntEnv):
+    """Ant-ET: over once it lies or jumps. Observes positions and velocities (27 numbers), no contact forces."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(include_cfrc_ext_in_observation=False, **kwargs)
+
+    def step(self, action: np.ndarray) -> Step:
+        velocity, height = self.data.qvel[0], self.data.qpos[2]
+        self.do_simulation(action, self.frame_skip)
+        # r = v_x - 3 (h - 0.57)^2 - 0.1 |a|^2 + 1
+        reward = velocity - 3 * (height - 0.57) ** 2 - 0.1 * np.square(action).sum() + 1
+        over = not 0.2 <= self.data.qpos[2] <= 1.0 or not np.isfinite(self.state_vector()).all()
+        return self._get_obs(), float(reward), bool(over), False, {}
+
+
+class HumanoidEarlyTermination(HumanoidEnv):
+    """Humanoid-ET: over outside heights of 1 to 2, as Gym's. Observes positions and velocities (45 numbers).
+
+    Gymnasium's other 303 numbers (inertias, forces) would cost a world model far more than they tell.
+    """
+
+    def __init__(self, **kwargs: Any):
+        parts = ("cinert", "cvel", "qfrc_actuator", "cfrc_ext")
+        super().__init__(**{f"include_{part}_in_observation": False for part in parts}, **kwargs)
+
+    def step(self, action: np.ndarray) -> Step:
+        velocity, impact = self.data.qvel[0], min(5e-7 * np.square(self.data.cfrc_ext).sum(), 10)
+        self.do_simulation(action, self.frame_skip)
+        # r = (0.25 / 0.015) v_x + 5 - 0.1 |a|^2 - \min(5 \cdot 10^{-7} |f|^2, 10)
+        reward = 0.25 / 0.015 * velocity + 5 - 0.1 * np.square(action).sum() - impact
+        over = not 1.0 < self.data.qpos[2] < 2.0 or not np.isfinite(self.state_vector()).all()
+        return self._get_obs(), float(reward), bool(over), False, {}
+
+
+def pendulum_no_velocity(**kwargs: Any) -> gymnasium.Env:
+    """Pendulum-v1 whose observation leaves out the angular velocity: the last three angles tell it instead.
+
+    A partially observed task made Markov again by Gymnasium's own frame stacking (6 numbers, oldest first).
+    """
+    env = gymnasium.make("Pendulum-v1", max_episode_steps=-1, disable_env_checker=True, **kwargs)
+    angle = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+    env = gymnasium.wrappers.TransformObservation(env, lambda observation: observation[:2], angle)
+    stacked = gymnasium.wrappers.FrameStackObservation(env, STACKED, padding_type="reset")
+    return gymnasium.wrappers.FlattenObservation(stacked)
+
+
+for _name, _entry_point, _steps in (
+    ("Walker2d-ET", Walker2dEarlyTermination, 1000),
+    ("Ant-ET", AntEarlyTermination, 1000),
+    ("Humanoid-ET", HumanoidEarlyTermination, 1000),
+    ("PendulumNoVelocity", pendulum_no_velocity, 200),
+):
+    _id = f"polygrad_edu/{_name}-v0"
+    if _id not in gymnasium.registry:  # a reloaded module registers nothing twice
+        gymnasium.register(_id, _entry_point, max_episode_steps=_steps)
+
+# by name: it is made of parts that import this module
+if "polygrad_edu/WorldModel-v0" not in gymnasium.registry:
+    gymnasium.register("polygrad_edu/WorldModel-v0", "polygrad_edu.interop.world_model_env:WorldModelEnv")

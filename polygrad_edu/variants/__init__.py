@@ -1,0 +1,1 @@
+"""Variants: ablations and successors of the paper, beside the main street."""

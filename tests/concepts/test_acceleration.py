@@ -1,0 +1,155 @@
+import shutil
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from polygrad_edu.acceleration import Captured, captured, choose
+from polygrad_edu.imagination_loop import ImaginationLoop
+from polygrad_edu.settings import Preset
+from tests.concepts.test_imagination_loop import run, tiny
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="records a GPU's work, and there is none here")
+
+
+def loop_of(device="cpu", **overrides):
+    """A loop that has learned a little, with a wide enough network for rounding to show."""
+    loop = ImaginationLoop(tiny(width=256, depth=3, policy_width=64, env_steps=80, **overrides), 0, device)
+    run(loop, 60)
+    return loop
+
+
+def imagine(loop, precision):
+    network = loop.world_model.averaged_network
+    network.precision, before = precision, network.precision
+    first = loop.replay.observations[:40]
+    imagined = loop.imagine_from(first, torch.Generator(loop.device).manual_seed(1))
+    network.precision = before
+    return imagined
+
+
+@pytest.mark.parametrize("guidance", ["fixed-noise", "gradient", "ornstein-uhlenbeck"])
+@pytest.mark.parametrize(("precision", "digits"), [("bfloat16", 2**-8), ("float16", 2**-11)])
+def test_narrow_numbers_imagine_the_same_within_their_precision(guidance, precision, digits):
+    """Rounding is at most some tens of units in the last place of the values' scale, and it is there at all."""
+    loop = loop_of(guidance=guidance)
+    plain, narrow = imagine(loop, "float32"), imagine(loop, precision)
+    assert narrow.observations.dtype == narrow.actions.dtype == torch.float32
+    scale = loop.world_model.normaliser.observations.scale
+    off = ((narrow.observations - plain.observations) / scale).abs()
+    assert 0 < off.mean() < 10 * digits
+    assert (narrow.actions - plain.actions).abs().mean() < 10 * digits
+    torch.testing.assert_close(narrow.observations[:, 0], plain.observations[:, 0])  # given, never rounded
+
+
+def test_narrow_updates_learn_what_plain_ones_learn():
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        loop = loop_of(precision=precision)
+        assert all(weights.dtype == torch.float32 for weights in loop.world_model.network.parameters())
+        losses[precision] = torch.stack([loop.fit_world_model() for _ in range(200)])[-50:].mean().item()
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.1)
+    assert losses["bfloat16"] != losses["float32"]
+
+
+def test_float16_narrows_imagination_and_leaves_updates_alone():
+    plain, narrow = loop_of(), loop_of(precision="float16")
+    batch = plain.replay.sample(16, torch.Generator().manual_seed(0))
+    narrow.world_model.network.load_state_dict(plain.world_model.network.state_dict())
+    losses = []
+    for loop in (plain, narrow):
+        loop.generator.manual_seed(3)
+        losses.append(loop.world_model.loss(batch).item())
+    assert losses[0] == losses[1]
+
+
+def test_without_a_compiler_inductor_is_refused(monkeypatch):
+    monkeypatch.setattr("polygrad_edu.acceleration.shutil.which", lambda name: None)
+    with pytest.raises(ValueError, match="needs a C\\+\\+ compiler"):
+        ImaginationLoop(tiny(compile="inductor"), 0)
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="compiles C++, needs g++ or clang++")
+def test_compiling_changes_the_time_and_not_the_numbers():
+    plain, compiled = loop_of(), loop_of(compile="inductor")
+    weights = [loop.world_model.averaged_network.state_dict() for loop in (plain, compiled)]
+    assert weights[0].keys() == weights[1].keys()  # a checkpoint does not know which it came from
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, atol=1e-3, rtol=1e-3)
+    compiled.world_model.averaged_network.load_state_dict(weights[0])
+    compiled.actor_critic.load_state_dict(plain.actor_critic.state_dict())
+    for ours, theirs in zip(imagine(compiled, "float32")[:2], imagine(plain, "float32")[:2], strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"compile": "graph"}, "compile graph records a GPU's work; on a cpu choose none or inductor"),
+        ({"compile": "fast"}, "compile must be none or inductor or graph or auto, not 'fast'"),
+        ({"precision": "int8"}, "precision must be float32 or bfloat16 or float16 or auto, not 'int8'"),
+        ({"precision": "bfloat16", "world_model": "recurrent"}, "are for the world model polygrad, not for recurrent"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        ImaginationLoop(tiny(**overrides), 0)
+
+
+def sleeper(seconds):
+    """Steps that take as long as their precision says, and a record of what was asked for."""
+    asked = []
+
+    def make_step(preset):
+        asked.append((preset.precision, preset.compile))
+        return lambda: time.sleep(seconds[preset.precision])
+
+    return asked, make_step
+
+
+def test_the_fastest_is_chosen_and_told():
+    asked, make_step = sleeper({"float32": 0.02, "bfloat16": 0.005})
+    preset = replace(Preset(), precision="auto", compile="auto")
+    chosen, told = choose(preset, make_step, torch.device("cpu"))
+    assert (chosen.precision, chosen.compile) == ("bfloat16", "none")
+    assert replace(chosen, precision="auto", compile="auto") == preset
+    assert "precision bfloat16, compile none (the fastest of 2" in told
+    assert asked == [("float32", "none"), ("bfloat16", "none")]
+
+
+def test_a_gain_within_the_noise_changes_nothing():
+    _, make_step = sleeper({"float32": 0.02, "bfloat16": 0.0195})
+    chosen, told = choose(replace(Preset(), precision="auto"), make_step, torch.device("cpu"))
+    assert chosen.precision == "float32"
+    assert "nothing was faster" in told
+
+
+def test_what_is_settled_is_not_measured():
+    asked, make_step = sleeper({})
+    assert choose(Preset(), make_step, torch.device("cpu")) == (Preset(), "")
+    assert asked == []
+
+
+def test_without_graph_a_function_stays_itself():
+    assert captured(abs, "none") is abs
+    assert captured(abs, "inductor") is abs
+
+
+@needs_gpu
+def test_a_recorded_loop_learns_what_an_eager_one_learns():
+    """Same draws in the same order: the graph advances the generator as the calls it recorded did."""
+    eager, recorded = (loop_of("cuda", compile=compile, guidance="gradient") for compile in ("none", "graph"))
+    assert isinstance(recorded._improve_from, Captured)
+    assert recorded._improve_from.graph is not None
+    assert recorded.world_model._update.graph is not None
+    for part in ("world_model.network", "world_model.averaged_network", "actor_critic"):
+        ours, theirs = (
+            (loop.world_model if "." in part else loop).__getattribute__(part.split(".")[-1]).state_dict()
+            for loop in (recorded, eager)
+        )
+        for name, value in theirs.items():
+            torch.testing.assert_close(ours[name], value, atol=1e-3, rtol=1e-3)
+    assert recorded.world_model.guidance_tuner.scale.item() == pytest.approx(
+        eager.world_model.guidance_tuner.scale.item(), rel=1e-3
+    )

@@ -1,0 +1,277 @@
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from polygrad_edu import environments
+from polygrad_edu.interop.datasets import LEVELS, load_dataset, to_replay
+from polygrad_edu.interop.make_dataset import collect_dataset
+from polygrad_edu.interop.outside_policies import MLPPolicy, save_policy
+from polygrad_edu.replay import Normaliser, SequenceReplay
+
+if sys.version_info < (3, 11):
+    pytest.skip("Minari needs Python 3.11", allow_module_level=True)
+import h5py
+import minari
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A tiny Hopper dataset and what its making reported."""
+    directory = tmp_path_factory.mktemp("data") / "hopper"
+    told = []
+    summary = collect_dataset(directory, "Hopper-v5", 300, 4096, 3, lambda *news: told.append(news))
+    return directory, summary, told
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """A copy that a test may damage."""
+    shutil.copytree(made[0], tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def change(directory, name, values, episode=1):
+    with h5py.File(directory / "data" / "main_data.hdf5", "a") as file:
+        del file[f"episode_{episode}/{name}"]
+        file[f"episode_{episode}/{name}"] = values
+
+
+def test_what_was_made_is_what_is_read(made):
+    directory, summary, told = made
+    data = load_dataset(directory)
+    assert (data.env_id, summary["steps"], list(summary["mean_returns"])) == ("Hopper-v5", 300, list(LEVELS))
+    assert data.observations.shape == (300, 11)
+    assert data.actions.shape == (300, 3)
+    assert np.bincount(data.levels).tolist() == [100, 100, 100]
+    assert list(data.policies) == list(LEVELS)
+    assert data.terminals.sum() > 3
+    assert told[-1] == ("collect trained", 100, 100)
+    assert not list(directory.parent.glob("*.partial"))
+
+
+def test_it_is_a_minari_dataset_whose_actions_fit_the_task(made):
+    dataset = minari.MinariDataset(made[0] / "data")
+    assert (dataset.total_steps, dataset.env_spec.id) == (300, "Hopper-v5")
+    space = gymnasium.make("Hopper-v5").action_space
+    assert all(space.contains(action) for episode in dataset.iterate_episodes() for action in episode.actions)
+
+
+def test_stored_actions_lead_from_stored_states_to_stored_observations(made):
+    data, env = load_dataset(made[0]), environments.make("Hopper-v5")
+    for number in np.unique(data.episodes)[::4]:
+        rows = np.flatnonzero(data.episodes == number)
+        real = environments.replay_actions(env, data.simulator_states[rows[0]], data.actions[rows])
+        np.testing.assert_allclose(real["observations"], data.observations[rows], atol=1e-5)
+        np.testing.assert_allclose(real["rewards"], data.rewards[rows], atol=1e-5)
+
+
+def test_the_same_seed_makes_the_same_data_and_another_other(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a path as users give it, relative
+    data = load_dataset(made[0])
+    for seed, same in ((3, True), (4, False)):
+        collect_dataset(Path("data") / str(seed), "Hopper-v5", 300, 4096, seed)
+        again = load_dataset(Path("data") / str(seed))
+        assert np.array_equal(again.observations, data.observations) == same
+        assert np.array_equal(again.simulator_states, data.simulator_states) == same
+
+
+def test_a_level_is_what_its_policy_does(made):
+    data = load_dataset(made[0])
+    policy = data.policies["trained"]
+    rows = data.levels == 2
+    distribution = policy(torch.as_tensor(data.observations[rows]))
+    noise = (torch.as_tensor(data.actions[rows]) - distribution.mean) / distribution.stddev
+    assert noise.mean().abs() < 0.2
+    assert noise.std() == pytest.approx(1, abs=0.15)
+
+
+def test_a_split_keeps_whole_episodes_of_every_level_apart(made):
+    data = load_dataset(made[0])
+    train, test = data.split(0.2, 0)
+    assert len(train.rewards) + len(test.rewards) == 300
+    assert set(test.levels) == {0, 1, 2}
+    assert max(train.longest_episode, test.longest_episode) == data.longest_episode
+    assert len(test.policies) == 3
+    train_rows = {row.tobytes() for row in train.observations}
+    assert not any(row.tobytes() in train_rows for row in test.observations)
+    for part in (train, test):
+        assert (np.diff(part.episodes) >= 0).all()
+        assert np.unique(part.episodes).tolist() == list(range(part.episodes.max() + 1))
+    again, _ = data.split(0.2, 0)
+    assert np.array_equal(train.observations, again.observations)
+
+
+@pytest.mark.parametrize("window", [2, 5, 16])
+def test_a_bulk_replay_is_one_that_was_filled_step_by_step(made, window):
+    data = load_dataset(made[0])
+    bulk = to_replay(data, window)
+    slow = SequenceReplay(300, window, Normaliser(11, 3), data.simulator_states.shape[1])
+    for i in range(300):
+        last = i == 299 or data.episodes[i + 1] != data.episodes[i]
+        slow.add(data.observations[i], data.actions[i], data.rewards[i], data.terminals[i],
+                 last and not data.terminals[i], data.simulator_states[i])  # fmt: skip
+    slow.refresh_normaliser()
+    assert (bulk.size, bulk.n_starts) == (slow.size, slow.n_starts)
+    assert sorted(bulk.starts[: bulk.n_starts].tolist()) == sorted(slow.starts[: slow.n_starts].tolist())
+    one, other = (replay.windows(slow.starts[: slow.n_starts]) for replay in (bulk, slow))
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert torch.equal(bulk.simulator_states, slow.simulator_states)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:minari")  # that this dataset has no author and no description
+def test_anybodys_minari_dataset_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    env = gymnasium.make("Pendulum-v1", max_episode_steps=20)
+    buffers = []
+    for i in range(3):
+        rows = {
+            "observations": [env.reset(seed=i)[0]],
+            "actions": [],
+            "rewards": [],
+            "terminations": [],
+            "truncations": [],
+        }
+        for step in range(20):
+            action = np.array([2.0 - 0.2 * step], dtype=np.float32)
+            observation, reward, terminal, truncated, _ = env.step(action)
+            for name, value in zip(rows, (observation, action, reward, terminal, truncated), strict=True):
+                rows[name].append(value)
+        buffers.append(minari.data_collector.EpisodeBuffer(id=i, **rows))
+    minari.create_dataset_from_buffers("pendulum/mine-v0", buffers, env=env)
+    for source in ("pendulum/mine-v0", tmp_path / "pendulum" / "mine-v0"):
+        data = load_dataset(source, "Pendulum-v1")
+        assert data.observations.shape == (60, 3)
+        np.testing.assert_allclose(data.actions[:3, 0], [1.0, 0.9, 0.8], rtol=1e-5)  # the task's range is +-2
+        assert data.simulator_states is None
+        assert not data.policies
+        assert (data.levels == -1).all()
+        assert to_replay(data, 10).n_starts == 3 * 11
+    with pytest.raises(ValueError, match="no episode has the 21 steps that a window takes; the longest has 20"):
+        to_replay(data, 21)
+    with pytest.raises(ValueError, match="is of Pendulum-v1, not of Hopper-v5"):
+        load_dataset(source, "Hopper-v5")
+
+
+def test_what_is_not_a_usable_dataset_is_refused_by_name(made, copy, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "root"))
+
+    def refused(message, source=copy):
+        with pytest.raises(ValueError, match=message) as error:
+            load_dataset(source)
+        assert "\n" not in str(error.value)
+
+    refused("nothing-here is neither a dataset's directory nor the name of a local Minari dataset", "nothing-here")
+    good = load_dataset(made[0])
+    first = (good.episodes == 1).sum()
+    with h5py.File(copy / "data" / "main_data.hdf5") as file:
+        observations, actions, rewards = (file[f"episode_1/{n}"][()] for n in ("observations", "actions", "rewards"))
+    spoiled = rewards.copy()
+    spoiled[1] = np.nan
+    change(copy, "rewards", spoiled)
+    refused("episode 1 of .*: not every one of its rewards is a finite number")
+    change(copy, "rewards", rewards)
+    spoiled = observations.copy()
+    spoiled[2, 3] = np.inf
+    change(copy, "observations", spoiled)
+    refused("episode 1 of .*: not every one of its observations is a finite number")
+    change(copy, "observations", observations[:, :7])
+    refused(rf"episode 1 of .* has observations of shape \({first + 1}, 7\); Hopper-v5 needs \({first + 1}, 11\)")
+    change(copy, "observations", observations)
+    change(copy, "actions", actions[:-1])
+    refused(rf"episode 1 of .* has actions of shape \({first - 1}, 3\)")
+    change(copy, "actions", actions)
+    assert np.array_equal(load_dataset(copy).observations, good.observations)
+
+    metadata = json.loads((copy / "data" / "metadata.json").read_text())
+    (copy / "data" / "metadata.json").write_text(json.dumps({k: v for k, v in metadata.items() if k != "env_spec"}))
+    refused("does not say which task it is of")
+    (copy / "data" / "metadata.json").write_text(json.dumps(metadata | {"env_spec": "{"}))
+    refused("holds a damaged env_spec")
+    (copy / "data" / "metadata.json").write_text("{")
+    refused("cannot be read as JSON")
+    (copy / "data" / "metadata.json").write_text(json.dumps(metadata))
+    content = (copy / "data" / "main_data.hdf5").read_bytes()
+    (copy / "data" / "main_data.hdf5").write_bytes(content[: len(content) // 2])
+    refused("is a damaged dataset")
+
+
+def edited(values, number, value):
+    values = values.copy()
+    values[number] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("rewards", lambda v: v[:, None], "has rewards of shape"),
+        ("rewards", lambda v: np.array([b"a"] * len(v)), "not every one of its rewards is a finite number"),
+        ("infos/simulator_state", lambda v: v[:, :5], "has simulator_state of shape"),
+        ("infos/simulator_state", lambda v: v[:2], "has simulator_state of shape"),
+        ("infos/simulator_state", lambda v: edited(v, 1, np.nan), "not every one of its simulator_state is"),
+        ("infos/policy_action", lambda v: np.hstack([v, v]), "has policy_action of shape"),
+        ("infos/level", lambda v: v + 0.5, "its level must be a whole number"),
+        ("terminations", lambda v: edited(v, 1, True), "goes on after a terminal step"),
+    ],
+)
+def test_an_episode_that_does_not_fit_is_named(copy, name, spoil, message):
+    with h5py.File(copy / "data" / "main_data.hdf5") as file:
+        values = file[f"episode_1/{name}"][()]
+    change(copy, name, spoil(values))
+    with pytest.raises(ValueError, match=rf"^episode 1 of .*{message}") as error:
+        load_dataset(copy)
+    assert "\n" not in str(error.value)
+
+
+def test_an_episode_without_steps_is_refused(copy):
+    with h5py.File(copy / "data" / "main_data.hdf5") as file:
+        observations = file["episode_1/observations"][()]
+    change(copy, "observations", observations[:1])
+    for name in ("rewards", "terminations", "truncations"):
+        change(copy, name, np.zeros(0))
+    change(copy, "actions", np.zeros((0, 3)))
+    with pytest.raises(ValueError, match=r"episode 1 of .* has no steps"):
+        load_dataset(copy)
+
+
+def test_levels_and_policies_must_belong_together(made, copy):
+    (copy / "policies" / "random.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"steps of level 2 but only 2 policies: \['half-trained', 'trained'\]"):
+        load_dataset(copy)
+    save_policy(MLPPolicy([3, 4, 1], "tanh", squashed=False), copy / "policies" / "random.safetensors")
+    with pytest.raises(ValueError, match="random has 3 inputs and 1 actions; Hopper-v5 needs 11 and 3"):
+        load_dataset(copy)
+
+
+def test_code_named_by_a_file_is_not_imported(copy):
+    path = copy / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    spec = json.loads(metadata["env_spec"]) | {"entry_point": "antigravity:open"}
+    path.write_text(json.dumps(metadata | {"env_spec": json.dumps(spec)}))
+    assert load_dataset(copy).env_id == "Hopper-v5"
+
+
+@pytest.mark.parametrize("stored_id", ["polygrad_canary:Hopper-v5", 5, None])
+def test_a_task_id_may_not_name_a_module(copy, tmp_path, monkeypatch, stored_id):
+    (tmp_path / "polygrad_canary.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = copy / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    spec = json.loads(metadata["env_spec"]) | {"id": stored_id}
+    path.write_text(json.dumps(metadata | {"env_spec": json.dumps(spec)}))
+    with pytest.raises(ValueError, match="a plain Gymnasium id is needed"):
+        load_dataset(copy)
+    assert "polygrad_canary" not in sys.modules
+
+
+def test_too_few_episodes_cannot_be_split(made):
+    data = load_dataset(made[0])
+    one = data._rows(data.episodes == 0)
+    with pytest.raises(ValueError, match="1 episodes are too few"):
+        one.split(0.1, 0)

@@ -1,0 +1,147 @@
+"""The book: built with every warning an error, every link and script its own, and read in a real browser offline."""
+
+import functools
+import http.server
+import importlib.util
+import json
+import re
+import threading
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlparse
+
+import pytest
+import yaml
+
+from tests.support.browser import needs_chromium, offline_page
+
+ROOT = Path(__file__).parents[2]
+
+spec = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
+book_build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(book_build)
+
+
+class Links(HTMLParser):
+    """What a page links to, what it loads by itself, and the anchors it has."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.loads, self.anchors = [], [], set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.anchors.add(attrs.get("id"))
+        if tag == "a" and attrs.get("href"):
+            self.links.append(attrs["href"])
+        if tag in ("script", "img", "iframe", "source") and attrs.get("src"):
+            self.loads.append(attrs["src"])
+        if tag == "link" and attrs.get("rel") in ("stylesheet", "preload", "icon") and attrs.get("href"):
+            self.loads.append(attrs["href"])
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    out = tmp_path_factory.mktemp("book")
+    assert book_build.build(out) == 0
+    html = out / "_build" / "html"
+    return {
+        path.relative_to(html).as_posix(): Links(path) for path in html.rglob("*.html") if "_static" not in path.parts
+    }, html
+
+
+def test_every_lesson_and_page_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    listed = [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    written = [
+        path.relative_to(ROOT).with_suffix("").as_posix()
+        for path in sorted(ROOT.glob("book/**/*.md"))
+        if "_build" not in path.parts
+    ]
+    lessons = [f"notebooks/{path.stem}" for path in sorted(ROOT.glob("notebooks/[0-9][0-9]_*.ipynb"))]
+    assert sorted(listed) == sorted(written + lessons)
+    assert [name for name in listed if name.startswith("notebooks/")] == lessons
+
+
+def test_every_module_of_the_package_is_in_the_reference():
+    shown = {
+        name
+        for page in ROOT.glob("book/reference/*.md")
+        for name in re.findall(r"automodule:: polygrad_edu\.([\w.]+)", page.read_text(encoding="utf-8"))
+    }
+    package = ROOT / "polygrad_edu"
+    modules = {
+        ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
+        for path in package.rglob("*.py")
+        if "cli" not in path.name and "checks" not in path.parts and path.parent.name != "checks"
+    }
+    assert modules - shown - {"__init__", "__main__"} == set()
+    assert shown - modules - {"course.checks"} == set()
+
+
+def test_pages_load_nothing_from_outside_and_no_link_is_dead(pages):
+    pages, html = pages
+    assert len(pages) > 20
+    for name, page in pages.items():
+        for address in page.loads:
+            assert urlparse(address).scheme in ("", "data"), f"{name} loads {address[:80]}"  # data: a film in the page
+        for address in page.links + page.loads:
+            target, anchor = urldefrag(address)
+            if urlparse(target).scheme or (address.startswith("#") and not anchor):
+                continue
+            path = (html / name).parent / unquote(target.split("?")[0]) if target else html / name
+            assert path.exists(), f"{name} links to {address}"
+            inside = path.resolve().relative_to(html.resolve()).as_posix()
+            if anchor and inside in pages and not name.startswith("_modules") and not inside.startswith("_modules"):
+                assert unquote(anchor) in pages[inside].anchors, f"{name} links to {address}"
+
+
+@pytest.mark.parametrize("remote", ["git@github.com:someone/course.git", "https://github.com/someone/course"])
+def test_buttons_open_the_lessons_of_the_repository_they_are_in(remote):
+    address = book_build.repository(remote)
+    assert address == "https://github.com/someone/course"
+    config = book_build.with_buttons({"html": {"use_edit_page_button": False}}, address)
+    assert config["repository"]["url"] == address
+    assert config["launch_buttons"]["colab_url"].startswith("https://colab.")
+
+
+@pytest.mark.parametrize(
+    "remote", ["", "/srv/git/course.git", "https://example.org/a/b", "https://github.com.evil.org/a/b"]
+)
+def test_a_clone_from_elsewhere_gets_no_buttons(remote):
+    assert book_build.repository(remote) is None
+
+
+@needs_chromium
+def test_every_page_opens_offline_in_a_browser_without_an_error(pages, browser):
+    pages, html = pages
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(html)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    here = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        page, outside, errors = offline_page(browser, here)
+        typeset = {}
+        for name in pages:
+            if name.startswith("_modules") or name == "index.html":  # the last leads to the first page
+                continue
+            page.goto(here + name, wait_until="load")
+            if page.query_selector(".math"):
+                page.wait_for_selector("mjx-container", state="attached")
+                typeset[name] = len(page.query_selector_all("mjx-container"))
+            assert (name, outside, errors) == (name, [], [])
+    finally:
+        server.shutdown()
+    assert any(name.startswith("notebooks/") for name in typeset)
+
+
+def test_lessons_link_to_files_that_are_there():
+    for path in ROOT.glob("notebooks/*.ipynb"):
+        text = "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"

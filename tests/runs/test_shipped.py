@@ -1,0 +1,79 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from polygrad_edu import environments
+from polygrad_edu.presets import get_preset
+from polygrad_edu.runs.checkpoint import load_checkpoint
+from polygrad_edu.runs.shipped import command_of, export_result, load_result
+from polygrad_edu.runs.training import start_run
+from tests.concepts.test_imagination_loop import tiny
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "run"
+    start_run(directory, "hopper-cpu", tiny("hopper-cpu", guidance="gradient"), 3, "cpu").run(Console(quiet=True))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def shipped(run_directory):
+    directory = run_directory.with_name("shipped")
+    export_result(run_directory, directory)
+    return directory
+
+
+def test_what_is_kept_imagines_and_acts_as_the_run_did(run_directory, shipped):
+    loop, _ = load_checkpoint(run_directory)
+    kept = load_result(shipped)
+    first = kept.observations[:50]
+    for name, value in loop.best_policy.state_dict().items():
+        assert torch.equal(kept.loop.best_policy.state_dict()[name], value)
+        assert torch.equal(kept.loop.actor_critic.policy.state_dict()[name], value)
+    loop.actor_critic.policy.load_state_dict(loop.best_policy.state_dict())
+    imagined = [each.imagine_from(first, torch.Generator().manual_seed(0)) for each in (loop, kept.loop)]
+    scale = loop.world_model.normaliser.observations.scale
+    off = ((imagined[0].observations - imagined[1].observations) / scale).abs()
+    assert 0 < off.mean() < 0.05  # the weights were rounded to bfloat16
+    assert kept.loop.world_model.guidance_tuner.scale == loop.world_model.guidance_tuner.scale
+    returns = [environments.evaluate(each.make_env, each.best_policy, 2, 5) for each in (loop, kept.loop)]
+    np.testing.assert_array_equal(*returns)
+
+
+def test_the_real_states_go_with_their_observations(shipped):
+    kept = load_result(shipped)
+    assert len(kept.observations) == len(kept.simulator_states) == 60
+    env = kept.loop.make_env()
+    for state, observation in zip(kept.simulator_states, kept.observations, strict=True):
+        np.testing.assert_allclose(environments.set_simulator_state(env, state.numpy()), observation, atol=1e-6)
+
+
+def test_the_result_says_how_it_was_made(shipped):
+    result = json.loads((shipped / "result.json").read_text())
+    assert result["command"].startswith("polygrad-edu train hopper-cpu --seed 3 --env-steps 60 ")
+    assert "--guidance gradient" in result["command"]
+    assert command_of("hopper-cpu", get_preset("hopper-cpu"), 0) == "polygrad-edu train hopper-cpu --seed 0"
+    assert sorted(path.name for path in shipped.iterdir()) == [
+        "config.json", "metrics.jsonl", "model.safetensors", "result.json",
+    ]  # fmt: skip
+    assert len({path.stat().st_mode for path in shipped.iterdir()}) == 1  # who may read one may read all
+
+
+def test_what_cannot_be_kept_or_read_is_refused(run_directory, shipped, tmp_path):
+    with pytest.raises(ValueError, match="is there already"):
+        export_result(run_directory, shipped)
+    with pytest.raises(ValueError, match="is not a run directory"):
+        export_result(tmp_path, tmp_path / "new")
+    for name in ("config.json", "result.json"):
+        (tmp_path / name).write_bytes((shipped / name).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((shipped / "model.safetensors").read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"model\.safetensors cannot be used"):
+        load_result(tmp_path)
+    (tmp_path / "result.json").unlink()
+    with pytest.raises(ValueError, match="is not finished; go on with"):
+        export_result(tmp_path, tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,190 @@
+"""Widgets under a real keyboard: live in JupyterLab, and frozen in a page from disk with no network."""
+
+import json
+import shutil
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from polygrad_edu.widgets import DenoisingScrubber, GuidanceExplorer, ImaginedOrReal, SchedulePlayground
+from tests.support.browser import jupyterlab, needs_chromium, offline_page
+
+pytestmark = needs_chromium
+LESSONS = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with jupyterlab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+def run(browser, lab, name):
+    """Open a notebook and run it: its page and its first widget."""
+    page = lab.open(browser, name)
+    lab.run_all(page)
+    widget = page.locator(".pg").first
+    widget.wait_for(timeout=180_000)
+    lab.wait_until_idle(page)
+    return page, widget
+
+
+@pytest.fixture(scope="module")
+def lesson(browser, lab):
+    """The lesson on guidance, as its reader has it: (page, guidance explorer)."""
+    shutil.copy(LESSONS / "05_score_guidance.ipynb", lab.folder)
+    return run(browser, lab, "05_score_guidance.ipynb")
+
+
+@pytest.fixture(scope="module")
+def notebook(browser, lab):
+    """A small notebook: (page, schedule playground)."""
+    made = "from polygrad_edu.widgets import SchedulePlayground\nplayground = SchedulePlayground()\nplayground"
+    moved = "playground.move(tau=0.6)  # between two stops of the slider"
+    return run(browser, lab, lab.write("widgets.ipynb", made, moved))
+
+
+def slider(widget, control):
+    return widget.locator(f"[data-control={control}] input")
+
+
+def look(widget):
+    """What is shown: the state, the sentence, the picture."""
+    return (
+        json.loads(widget.get_attribute("data-shown")),
+        widget.locator(".pg-text").inner_text(),
+        widget.locator(".pg-panels").inner_html(),
+    )
+
+
+def settle(widget):
+    """Wait until the kernel has answered the last move."""
+    widget.locator(".pg-busy:not(.on)").wait_for(state="attached")
+
+
+def test_in_jupyterlab_a_key_moves_number_and_picture_within_a_second(lesson):
+    page, guidance = lesson
+    slider(guidance, "strength").focus()
+    seconds, before = [], look(guidance)
+    for _ in range(10):
+        shown = [guidance.element_handle(), guidance.get_attribute("data-shown")]
+        begin = time.monotonic()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("([element, shown]) => element.dataset.shown !== shown", arg=shown)
+        seconds.append(time.monotonic() - begin)
+        after = look(guidance)
+        assert after[0]["strength"] > before[0]["strength"]
+        assert all(old != new for old, new in zip(before, after, strict=True))
+        before = after
+    assert statistics.median(seconds) < 1
+
+
+def test_twenty_fast_moves_leave_the_last_value_and_an_idle_kernel(lab, lesson):
+    page, guidance = lesson
+    strength = slider(guidance, "strength")
+    strength.focus()
+    page.keyboard.press("Home")
+    settle(guidance)
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    settle(guidance)
+    lab.wait_until_idle(page)
+    (stops,) = (control["values"] for control in GuidanceExplorer().controls if control["name"] == "strength")
+    stops = sorted({*stops, 0.01})  # the lesson begins between two of them
+    assert int(strength.input_value()) == 20
+    assert look(guidance)[0]["strength"] == stops[20]
+    assert guidance.locator("[data-control=strength] output").inner_text() == f"{stops[20]:g}"
+
+
+def test_what_the_function_refuses_is_said_and_the_old_picture_stays(notebook):
+    page, schedule = notebook
+    before = look(schedule)
+    slider(schedule, "n_steps").focus()
+    page.keyboard.press("Home")  # 4 steps, of which 16 cannot be visited
+    schedule.get_by_text("can visit 1 to 4 of 4 steps, not 16").wait_for()
+    assert look(schedule) == before
+    page.keyboard.press("End")
+    settle(schedule)
+    assert schedule.locator(".pg-error").inner_text() == ""
+    assert look(schedule)[0]["n_steps"] == 256
+
+
+def test_a_move_from_python_puts_the_slider_where_it_belongs(notebook):
+    page, schedule = notebook
+    tau = slider(schedule, "tau")
+    assert schedule.locator("[data-control=tau] output").inner_text() == "0.6"
+    tau.focus()
+    for key, value in (("ArrowLeft", 0.5), ("ArrowRight", 0.6), ("ArrowRight", 0.7)):
+        page.keyboard.press(key)
+        settle(schedule)
+        assert look(schedule)[0]["tau"] == value
+
+
+def test_a_menu_obeys_the_keyboard_too(lesson):
+    page, guidance = lesson
+    guidance.locator("[data-control=rule] select").focus()
+    page.keyboard.type("sample")
+    settle(guidance)
+    state, text, _ = look(guidance)
+    assert state["rule"] == "sample"
+    assert "sample has no strength" in text
+
+
+@pytest.fixture
+def frozen_page(tmp_path):
+    guidance = GuidanceExplorer(strength=0.01).freeze({"strength": [0.001, 0.01, 1.0], "rule": ["gradient", "sample"]})
+    schedule = SchedulePlayground().freeze({"n_steps": [8, 128], "progress": [0.25, 0.5]})
+    alone = SchedulePlayground(tau=0.1)
+    path = tmp_path / "page.html"
+    islands = "\n".join(widget.to_html() for widget in (guidance, schedule, alone))
+    path.write_text(f"<!doctype html><meta charset=utf-8><title>page</title>{islands}", encoding="utf-8")
+    return path, guidance
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
+def test_without_kernel_or_network_the_same_slider_moves_the_same_picture(browser, frozen_page, width, scheme):
+    path, frozen = frozen_page
+    page, outside, errors = offline_page(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(path.as_uri())
+    guidance, schedule, alone = (page.locator(".pg").nth(i) for i in range(3))
+    before = look(guidance)
+    slider(guidance, "strength").focus()
+    page.keyboard.press("ArrowRight")
+    after = look(guidance)
+    assert after[0]["strength"] == 1.0
+    assert after[1] == frozen.frozen_frame(strength=1.0, rule="gradient")["text"]
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    slider(schedule, "n_steps").focus()
+    page.keyboard.press("ArrowLeft")
+    assert "can visit 1 to 8 of 8 steps" in schedule.locator(".pg-error").inner_text()
+    assert slider(schedule, "sampling_steps").is_disabled()
+    assert "the notebook brings it to life" in alone.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
+    dark = page.evaluate("getComputedStyle(document.querySelector('.pg')).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+    assert outside == []
+    assert errors == []
+    page.context.close()
+
+
+def test_a_robot_is_drawn_from_noise_to_motion_without_a_kernel(browser, tmp_path):
+    scrubber = DenoisingScrubber("hopper", seed=2).freeze({"visit": [0, 8, 16]})
+    comparison = ImaginedOrReal(seed=3).freeze({"ahead": [0, 9]})
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8>{scrubber.to_html()}{comparison.to_html()}", encoding="utf-8")
+    page, outside, errors = offline_page(browser, viewport={"width": 400, "height": 900})
+    page.goto(path.as_uri())
+    for place, control, robots in ((0, "visit", 8), (1, "ahead", 2)):
+        widget = page.locator(".pg").nth(place)
+        slider(widget, control).focus()
+        page.keyboard.press("Home")
+        before = look(widget)
+        page.keyboard.press("ArrowRight")
+        assert all(old != new for old, new in zip(before, look(widget), strict=True))
+        assert widget.locator("figure svg[aria-label] rect[fill='#eef3f8']").count() == robots
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert outside == []
+    assert errors == []
+    page.context.close()
