@@ -1,4 +1,4 @@
-"""What continuous integration runs, by name: ``nox --list`` tells of each session, CONTRIBUTING.md when to use it."""
+"""Sessions of continuous integration: ``nox --list`` describes each, CONTRIBUTING.md says when to use it."""
 
 import re
 import sys
@@ -16,9 +16,8 @@ nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-SIMULATION = ("torch", "gymnasium", "mujoco")  # whose releases move what is computed here
-# What touches these three most, in about three minutes.
-QUICK = [
+NUMERICAL_PACKAGES = ("torch", "gymnasium", "mujoco")  # a release of one of them may change our numbers
+QUICK_TESTS = [  # the tests that use these three packages heavily; about three minutes
     "tests/concepts",
     "tests/baselines",
     "tests/tasks",
@@ -27,29 +26,41 @@ QUICK = [
     "tests/runs/test_shipped.py",
     "tests/interop/test_world_model_env.py",
 ]
-# A whole run in seconds: every part at work, nothing learned.
-TOY = [
-    "--env-steps=60", "--prefill-steps=40", "--pretrain-updates=5", "--width=16", "--depth=1", "--batch-size=16",
-    "--policy-width=16", "--imagined-trajectories=16", "--eval-every=30", "--eval-episodes=1", "--final-episodes=2",
+TINY_RUN = [  # settings of a whole run in seconds: every part at work, nothing learned
+    "--env-steps=60",
+    "--prefill-steps=40",
+    "--pretrain-updates=5",
+    "--width=16",
+    "--depth=1",
+    "--batch-size=16",
+    "--policy-width=16",
+    "--imagined-trajectories=16",
+    "--eval-every=30",
+    "--eval-episodes=1",
+    "--final-episodes=2",
     "--checkpoint-every=20",
-]  # fmt: skip
+]
 
 
-def name_of(wish: str) -> str:
-    """The package that a wish such as ``torch>=2.11,<2.14`` is about."""
-    return re.split(r"[\[<>=;]", wish)[0]
+def package_of(requirement: str) -> str:
+    """Name of the package in a requirement such as ``torch>=2.11,<2.14``."""
+    return re.split(r"[\[<>=;]", requirement)[0]
 
 
-def least() -> dict[str, str]:
-    """The oldest release series that pyproject.toml allows of each of these packages."""
-    wishes = {name_of(wish): wish for wish in PROJECT["dependencies"]}
-    bounds = {name: re.search(r">=([\d.]+)", wishes[name]) for name in SIMULATION}
-    return {name: f"{name}=={bound[1]}.*" for name, bound in bounds.items() if bound}
+def oldest_versions() -> dict[str, str]:
+    """A pin to the oldest release series that pyproject.toml allows, for each numerical package."""
+    requirements = {package_of(requirement): requirement for requirement in PROJECT["dependencies"]}
+    pins = {}
+    for package in NUMERICAL_PACKAGES:
+        lower_bound = re.search(r">=([\d.]+)", requirements[package])
+        if lower_bound:
+            pins[package] = f"{package}=={lower_bound[1]}.*"
+    return pins
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests, on this Python; what follows -- goes to pytest."""
+    """All tests, on this Python; arguments after -- go to pytest."""
     session.install("-e", ".[test]")
     session.run("pytest", *session.posargs)
 
@@ -57,71 +68,77 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def oldest(session: nox.Session) -> None:
     """The quick tests with the oldest torch, gymnasium and mujoco; -- torch==2.13.0 takes that one instead."""
-    pinned = least() | {name_of(wish): wish for wish in session.posargs}
-    session.install("-e", ".[test]", *pinned.values())
-    _quick(session)
+    pins = oldest_versions() | {package_of(pin): pin for pin in session.posargs}
+    session.install("-e", ".[test]", *pins.values())
+    run_quick_tests(session)
 
 
 @nox.session
 def newest(session: nox.Session) -> None:
     """The quick tests with the newest versions that pip finds within the ranges of pyproject.toml."""
     session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[test]")
-    _quick(session)
+    run_quick_tests(session)
 
 
 @nox.session(python=["3.10", "3.12", "3.13"])
 def pythons(session: nox.Session) -> None:
     """The quick tests on the other Pythons that pyproject.toml allows; each must be on PATH."""
     session.install("-e", ".[test]")
-    _quick(session)
+    run_quick_tests(session)
 
 
-def _quick(session: nox.Session) -> None:
+def run_quick_tests(session: nox.Session) -> None:
+    """Print the versions, then run the quick tests."""
     session.run("python", "-c", "from polygrad_edu.runs.result_file import versions; print(versions())")
-    session.run("pytest", "-q", *QUICK)
+    session.run("pytest", "-q", *QUICK_TESTS)
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """The wheel as a user gets it: built, installed alone, and run in an empty directory outside of the repository."""
-    out = Path(session.create_tmp()).resolve()
+    """The wheel as a user gets it: built, installed alone, and run in an empty directory outside the repository."""
+    folder = Path(session.create_tmp()).resolve()
     session.install("build")
-    session.run("python", "-m", "build", "--wheel", "--outdir", str(out), str(ROOT))
-    (built,) = out.glob("*.whl")
-    session.run("python", "-m", "venv", "--clear", str(out / "alone"), silent=True)
-    folder = "Scripts" if sys.platform == "win32" else "bin"
-    python, command = (str(out / "alone" / folder / name) for name in ("python", "polygrad-edu"))
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT))
+    (built,) = folder.glob("*.whl")
+
+    environment = folder / "environment"
+    session.run("python", "-m", "venv", "--clear", str(environment), silent=True)
+    scripts = environment / ("Scripts" if sys.platform == "win32" else "bin")
+    python = str(scripts / "python")
+    command = str(scripts / "polygrad-edu")
     session.run(python, "-m", "pip", "install", "--quiet", *session.posargs, str(built), external=True)
-    (away := out / "away").mkdir()
-    session.chdir(away)
+
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    session.chdir(elsewhere)
     session.run(command, "doctor", external=True)
     session.run(command, "lab", "--help", external=True)
     session.run(command, "lab", "lessons", "--no-start", external=True)
-    session.run(command, "train", *TOY, "--out", "run", external=True)
+    session.run(command, "train", *TINY_RUN, "--out", "run", external=True)
     session.run(command, "evaluate", "run", "--episodes", "2", external=True)
     session.run(command, "export", "run", "kept", external=True)
-    session.run(
-        python, "-c", "from polygrad_edu import course; print(course.shipped('hopper-cpu').result)", external=True
-    )
-    assert list((away / "lessons").rglob("*.ipynb")), "the wheel holds no lessons"
+    shipped = "from polygrad_edu import course; print(course.shipped('hopper-cpu').result)"
+    session.run(python, "-c", shipped, external=True)
+    assert list((elsewhere / "lessons").rglob("*.ipynb")), "the wheel holds no lessons"
 
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Whether a version that would be installed has a known vulnerability (asks the advisory service of PyPI)."""
+    """Known vulnerabilities of the versions that would be installed (asks the advisory service of PyPI)."""
     session.install(".[data,hub,tensorboard]")
     frozen = session.run("python", "-m", "pip", "freeze", "--exclude", "polygrad-edu", silent=True)
-    wishes = Path(session.create_tmp()).resolve() / "requirements.txt"
-    wishes.write_text(re.sub(r"\+\w+", "", str(frozen)), encoding="utf-8")  # 2.13.0+cpu is audited as 2.13.0
+    requirements = Path(session.create_tmp()).resolve() / "requirements.txt"
+    requirements.write_text(re.sub(r"\+\w+", "", str(frozen)), encoding="utf-8")  # 2.13.0+cpu is audited as 2.13.0
     session.install("pip-audit")
-    # strict: what the service does not know of has not been audited, and that is no success
-    session.run("pip-audit", "--strict", "--no-deps", "--disable-pip", "-r", str(wishes), *session.posargs)
+    # strict: a package that the service does not know was not audited, and that is no success
+    session.run("pip-audit", "--strict", "--no-deps", "--disable-pip", "-r", str(requirements), *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff's rules and its formatting."""
-    (ruff,) = [wish for wish in PROJECT["optional-dependencies"]["test"] if name_of(wish) == "ruff"]
+    test_requirements = PROJECT["optional-dependencies"]["test"]
+    (ruff,) = [requirement for requirement in test_requirements if package_of(requirement) == "ruff"]
     session.install(ruff)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")

@@ -21,48 +21,42 @@ ROOT = BOOK.parent
 
 
 def repository(remote: str) -> str | None:
-    """``https://github.com/OWNER/NAME`` of a git remote there; nothing for any other."""
+    """Address ``https://github.com/OWNER/NAME`` of a git remote on GitHub; None for any other remote."""
     found = re.fullmatch(r"(?:git@|https://|ssh://git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?", remote.strip())
     return f"https://github.com/{found[1]}" if found else None
 
 
 def with_buttons(config: dict[str, Any], address: str) -> dict[str, Any]:
-    """The book's configuration with buttons that open a lesson where it can be run."""
-    colab, binder = "https://colab.research.google.com", "https://mybinder.org"
+    """The book's configuration with buttons that open a lesson in Colab or Binder."""
     return config | {
         "repository": {"url": address, "branch": "main", "path_to_book": ""},
-        "launch_buttons": {"notebook_interface": "jupyterlab", "binderhub_url": binder, "colab_url": colab},
+        "launch_buttons": {
+            "notebook_interface": "jupyterlab",
+            "binderhub_url": "https://mybinder.org",
+            "colab_url": "https://colab.research.google.com",
+        },
         "html": config["html"] | {"use_repository_button": True},
     }
 
 
 def build(out: Path) -> int:
-    """Sphinx's exit status; the pages lie in ``out/_build/html``."""
+    """Build the book and return Sphinx's exit status; the pages lie in ``out/_build/html``."""
     config = yaml.safe_load((BOOK / "_config.yml").read_text(encoding="utf-8"))
-    asked = subprocess.run(
+    origin = subprocess.run(
         ["git", "remote", "get-url", "origin"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    if address := repository(asked.stdout):
+    if address := repository(origin.stdout):
         config = with_buttons(config, address)
     shutil.rmtree(out / "_build", ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    settings = ROOT / "book" / "_config_built.yml"  # paths in it are relative to where it lies
+    settings = BOOK / "_config_built.yml"  # beside the original, since paths in it are relative to its place
     settings.write_text(yaml.safe_dump(config), encoding="utf-8")
-    command = [
-        "build",
-        str(ROOT),
-        "--config",
-        str(settings),
-        "--toc",
-        str(BOOK / "_toc.yml"),
-        "--path-output",
-        str(out),
-    ]
+    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    arguments = ["build", str(ROOT), "--config", str(settings), "--toc", str(BOOK / "_toc.yml")]
+    options = ["--path-output", str(out), "-W", "--keep-going"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(BOOK), str(ROOT)])}
     try:
-        return subprocess.run(
-            [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", *command, "-W", "--keep-going"],
-            cwd=ROOT, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(BOOK), str(ROOT)])}, check=False,
-        ).returncode  # fmt: skip
+        return subprocess.run([*jupyter_book, *arguments, *options], cwd=ROOT, env=environment, check=False).returncode
     finally:
         settings.unlink()
 

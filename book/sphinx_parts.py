@@ -7,16 +7,19 @@ from typing import Any
 
 
 def convert(text: str) -> str:
-    r"""``$x_0$`` as reStructuredText says it: :math:`x_0`."""
+    r"""Turn ``$x_0$`` into reStructuredText: :math:`x_0`."""
     return re.sub(r"(?<![\w`$])\$([^$\n]+?)\$(?![\w`$])", r":math:`\1`", text)
 
 
 def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Convert a docstring that autodoc has just read."""
+    if lines and lines[0].startswith("Alias for field number"):  # Python's own words about a named tuple's field
+        lines.clear()
     lines[:] = convert("\n".join(lines)).split("\n")
 
 
 def without_thebe(app: Any) -> None:
-    """Jupyter Book always loads sphinx-thebe, whose scripts want the network and declare a constant twice."""
+    """Switch off sphinx-thebe: Jupyter Book loads it always, but it needs the network and declares a constant twice."""
     for listeners in app.events.listeners.values():
         listeners[:] = [one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")]
 

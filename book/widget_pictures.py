@@ -1,6 +1,6 @@
 """Take the widgets' pictures for the book: ``python book/widget_pictures.py [NAME ...]``; needs Chromium.
 
-Each is taken on a light and on a dark page, and 400 pixels wide, from the page that the widget makes of itself.
+Each widget makes a page of itself, and its picture is taken on a light page, a dark page, and 400 pixels wide.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from polygrad_edu import widgets
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from tests.browser import chromium  # noqa: E402
+from tests.support.browser import chromium  # noqa: E402
 
 
 def training_under_way() -> widgets.TrainingWatcher:
-    """A real run, some minutes on a laptop, paused when its policy stands."""
+    """A real run, some minutes on a laptop, paused as soon as its policy keeps the pole up."""
     watcher = widgets.TrainingWatcher(directory=Path(tempfile.mkdtemp()) / "runs" / "inverted-pendulum-watched")
     watcher.start()
     while watcher.status == "training" and watcher.frame["data"]["progress"]["step"] < 3_500:
@@ -34,7 +34,7 @@ def training_under_way() -> widgets.TrainingWatcher:
 
 
 def page_of(widget: widgets.LessonWidget) -> str:
-    """What the widget makes of itself; the watcher's with the buttons and the film of its live view."""
+    """The page that the widget makes of itself; the watcher's has the buttons and the film of its live view."""
     html = widget.to_html()
     if film := getattr(widget, "film", ""):
         live = f'\nrenderWatcher({{ model: standIn({{"live":true,"film":"{film}",'

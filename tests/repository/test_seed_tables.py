@@ -17,7 +17,7 @@ SECTIONS = {
 
 def table_of(page, heading):
     """Rows of the first table below a heading of a page, each a list of cells; the header is the first."""
-    text = (ROOT / "book" / page).read_text(encoding="utf-8").split(f"## {heading}\n")[1]
+    text = (ROOT / "book" / "measured" / page).read_text(encoding="utf-8").split(f"## {heading}\n")[1]
     lines = re.search(r"^\|.*?(?=\n\n)", text, re.S | re.M).group().splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [rows[0], *rows[2:]]

@@ -12,29 +12,20 @@ ROOT = Path(__file__).parents[2]
 
 
 def files_under(folder, *patterns):
+    """Names of the files under a folder of the repository that match one of the patterns."""
     found = {path for pattern in patterns for path in (ROOT / folder).rglob(pattern)}
-    return {
-        path.relative_to(ROOT).as_posix() for path in found if not {"__pycache__", ".ipynb_checkpoints"} & {*path.parts}
-    }
+    leftovers = {"__pycache__", ".ipynb_checkpoints"}
+    return {path.relative_to(ROOT).as_posix() for path in found if leftovers.isdisjoint(path.parts)}
 
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory):
     """The names in a wheel that was just built."""
     out = tmp_path_factory.mktemp("wheel")
-    options = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []  # else pip fetches hatchling
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        *options,
-        "--wheel-dir",
-        str(out),
-        str(ROOT),
-    ]
+    options = ["--no-deps", "--wheel-dir", str(out)]
+    if importlib.util.find_spec("hatchling"):  # else pip fetches it
+        options.append("--no-build-isolation")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", *options, str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (wheel,) = out.glob("*.whl")
