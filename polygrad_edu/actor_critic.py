@@ -3,6 +3,8 @@
 On-policy advantage actor-critic with generalised advantage estimation (arXiv 1506.02438), as in arXiv
 2312.08533, Algorithm 2: the networks, the lambda-returns and both losses. The step that follows from them
 is in :mod:`polygrad_edu.policy_update`. Everything here is in the environment's units.
+
+Built in lesson 7.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .score_guidance import standardise_actions
+from .settings import ActorCriticSettings
 
 
 def mlp(input_size: int, output_size: int, width: int) -> nn.Sequential:
@@ -107,9 +111,9 @@ class ActorCritic(nn.Module):
     The critic learns $(V - m) / s$, where m and s follow the mean and standard deviation of its targets
     and its last layer is rescaled so that V does not jump when they move (PopArt, arXiv 1602.07714). Without
     it a critic faces values from -1,500 (Pendulum) to 3,000 (Hopper) with one learning rate.
-    ``value_statistics_rate=0`` is the official code's behaviour: raw values.
+    With ``settings.value_statistics_rate`` 0, raw values, as in the official code.
 
-    With ``real_steps_only`` the advantages are standardised over the steps that are real, the terminal step
+    With ``settings.real_steps_only`` the advantages are standardised over the steps that are real, the terminal step
     counted among them. The official code leaves the terminal step out, and standardises over what is
     imagined after it too: on a task that ends early that is most of the batch.
     """
@@ -117,29 +121,14 @@ class ActorCritic(nn.Module):
     value_mean: Tensor
     value_scale: Tensor
 
-    def __init__(
-        self,
-        observation_size: int,
-        action_size: int,
-        width: int = 256,
-        initial_std: float = 1.0,
-        minimum_std: float = 0.1,
-        gamma: float = 0.99,
-        lambda_: float = 0.9,
-        entropy_weight: float = 1e-5,
-        target_average: float = 0.995,
-        value_statistics_rate: float = 0.0,
-        real_steps_only: bool = False,
-    ):
+    def __init__(self, observation_size: int, action_size: int, settings: ActorCriticSettings):
         super().__init__()
-        self.policy = GaussianPolicy(observation_size, action_size, width, initial_std, minimum_std)
-        self.critic = mlp(observation_size, 1, width)
+        self.settings = settings
+        self.policy = GaussianPolicy(
+            observation_size, action_size, settings.policy_width, settings.initial_std, settings.minimum_std
+        )
+        self.critic = mlp(observation_size, 1, settings.policy_width)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        self.gamma, self.lambda_ = gamma, lambda_
-        self.entropy_weight = entropy_weight
-        self.target_average = target_average
-        self.value_statistics_rate = value_statistics_rate
-        self.real_steps_only = real_steps_only
         self.register_buffer("value_mean", torch.zeros(()))
         self.register_buffer("value_scale", torch.ones(()))
 
@@ -156,16 +145,17 @@ class ActorCritic(nn.Module):
         values = self.value(observations, self.target_critic)  # [B, H]
         alive = 1 - terminals[:, :-1].clamp(0, 1)
         # A_t = r_t + \gamma (1 - d_t) V(s_{t+1}) - V(s_t)
-        return (rewards[:, :-1] + self.gamma * alive * values[:, 1:] - values[:, :-1]) / self.value_scale
+        return (rewards[:, :-1] + self.settings.gamma * alive * values[:, 1:] - values[:, :-1]) / self.value_scale
 
     def losses(self, observations: Tensor, actions: Tensor, rewards: Tensor, terminals: Tensor) -> Losses:
         """Both losses on a batch of imagined trajectories, [B, H, ...] in the environment's units."""
+        settings = self.settings
         with torch.no_grad():
             values = self.value(observations, self.target_critic)  # [B, H]
             advantages, targets, weight = lambda_returns(
-                rewards, terminals, values, self.gamma, self.lambda_, self.real_steps_only
+                rewards, terminals, values, settings.gamma, settings.gae_lambda, settings.real_steps_only
             )
-            real = weight if self.real_steps_only else torch.ones_like(weight)
+            real = weight if settings.real_steps_only else torch.ones_like(weight)
             n_real = real.sum()
             centred = advantages - (advantages * real).sum() / n_real
             normed_advantages = centred / (((centred**2 * real).sum() / (n_real - 1)).sqrt() + 1e-8)
@@ -174,7 +164,7 @@ class ActorCritic(nn.Module):
         log_prob = distribution.log_prob(actions[:, past])  # [B, H-1]
         entropy = distribution.entropy()  # [B, H-1]
         # L_\pi = -E[ w (A \log \pi(a|s) + \eta H(\pi)) ]
-        actor = -((log_prob * normed_advantages + self.entropy_weight * entropy) * weight).mean()
+        actor = -((log_prob * normed_advantages + settings.entropy_weight * entropy) * weight).mean()
         # L_V = E[ w (V(s) - R^\lambda)^2 / 2 ], in units of the value scale
         error = (self.value(observations[:, past]) - targets) / self.value_scale
         critic = 0.5 * (error.square() * weight).mean()
@@ -187,18 +177,18 @@ class ActorCritic(nn.Module):
     @torch.no_grad()
     def update_target(self) -> None:
         """Move the critic's slow copy one step towards the critic."""
-        torch._foreach_lerp_(
-            list(self.target_critic.parameters()), list(self.critic.parameters()), 1 - self.target_average
-        )
+        average = get_ema_multi_avg_fn(self.settings.target_average)
+        average(list(self.target_critic.parameters()), list(self.critic.parameters()), None)
 
     @torch.no_grad()
     def follow_value_statistics(self, targets: Tensor) -> None:
         """Let m and s follow ``targets``, with both critics' outputs unchanged."""
-        if self.value_statistics_rate == 0:
+        rate = self.settings.value_statistics_rate
+        if rate == 0:
             return
-        mean = self.value_mean.lerp(targets.mean(), self.value_statistics_rate)
+        mean = self.value_mean.lerp(targets.mean(), rate)
         # spread around the running mean, so that a drift counts too
-        square = self.value_scale.square().lerp((targets - mean).square().mean(), self.value_statistics_rate)
+        square = self.value_scale.square().lerp((targets - mean).square().mean(), rate)
         scale = square.sqrt().clamp(min=1e-2)
         for critic in (self.critic, self.target_critic):
             last = cast(nn.Linear, critic[-1])

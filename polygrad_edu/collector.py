@@ -1,8 +1,10 @@
-"""Collection: real environments, one or several side by side, stepped with the policy's actions.
+"""The collector: real environments, one or several side by side, stepped with the policy's actions.
 
 With one environment everything happens in this process. Several live in processes of their own: actions are
 sent to them, and while they are being played the caller is free to train. Either way the interface is the same:
 :meth:`~Collector.send`, then :meth:`~Collector.receive`.
+
+Built in lesson 8.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from . import environments
 
 
 class Step(NamedTuple):
-    """What one step of n environments brought: where they stood, what they were paid, whether they ended."""
+    """One step of n environments: where they stood, what they did and were paid, whether they ended."""
 
     observations: np.ndarray  # [n, O] before the step
     actions: np.ndarray  # [n, A]
@@ -63,7 +65,7 @@ class Collector:
         return step
 
     def snapshot(self) -> list[dict[str, Any]]:
-        """All that decides the environments' future, as data that JSON can hold; only while nothing is sent."""
+        """The environments' whole state, as data that JSON can hold; only while nothing is sent."""
         return [environments.snapshot(self.env)]
 
     def restore(self, taken: list[dict[str, Any]], observations: np.ndarray) -> None:

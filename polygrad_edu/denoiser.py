@@ -2,6 +2,8 @@
 
 Both the whole trajectory and all actions go in at once; that is what lets PolyGRAD predict many time
 points in one call, where a stepwise model would feed its own errors back (arXiv 2312.08533, section 4).
+
+Built in lesson 3.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+EMBEDDING_SIZE = 128  # minimum width of the input projection, as in the official code
 
 
 class FourierStepFeatures(nn.Module):
@@ -60,7 +64,6 @@ class ResidualMLPDenoiser(nn.Module):
         horizon: H, time points in a trajectory, the first (real) one included.
         observation_size, action_size: O and A.
         width, depth: of the residual stack; the paper uses 1024 and 6.
-        embedding_size: least width of the input projection; widened where the input is larger.
         step_unit: see :class:`FourierStepFeatures`.
     """
 
@@ -71,13 +74,12 @@ class ResidualMLPDenoiser(nn.Module):
         action_size: int,
         width: int = 1024,
         depth: int = 6,
-        embedding_size: int = 128,
         step_unit: float = 1.0,
     ):
         super().__init__()
         output_size = horizon * (observation_size + 2)
         input_size = output_size + horizon * action_size
-        embedding_size = max(input_size, embedding_size)
+        embedding_size = max(input_size, EMBEDDING_SIZE)
         self.project = nn.Linear(input_size, embedding_size)
         features = FourierStepFeatures(unit=step_unit)
         self.embed_step = nn.Sequential(

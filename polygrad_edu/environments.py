@@ -2,6 +2,8 @@
 
 Setting the state is what makes a world model's mistakes visible: put the simulator where an imagined
 trajectory began, play the imagined actions, and compare.
+
+Built in lesson 1.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import mujoco
 import numpy as np
 import torch
 
+from .files.input_error import InputError
+from .score_guidance import Policy
 from .tasks import benchmark_tasks, point_mass  # noqa: F401  # pyright: ignore[reportUnusedImport] - registers tasks
 
 # Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
@@ -23,7 +27,6 @@ from .tasks import benchmark_tasks, point_mass  # noqa: F401  # pyright: ignore[
 _STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS) | int(mujoco.mjtState.mjSTATE_WARMSTART)
 # What these tasks observe or are paid for besides, which lags behind the positions while they run.
 _LAGGING = {"AntEnv": ("xpos", "cfrc_ext"), "HumanoidEnv": ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext")}
-Policy = Callable[[torch.Tensor], Any]  # from observations [B, O] to a distribution
 
 
 def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
@@ -36,26 +39,26 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
             ``-v3``: v5 pays no healthy reward on the terminal step, and changes Walker2d's friction.
 
     Raises:
-        ValueError: no such task, no bounded Box of actions, no vector of observations, or no state to set.
+        InputError: no such task, no bounded Box of actions, no vector of observations, or no state to set.
     """
     try:
         with _without_deprecations():
             env: Any = gymnasium.make(env_id)
     except (gymnasium.error.Error, ImportError) as error:
-        raise ValueError(f"cannot make the task {env_id!r}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"cannot make the task {env_id!r}: {str(error).splitlines()[0]}") from None
     box, rescale = cast(Any, (gymnasium.spaces.Box, gymnasium.wrappers.RescaleAction))  # typed for arrays only
     for kind, space in (("action", env.action_space), ("observation", env.observation_space)):
         if not isinstance(space, box) or len(space.shape) != 1:
-            raise ValueError(f"{env_id} has the {kind} space {space}; PolyGRAD needs a vector (a Box of one dimension)")
+            raise InputError(f"{env_id} has the {kind} space {space}; PolyGRAD needs a vector (a Box of one dimension)")
     if not np.isfinite(env.action_space.low).all() or not np.isfinite(env.action_space.high).all():
-        raise ValueError(f"{env_id} has unbounded actions; PolyGRAD scales the bounds to -1 and 1, so it needs some")
+        raise InputError(f"{env_id} has unbounded actions; PolyGRAD scales the bounds to -1 and 1, so it needs some")
     env.reset(seed=0)
     if not is_mujoco(env) and not isinstance(getattr(env.unwrapped, "state", None), (np.ndarray, tuple, list)):
-        raise ValueError(f"the simulator of {env_id} keeps no state to set; choose a MuJoCo task or Pendulum-v1")
+        raise InputError(f"the simulator of {env_id} keeps no state to set; choose a MuJoCo task or Pendulum-v1")
     with warnings.catch_warnings():  # of bounds cast to float32
         warnings.simplefilter("ignore", category=UserWarning)
         env = gymnasium.wrappers.ClipAction(rescale(env, -1 / action_scale, 1 / action_scale))
-    # what is in range, for whoever asks; what is beyond it is clipped all the same
+    # The nominal range; actions beyond it are clipped all the same.
     env.action_space = box(-1.0, 1.0, env.action_space.shape)
     return env
 
@@ -74,7 +77,7 @@ def _without_deprecations() -> Generator[None, None, None]:
 
 
 def is_mujoco(env: gymnasium.Env) -> bool:
-    """Whether MuJoCo simulates this task."""
+    """True if MuJoCo simulates this task."""
     return isinstance(getattr(env.unwrapped, "model", None), mujoco.MjModel)
 
 
@@ -182,7 +185,7 @@ def replay_actions(env: gymnasium.Env, state: np.ndarray, actions: np.ndarray) -
 
 
 def snapshot(env: gymnasium.Env) -> dict[str, Any]:
-    """All that decides an environment's future, as data that JSON can hold."""
+    """An environment's whole state, its random numbers included, as data that JSON can hold."""
     return {
         "simulator_state": get_simulator_state(env).tolist(),
         "elapsed_steps": _time_limit(env)._elapsed_steps,

@@ -1,7 +1,9 @@
-r"""What PolyGRAD's guidance does, where that can be worked out: nothing here is learned.
+r"""Guidance theory: the effect of PolyGRAD's guidance where it can be worked out; nothing here is learned.
 
 Its action update (arXiv 2312.08533, Algorithm 1) is a Langevin chain, so the scale the tuner seeks can be computed. In
 a linear Gaussian world the denoiser is known, and what a rule samples has exact moments to compare.
+
+Built in lesson 5.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn import functional as F
 
+from .guided_sampler import GuidedSampler, SamplerNoise, SamplerState
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser
-from .score_guidance import Guidance
-from .trajectory_diffusion import TrajectoryDiffusion
+from .settings import GuidanceSettings
+from .trajectory_diffusion import TrajectoryDiffusion, with_first
 
 
 def langevin_std(scale: float, noise_std: float, policy_std: float) -> float:
@@ -150,32 +153,41 @@ class ExactDenoiser(nn.Module):
 
 
 def guided_sampling(
-    world: LinearGaussianWorld, guidance: Guidance, schedule: NoiseSchedule, visits: int, batch: int, seed: int
+    world: LinearGaussianWorld, guidance: GuidanceSettings, schedule: NoiseSchedule, visits: int, batch: int, seed: int
 ) -> Tensor:
     """States and actions [B, 2H] from the package's own sampler with the exact denoiser: only guidance can be wrong."""
-    model = TrajectoryDiffusion(ExactDenoiser(world, schedule), schedule, 1)
-    first, generator = torch.full((batch, 1), world.first_state), torch.Generator().manual_seed(seed)
-    sampled = model.imagine(first, world.policy, Normaliser(1, 1), guidance, world.horizon, visits, generator)
+    first = torch.full((batch, 1), world.first_state)
+    generator = torch.Generator().manual_seed(seed)
+    sampled = exact_sampler(world, guidance, schedule, visits).sample(first, world.policy, world.horizon, generator)
     return torch.cat([sampled.observations[..., 0], sampled.actions[..., 0]], 1).double()
 
 
-def guided_moments(world: LinearGaussianWorld, guidance: Guidance, schedule: NoiseSchedule, visits: int) -> Moments:
+def exact_sampler(
+    world: LinearGaussianWorld, guidance: GuidanceSettings, schedule: NoiseSchedule, visits: int
+) -> GuidedSampler:
+    """The package's sampler with the exact denoiser, in units of 1."""
+    diffusion = TrajectoryDiffusion(ExactDenoiser(world, schedule), schedule, 1)
+    return GuidedSampler(diffusion, schedule.walk(visits), guidance, Normaliser(1, 1))
+
+
+def guided_moments(
+    world: LinearGaussianWorld, guidance: GuidanceSettings, schedule: NoiseSchedule, visits: int
+) -> Moments:
     """The exact moments of what :func:`guided_sampling` draws from if nothing is clipped: the rest is affine.
 
     ``response`` is to (visits+1)*H*4 numbers: drawn first and at each visit, for state, reward, terminal and action.
     """
-    guidance = replace(guidance, clip_std=None, change_limit=math.inf)
-    model = TrajectoryDiffusion(ExactDenoiser(world, schedule), schedule, 1)
-    schedule, shape = schedule.respaced(visits), (visits + 1, world.horizon, 4)
+    sampler = exact_sampler(world, replace(guidance, clip_std=0.0, change_limit=1e9), schedule, visits)
+    shape = (visits + 1, world.horizon, 4)
     draws = F.pad(torch.eye(math.prod(shape)).double(), (0, 0, 1, 0)).reshape(-1, *shape)  # [R, ...] all 0, each 1
-    trajectory, actions = draws[:, 0].split([3, 1], dim=2)  # [R, H, 3], [R, H, 1]
-    first = torch.full_like(trajectory[:, 0, :1], world.first_state)
-    trajectory[:, 0, :1] = first
-    for visit, index in enumerate(reversed(range(visits)), start=1):
-        state = (schedule, index, trajectory, actions, first)
-        noise = draws[:, visit, :, :3], draws[:, 0 if guidance.rule == "fixed-noise" else visit, :, 3:]
-        trajectory, actions = model.reverse_step(*state, world.policy, Normaliser(1, 1), guidance, *noise)
-    reached = torch.cat([trajectory[..., 0], actions[..., 0]], 1)  # [R, 2H]
+    state = SamplerState(draws[:, 0, :, :3], draws[:, 0, :, 3:])  # [R, H, 3], [R, H, 1]
+    first = torch.full_like(state.trajectory[:, 0, :1], world.first_state)
+    state = state._replace(trajectory=with_first(state.trajectory, first))
+    for number, visit in enumerate(sampler.walk, start=1):
+        kept = 0 if guidance.rule == "fixed-noise" else number
+        noise = SamplerNoise(draws[:, number, :, :3], draws[:, kept, :, 3:])
+        state = sampler.step(visit, state, first, world.policy, noise)
+    reached = torch.cat([state.trajectory[..., 0], state.actions[..., 0]], 1)  # [R, 2H]
     return Moments(reached[0], reached[1:] - reached[0])
 
 
@@ -219,7 +231,9 @@ def action_effect(world: LinearGaussianWorld, moments: Moments) -> tuple[Tensor,
     return c[noise, following] / c[noise, noise] / world.control, beside / world.control
 
 
-def tuned_guidance(world: LinearGaussianWorld, guidance: Guidance, schedule: NoiseSchedule, visits: int) -> Guidance:
+def tuned_guidance(
+    world: LinearGaussianWorld, guidance: GuidanceSettings, schedule: NoiseSchedule, visits: int
+) -> GuidanceSettings:
     """The gradient rule, unclipped, with the scale for a "noise std" of 1: :func:`tuned_scale` where states move."""
 
     def noise_std(scale: float) -> float:
@@ -229,7 +243,7 @@ def tuned_guidance(world: LinearGaussianWorld, guidance: Guidance, schedule: Noi
 
 
 def guidance_shift(convention: str, schedule: NoiseSchedule, offset: float, policy_std: float, scale: float) -> Tensor:
-    r"""How far each step [T] moves an action that is ``offset`` off a Gaussian policy's mean, in three conventions.
+    r"""Shift of an action that is ``offset`` off a Gaussian policy's mean, at each step [T], in three conventions.
 
     ``polygrad`` (arXiv 2312.08533): clipped to 3 std, then by the plain score; in the sampler at the predicted x_0.
     ``diffuser`` (arXiv 2205.09991, Algorithm 1): by the score times the posterior variance, at the posterior mean.

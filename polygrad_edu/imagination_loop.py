@@ -2,6 +2,8 @@
 
 The policy never learns from what it did, only from what the world model imagines it would do; real steps
 serve to keep the world model honest about the states that the policy visits.
+
+Built in lesson 8.
 """
 
 from __future__ import annotations
@@ -19,14 +21,12 @@ from torch import Tensor
 from . import environments
 from .acceleration import captured, plain_where_auto
 from .actor_critic import ActorCritic
-from .baselines import make_world_model
+from .baselines import make_world_model, window_of
 from .collector import make_collector
-from .imagined_trajectories import reach, without_exploded
+from .imagined_trajectories import ImaginedTrajectories
 from .policy_update import ActorCriticOptimiser
-from .polygrad import PolyGRAD
 from .replay import Normaliser, SequenceReplay
 from .settings import Preset
-from .trajectory_diffusion import ImaginedTrajectories
 
 # Evaluation episodes start from these seeds on, far from training seeds; reported ones from others again.
 SELECTION_SEED, REPORT_SEED = 1_000_000, 2_000_000
@@ -64,62 +64,41 @@ class ImaginationLoop:
         self.preset = preset = plain_where_auto(preset)
         self.seed, self.device = seed, torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.make_env = functools.partial(environments.make, preset.env_id, preset.action_scale)
-        self.collector = make_collector(self.make_env, seed, preset.parallel_envs)
-        observation_size, action_size = self.collector.observations.shape[1], self.collector.action_size
-        normaliser = Normaliser(observation_size, action_size, self.device)
-        self.world_model = make_world_model(preset, normaliser, self.generator)
+        n_envs = preset.task.parallel_envs
+        self.make_env = functools.partial(environments.make, preset.task.env_id, preset.task.action_scale)
+        self.collector = make_collector(self.make_env, seed, n_envs)
+        observation_size = self.collector.observations.shape[1]
+        action_size = self.collector.action_size
         self.replay = SequenceReplay(
-            preset.env_steps + preset.parallel_envs - 1,  # the last steps are taken side by side, too
-            self.world_model.window,
-            normaliser,
+            preset.loop.env_steps + n_envs - 1,  # the last steps are taken side by side, too
+            window_of(preset),
+            Normaliser(observation_size, action_size, self.device),
             self.collector.state_size,
             self.device,
-            preset.parallel_envs,
+            n_envs,
         )
-        self.actor_critic = ActorCritic(
-            observation_size,
-            action_size,
-            preset.policy_width,
-            preset.initial_std,
-            preset.minimum_std,
-            preset.gamma,
-            preset.gae_lambda,
-            preset.entropy_weight,
-            preset.target_average,
-            preset.value_statistics_rate,
-            preset.real_steps_only,
-        ).to(self.device)
-        self.optimiser = ActorCriticOptimiser(
-            self.actor_critic,
-            preset.actor_learning_rate,
-            preset.critic_learning_rate,
-            preset.target_change,
-            preset.gradient_clip,
-        )
-        if isinstance(self.world_model, PolyGRAD):
-            self.world_model.advantage = self.actor_critic.advantage
-        self._improve_from = captured(self._eager_improve_from, preset.compile, self.generator)
+        self.world_model = make_world_model(preset, self.replay.normaliser, self.generator)
+        self.actor_critic = ActorCritic(observation_size, action_size, preset.actor_critic).to(self.device)
+        self.optimiser = ActorCriticOptimiser(self.actor_critic, preset.policy_update)
+        self._improve_from = captured(self._eager_improve_from, preset.acceleration.compile, self.generator)
         self.best_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
-        self.exploded = torch.zeros((), device=self.device)  # imagined trajectories so far, see explosion.py
+        self.exploded = torch.zeros((), device=self.device)  # imagined trajectories left out so far
         # what a checkpoint keeps beside the tensors
         self.env_step = 0
         self.world_model_updates = 0
-        self.episode_returns = [0.0] * preset.parallel_envs
+        self.episode_returns = [0.0] * n_envs
         self.last_return = float("nan")
         self.best_return = -float("inf")
         self.last_eval = float("nan")
 
-    counters = (
-        "env_step", "world_model_updates", "episode_returns", "last_return", "best_return", "last_eval",
-    )  # fmt: skip
+    counters = ("env_step", "world_model_updates", "episode_returns", "last_return", "best_return", "last_eval")
 
     def steps(self) -> Iterator[dict[str, Any]]:
         """Run to the preset's ``env_steps``; after each real step, yield what was learned from it.
 
         The dictionary holds tensors that were not waited for; read them when they are to be shown.
         """
-        while self.env_step < self.preset.env_steps:
+        while self.env_step < self.preset.loop.env_steps:
             yield self.step()
 
     def step(self) -> dict[str, Any]:
@@ -132,11 +111,11 @@ class ImaginationLoop:
         self._send_actions()
         metrics: dict[str, Any] = {} if self.collector.n_envs == 1 else self.learn()
         metrics |= self._receive()
-        if before < self.preset.prefill_steps <= self.env_step:
+        if before < self.preset.loop.prefill_steps <= self.env_step:
             self.replay.refresh_normaliser()
         if self.collector.n_envs == 1:
             metrics |= self.learn()
-        if self.multiples(self.preset.eval_every) or self.env_step >= self.preset.env_steps:
+        if self.times_due(self.preset.run.eval_every) or self.env_step >= self.preset.loop.env_steps:
             metrics |= self.evaluate()
         return metrics
 
@@ -146,24 +125,24 @@ class ImaginationLoop:
         return self._receive()
 
     def learn(self) -> dict[str, Any]:
-        """All the updates that are due for the real steps taken so far."""
+        """Make every update that is due for the real steps taken so far."""
         preset, metrics = self.preset, {}
-        if self.env_step < preset.prefill_steps or not self.replay.n_starts:
+        if self.env_step < preset.loop.prefill_steps or not self.replay.n_starts:
             return metrics
         for _ in range(self.updates_due()):
             metrics["world_model_loss"] = self.fit_world_model()
-        for _ in range(self.multiples(preset.policy_update_every)):
+        for _ in range(self.times_due(preset.loop.policy_update_every)):
             metrics |= self.improve_policy()
         return metrics
 
-    def multiples(self, every: int) -> int:
-        """How many multiples of ``every`` the counter of real steps came by in the latest step."""
+    def times_due(self, every: int) -> int:
+        """Number of times that a task due every ``every`` real steps came due in the latest step."""
         return self.env_step // every - (self.env_step - self.collector.n_envs) // every
 
     @torch.no_grad()
     def _send_actions(self) -> None:
         shape = self.collector.n_envs, self.collector.action_size
-        if self.env_step < self.preset.prefill_steps:
+        if self.env_step < self.preset.loop.prefill_steps:
             actions = 2 * torch.rand(shape, generator=self.generator, device=self.device) - 1
         else:
             policy = self.actor_critic.policy
@@ -179,7 +158,7 @@ class ImaginationLoop:
         step = self.collector.receive()
         if not (np.isfinite(self.collector.observations).all() and np.isfinite(step.rewards).all()):
             raise NotFiniteError(
-                f"{self.preset.env_id} returned a non-finite observation or reward at step {self.env_step}; "
+                f"{self.preset.task.env_id} returned a non-finite observation or reward at step {self.env_step}; "
                 "its simulation has diverged, which a smaller initial_std may prevent"
             )
         self.replay.add(*step)
@@ -191,14 +170,14 @@ class ImaginationLoop:
                 self.last_return, self.episode_returns[i], ended = self.episode_returns[i], 0.0, True
         if not ended:
             return {}
-        if self.env_step > self.preset.prefill_steps:
+        if self.env_step > self.preset.loop.prefill_steps:
             self.replay.refresh_normaliser()
         return {"episode_return": self.last_return}
 
     def updates_due(self) -> int:
         """World-model updates that the real steps taken so far call for and that were not made yet."""
-        learned_steps = self.env_step - self.preset.prefill_steps
-        due = self.preset.pretrain_updates + int(learned_steps * self.preset.updates_per_step)
+        learned_steps = self.env_step - self.preset.loop.prefill_steps
+        due = self.preset.loop.pretrain_updates + int(learned_steps * self.preset.loop.updates_per_step)
         return due - self.world_model_updates
 
     def fit_world_model(self) -> Tensor:
@@ -218,27 +197,29 @@ class ImaginationLoop:
         self, first_observations: Tensor, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
         """Imagine from given raw observations [B, O]."""
-        policy = self.actor_critic.policy
-        return self.world_model.imagine(first_observations, policy, self.preset.horizon, generator)
+        horizon = self.preset.world_model.horizon
+        advantage = self.actor_critic.advantage if self.preset.guidance.advantage_scale else None
+        return self.world_model.imagine(first_observations, self.actor_critic.policy, horizon, generator, advantage)
 
     def improve_policy(self) -> dict[str, Tensor]:
         """Imagine, then one actor-critic update; the world model is told how on-policy its actions were."""
-        return self._improve_from(self.draw_states(self.preset.imagined_trajectories))
+        return self._improve_from(self.draw_states(self.preset.loop.imagined_trajectories))
 
     def _eager_improve_from(self, first_observations: Tensor) -> dict[str, Tensor]:
         imagined = self.imagine_from(first_observations)
-        seen = self.world_model.normaliser.observations
-        furthest = reach(imagined.observations, seen, self.preset.explosion_factor)  # [B]
-        imagined, exploded = without_exploded(imagined, furthest)
+        reach = imagined.reach(self.replay.normaliser.observations, self.preset.loop.explosion_factor)  # [B]
+        imagined, exploded = imagined.without_exploded(reach)
         self.exploded += exploded
-        metrics = self.optimiser.update(imagined.observations, imagined.actions, imagined.rewards, imagined.terminals)
-        metrics |= {"imagined_reach": furthest.amax(), "exploded_share": exploded / len(furthest)}
-        return metrics | {"exploded": self.exploded} | self.world_model.tune(metrics["action_std"])
+        metrics = self.optimiser.update(*imagined)
+        metrics |= {"imagined_reach": reach.amax(), "exploded_share": exploded / len(reach)}
+        return metrics | {"exploded": self.exploded} | self.world_model.adapt_guidance(metrics["action_std"])
 
     def evaluate(self) -> dict[str, float]:
         """Returns of the policy's mean action; the best policy so far is kept."""
         policy = self.actor_critic.policy
-        returns = environments.evaluate(self.make_env, policy, self.preset.eval_episodes, SELECTION_SEED, self.device)
+        returns = environments.evaluate(
+            self.make_env, policy, self.preset.run.eval_episodes, SELECTION_SEED, self.device
+        )
         self.last_eval = float(returns.mean())
         if self.last_eval >= self.best_return:
             self.best_return = self.last_eval

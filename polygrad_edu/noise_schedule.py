@@ -1,75 +1,83 @@
 """The noise schedule: how a trajectory is turned into noise, and which steps lead back.
 
 A diffusion model hides a clean trajectory x_0 under T small amounts of Gaussian noise. The schedule
-says how much is added at each step; everything a sampler needs to walk back follows from it by Bayes'
+says how much is added at each step; a sampler's way back follows from it by Bayes'
 rule. Step index 0 is the least noisy (arXiv 2312.08533, section 3).
+
+Built in lesson 2.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 
+class Posterior(NamedTuple):
+    r"""Coefficients of $q(x_{t-1} \mid x_t, x_0)$ at each step of a chain, all [T]."""
+
+    alphas_cumprod: Tensor  # share of the signal's variance that is left
+    variance: Tensor
+    coef_x_0: Tensor  # the mean is coef_x_0 x_0 + coef_x_t x_t
+    coef_x_t: Tensor
+
+
+def posterior(betas: Tensor, eta: float = 1.0) -> Posterior:
+    r"""The posterior of a chain with variances $\beta_t$ [T], in their precision.
+
+    Args:
+        eta: noise of a reverse step relative to the posterior's. 1 draws from the posterior (ancestral sampling, the
+            paper's), 0 adds none: then the start decides the whole way back (DDIM, arXiv 2010.02502).
+    """
+    # \bar\alpha_t = \prod_{s \le t} (1 - \beta_s)
+    alphas_cumprod = torch.cumprod(1 - betas, dim=0)  # [T]
+    previous = torch.cat([alphas_cumprod.new_ones(1), alphas_cumprod[:-1]])  # [T] \bar\alpha_{t-1}
+    # \tilde\beta_t = \beta_t (1 - \bar\alpha_{t-1}) / (1 - \bar\alpha_t)
+    variance = betas * (1 - previous) / (1 - alphas_cumprod)
+    # E[x_{t-1} | x_t, x_0] = c_1 x_0 + c_2 x_t
+    coef_x_0 = betas * previous.sqrt() / (1 - alphas_cumprod)
+    coef_x_t = (1 - previous) * (1 - betas).sqrt() / (1 - alphas_cumprod)
+    if eta != 1:  # less noise is drawn, so more of the noise that is there is kept: x_{t-1} keeps its distribution
+        variance = eta**2 * variance
+        # c_2 = \sqrt{(1 - \bar\alpha_{t-1} - \eta^2 \tilde\beta_t) / (1 - \bar\alpha_t)}
+        coef_x_t = ((1 - previous - variance).clamp(min=0) / (1 - alphas_cumprod)).sqrt()
+        # c_1 = \sqrt{\bar\alpha_{t-1}} - c_2 \sqrt{\bar\alpha_t}
+        coef_x_0 = previous.sqrt() - coef_x_t * alphas_cumprod.sqrt()
+    return Posterior(alphas_cumprod, variance, coef_x_0, coef_x_t)
+
+
 class NoiseSchedule(nn.Module):
     r"""The variances $\beta_t$ of the forward process and what is derived from them.
 
-    Build one with :meth:`cosine` (the paper's) or :meth:`linear`; :meth:`respaced` keeps only some of
-    the steps, for sampling faster than the model was trained.
+    Build one with :meth:`cosine` (the paper's) or :meth:`linear`; :meth:`walk` is the way back through all or some of
+    its steps.
 
     Args:
         betas: [T] noise added at each step, each in (0, 1). What follows from them is computed in their
             precision and stored as float32.
-        trained_steps: [T] what each step is called by the denoiser. ``None`` means 0..T-1; a respaced
-            schedule keeps the numbers of the steps it was taken from.
-        eta: noise of a reverse step relative to the posterior's. 1 draws from the posterior (ancestral sampling, the
-            paper's), 0 adds none: then the start decides the whole way back (DDIM, arXiv 2010.02502).
     """
 
     betas: Tensor
     alphas_cumprod: Tensor
-    alphas_cumprod_prev: Tensor
     posterior_variance: Tensor
     posterior_mean_coef1: Tensor
     posterior_mean_coef2: Tensor
-    trained_steps: Tensor
 
-    def __init__(self, betas: Tensor, trained_steps: Tensor | None = None, eta: float = 1.0):
+    def __init__(self, betas: Tensor):
         super().__init__()
         if betas.ndim != 1 or len(betas) == 0 or not bool(((betas > 0) & (betas < 1)).all()):
             raise ValueError("betas must be a non-empty vector of numbers between 0 and 1, both excluded")
-        if trained_steps is None:
-            trained_steps = torch.arange(len(betas))
-        # \bar\alpha_t = \prod_{s \le t} (1 - \beta_s)
-        alphas_cumprod = torch.cumprod(1 - betas, dim=0)  # [T]
-        alphas_cumprod_prev = torch.cat([alphas_cumprod.new_ones(1), alphas_cumprod[:-1]])  # [T]
-        # \tilde\beta_t = \beta_t (1 - \bar\alpha_{t-1}) / (1 - \bar\alpha_t)
-        posterior_variance = betas * (1 - alphas_cumprod_prev) / (1 - alphas_cumprod)
-        # E[x_{t-1} | x_t, x_0] = c_1 x_0 + c_2 x_t
-        coef1 = betas * alphas_cumprod_prev.sqrt() / (1 - alphas_cumprod)
-        coef2 = (1 - alphas_cumprod_prev) * (1 - betas).sqrt() / (1 - alphas_cumprod)
-        if eta != 1:  # less noise is drawn, so more of the noise that is there is kept: x_{t-1} keeps its distribution
-            posterior_variance = eta**2 * posterior_variance
-            # c_2 = \sqrt{(1 - \bar\alpha_{t-1} - \eta^2 \tilde\beta_t) / (1 - \bar\alpha_t)}
-            coef2 = ((1 - alphas_cumprod_prev - posterior_variance).clamp(min=0) / (1 - alphas_cumprod)).sqrt()
-            # c_1 = \sqrt{\bar\alpha_{t-1}} - c_2 \sqrt{\bar\alpha_t}
-            coef1 = alphas_cumprod_prev.sqrt() - coef2 * alphas_cumprod.sqrt()
-        self.eta = eta
-        # How many trained steps one visit stands for: all those since the next less noisy visit.
-        self.jumps: list[int] = torch.diff(trained_steps, prepend=torch.tensor([-1])).tolist()
-        self.trained_step_numbers: list[int] = trained_steps.tolist()
-        for name, values in {
-            "betas": betas,
-            "alphas_cumprod": alphas_cumprod,
-            "alphas_cumprod_prev": alphas_cumprod_prev,
-            "posterior_variance": posterior_variance,
-            "posterior_mean_coef1": coef1,
-            "posterior_mean_coef2": coef2,
-        }.items():
-            self.register_buffer(name, values.float(), persistent=False)
-        self.register_buffer("trained_steps", trained_steps, persistent=False)
+        found = posterior(betas)
+        self.register_buffer("betas", betas.float(), persistent=False)
+        self.register_buffer("alphas_cumprod", found.alphas_cumprod.float(), persistent=False)
+        self.register_buffer("posterior_variance", found.variance.float(), persistent=False)
+        self.register_buffer("posterior_mean_coef1", found.coef_x_0.float(), persistent=False)
+        self.register_buffer("posterior_mean_coef2", found.coef_x_t.float(), persistent=False)
 
     @property
     def n_steps(self) -> int:
@@ -87,7 +95,7 @@ class NoiseSchedule(nn.Module):
             raise ValueError(f"a cosine schedule needs n_steps >= 1 and tau > 0, not {n_steps} and {tau}")
         u = torch.linspace(0, 1, n_steps + 1, dtype=torch.float64)
         signal = torch.cos(u * math.pi / 2).clamp(min=0) ** (2 * tau)  # [T+1]
-        last = math.cos(math.pi / 2) ** (2 * tau)  # zero but for rounding, which a small tau magnifies
+        last = math.cos(math.pi / 2) ** (2 * tau)  # zero up to rounding, which a small tau magnifies
         signal = (last - signal) / (last - 1)
         # from here on in float32, as in the official code, whose rounding shows in the fifth digit
         return cls((1 - signal[1:] / signal[:-1]).clamp(max=0.999).float())
@@ -113,35 +121,119 @@ class NoiseSchedule(nn.Module):
         return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise  # [B, ...]
 
     def posterior_mean(self, x_0: Tensor, x_t: Tensor, index: int) -> Tensor:
-        """Mean of q(x_{t-1} | x_t, x_0) at one step of the chain; its variance is ``posterior_variance``.
-
-        With another ``eta`` than 1 it is the mean of the step that draws that much noise, and so is the variance.
-        """
+        """Mean of q(x_{t-1} | x_t, x_0) at one step of the chain; its variance is ``posterior_variance``."""
         # \tilde\mu_t = c_1 x_0 + c_2 x_t
         return self.posterior_mean_coef1[index] * x_0 + self.posterior_mean_coef2[index] * x_t
 
-    def respaced(self, n_sampling_steps: int, eta: float = 1.0) -> NoiseSchedule:
-        r"""The schedule of a chain that visits only S of the T steps and draws ``eta`` of the noise in each.
+    def walk(self, n_visits: int | None = None, eta: float = 1.0) -> Walk:
+        r"""The way back from noise that visits ``n_visits`` of the T steps and draws ``eta`` of the noise in each.
 
         The visited steps are evenly spread from the first to the last. Between two of them,
         $\beta' = 1 - \bar\alpha_t / \bar\alpha_s$: the same forward process seen at fewer times, so the
         trained denoiser serves unchanged.
+
+        Args:
+            n_visits: S; None visits all T steps.
+            eta: see :func:`posterior`.
         """
-        if not 1 <= n_sampling_steps <= self.n_steps:
-            raise ValueError(f"can visit 1 to {self.n_steps} of {self.n_steps} steps, not {n_sampling_steps}")
+        n_visits = self.n_steps if n_visits is None else n_visits
+        if not 1 <= n_visits <= self.n_steps:
+            raise ValueError(f"can visit 1 to {self.n_steps} of {self.n_steps} steps, not {n_visits}")
         if not 0 <= eta <= 1:
             raise ValueError(f"eta must be from 0 (no noise) to 1 (the posterior's), not {eta}")
-        if (n_sampling_steps, eta) == (self.n_steps, self.eta):
-            return self
+        if n_visits == self.n_steps and eta == 1:
+            own = (self.alphas_cumprod, self.posterior_variance, self.posterior_mean_coef1, self.posterior_mean_coef2)
+            return Walk(self, torch.arange(n_visits), Posterior(*own), eta)
         # With one visit there is no way back in parts: jump from the noisiest step.
-        first = 0 if n_sampling_steps > 1 else self.n_steps - 1
-        visited = torch.linspace(first, self.n_steps - 1, n_sampling_steps, dtype=torch.float64).round().long()
+        first = 0 if n_visits > 1 else self.n_steps - 1
+        visited = torch.linspace(first, self.n_steps - 1, n_visits, dtype=torch.float64).round().long()  # [S]
         # float64 from the stored betas, because ratios of tiny signals lose float32's digits
         alpha_bar = torch.cumprod(1 - self.betas.double().cpu(), dim=0)[visited]  # [S]
         previous = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
         betas = (1 - alpha_bar / previous).clamp(max=1 - 1e-12)  # 1 itself where no signal is left
-        respaced = NoiseSchedule(betas, self.trained_steps.cpu()[visited], eta)
-        return respaced.to(self.betas.device)
+        found = Posterior(*(values.float().to(self.betas.device) for values in posterior(betas, eta)))
+        return Walk(self, visited, found, eta)
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """One reverse step of a walk: from x_t to the x of the next, less noisy visit, or to x_0 after the last.
+
+    Attributes:
+        index: its place in the walk; 0 is the last visit, the least noisy one.
+        trained_step: the step's number t, as the denoiser was trained on it.
+        jump: how many trained steps it stands for, all those since the next less noisy visit.
+        step: [1] t for the denoiser.
+        signal: () square root of alpha bar, what is left of the signal.
+        coef_x_0, coef_x_t: () of the mean.
+        variance: () of the noise that is drawn; 0 at the last visit.
+        trained_stds: posterior standard deviation of each trained step that it stands for, noisiest first. The step to
+            x_0 is not among them: nothing is drawn there, and it is not guided.
+    """
+
+    index: int
+    trained_step: int
+    jump: int
+    step: Tensor
+    signal: Tensor
+    coef_x_0: Tensor
+    coef_x_t: Tensor
+    variance: Tensor
+    trained_stds: list[float]
+
+    @property
+    def noise_std(self) -> Tensor:
+        """Standard deviation () of the noise that this step draws."""
+        return self.variance.sqrt()
+
+    def mean(self, x_0: Tensor, x_t: Tensor) -> Tensor:
+        """Mean of the next x, given x_t and the clean ``x_0`` that is seen in it."""
+        # \tilde\mu_t = c_1 x_0 + c_2 x_t
+        return self.coef_x_0 * x_0 + self.coef_x_t * x_t
+
+
+class Walk:
+    """The visits that lead back from noise, noisiest first: ``for visit in walk`` is the reverse process.
+
+    Attributes:
+        eta: noise of each reverse step, see :func:`posterior`.
+        trained_steps: [S] numbers of the steps visited, the least noisy first.
+        alphas_cumprod: [S] alpha bar at each of them.
+    """
+
+    def __init__(self, schedule: NoiseSchedule, trained_steps: Tensor, found: Posterior, eta: float):
+        self.eta = eta
+        self.trained_steps = trained_steps
+        self.alphas_cumprod = found.alphas_cumprod
+        stds: list[float] = schedule.posterior_variance.sqrt().tolist()  # on the host, for the guidance rules
+        numbers: list[int] = trained_steps.tolist()
+        on_device = trained_steps.to(found.variance.device)
+        self._visits: list[Visit] = []
+        previous = -1
+        for index, t in enumerate(numbers):
+            visit = Visit(
+                index=index,
+                trained_step=t,
+                jump=t - previous,
+                step=on_device[index : index + 1],
+                signal=found.alphas_cumprod[index].sqrt(),
+                coef_x_0=found.coef_x_0[index],
+                coef_x_t=found.coef_x_t[index],
+                variance=found.variance[index],
+                trained_stds=stds[max(previous + 1, 1) : t + 1][::-1],
+            )
+            self._visits.append(visit)
+            previous = t
+
+    def __iter__(self) -> Iterator[Visit]:
+        return reversed(self._visits)
+
+    def __len__(self) -> int:
+        return len(self._visits)
+
+    def visit(self, index: int) -> Visit:
+        """The visit at one place of the walk; 0 is the last, the least noisy one."""
+        return self._visits[index]
 
 
 def _per_row(table: Tensor, step: Tensor, like: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 The gradient says where to; how far is decided by what the policy would do differently (arXiv 2312.08533,
 Algorithm 2). Everything here is in the environment's units.
+
+Built in lesson 7.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .actor_critic import ActorCritic
+from .settings import PolicyUpdateSettings
 
 
 class ActorCriticOptimiser:
@@ -22,22 +25,17 @@ class ActorCriticOptimiser:
 
     line_search_steps = 4
 
-    def __init__(
-        self,
-        actor_critic: ActorCritic,
-        actor_learning_rate: float,
-        critic_learning_rate: float,
-        target_change: float,
-        gradient_clip: float = 0.1,
-    ):
+    def __init__(self, actor_critic: ActorCritic, settings: PolicyUpdateSettings):
         self.actor_critic = actor_critic
-        capturable = actor_critic.value_mean.device.type == "cuda"  # no look at the count of steps either
-        self.actor, self.critic = (
-            torch.optim.AdamW(part.parameters(), lr=rate, capturable=capturable)
-            for part, rate in ((actor_critic.policy, actor_learning_rate), (actor_critic.critic, critic_learning_rate))
+        self.settings = settings
+        # On a GPU not even Adam's count of steps may be looked at by the host.
+        capturable = actor_critic.value_mean.device.type == "cuda"
+        self.actor = torch.optim.AdamW(
+            actor_critic.policy.parameters(), lr=settings.actor_learning_rate, capturable=capturable
         )
-        self.target_change = target_change
-        self.gradient_clip = gradient_clip
+        self.critic = torch.optim.AdamW(
+            actor_critic.critic.parameters(), lr=settings.critic_learning_rate, capturable=capturable
+        )
 
     def update(self, observations: Tensor, actions: Tensor, rewards: Tensor, terminals: Tensor) -> dict[str, Tensor]:
         """Learn from one batch of imagined trajectories (Algorithm 2, policy update); returns what to log."""
@@ -48,7 +46,7 @@ class ActorCriticOptimiser:
         self.critic.zero_grad(set_to_none=True)
         (losses.actor + losses.critic).backward()
         for part in (model.policy, model.critic):
-            nn.utils.clip_grad_norm_(part.parameters(), self.gradient_clip)
+            nn.utils.clip_grad_norm_(part.parameters(), self.settings.gradient_clip)
         self.critic.step()
         change, fraction = self._step_actor(observations[:, :-1], actions[:, :-1], losses.log_prob)
         model.follow_value_statistics(losses.value_targets)
@@ -76,7 +74,7 @@ class ActorCriticOptimiser:
         change = fraction = torch.ones((), device=old_log_prob.device)
         for _ in range(self.line_search_steps):
             change = (self.actor_critic.policy(observations).log_prob(actions) - old_log_prob).abs().mean()
-            fraction = (fraction * self.target_change / change.clamp(min=1e-12)).clamp(max=1.0)
+            fraction = (fraction * self.settings.target_change / change.clamp(min=1e-12)).clamp(max=1.0)
             for parameter, start, step in zip(parameters, before, steps, strict=True):
                 parameter.copy_(start + fraction * step)
         return change, fraction

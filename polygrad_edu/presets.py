@@ -1,14 +1,16 @@
-"""Presets: a set of settings for each task, small for a CPU and full-size for a GPU, and the paper's ablations."""
+"""Presets: a set of settings for each task, small for a CPU and full-size for a GPU, and the paper's ablations.
+
+Built in lesson 10.
+"""
 
 from __future__ import annotations
 
 import types
-from dataclasses import replace
 from typing import Any
 
 from .settings import Preset, closest_name
 
-_LAPTOP = Preset(
+_LAPTOP = Preset().with_overrides(
     prefill_steps=500,
     width=192,
     depth=3,
@@ -36,13 +38,13 @@ _LAPTOP = Preset(
     checkpoint_every=1_000,
 )
 
-_INVERTED_PENDULUM = replace(_LAPTOP, env_id="InvertedPendulum-v5", env_steps=6_000, action_scale=1 / 3)
-_HOPPER = replace(_LAPTOP, env_id="Hopper-v5", env_steps=15_000, width=384, prefill_steps=1_000)
-_LARGER = replace(_LAPTOP, env_steps=30_000, width=384)
+_INVERTED_PENDULUM = _LAPTOP.with_overrides(env_id="InvertedPendulum-v5", env_steps=6_000, action_scale=1 / 3)
+_HOPPER = _LAPTOP.with_overrides(env_id="Hopper-v5", env_steps=15_000, width=384, prefill_steps=1_000)
+_LARGER = _LAPTOP.with_overrides(env_steps=30_000, width=384)
 
 # The paper's sizes (width 1024, 6 layers, T = 128, 1,024 trajectories of 10 steps, a million real steps), with what
 # made the small presets learn (16 sampling steps, the fixed-noise rule, velocity) and whatever is fast on the device.
-_FULL = Preset(
+_FULL = Preset().with_overrides(
     parallel_envs=8,
     sampling_steps=16,
     noise_tau=1.0,
@@ -73,24 +75,27 @@ ABLATIONS: types.MappingProxyType[str, dict[str, Any]] = types.MappingProxyType(
 PRESETS: types.MappingProxyType[str, Preset] = types.MappingProxyType(
     {
         "inverted-pendulum": _INVERTED_PENDULUM,
-        "pendulum": replace(_LAPTOP, env_id="Pendulum-v1", env_steps=10_000),
-        "pendulum-no-velocity": replace(_LAPTOP, env_id="polygrad_edu/PendulumNoVelocity-v0", env_steps=10_000),
-        "reacher": replace(_LAPTOP, env_id="Reacher-v5", env_steps=20_000),
+        "pendulum": _LAPTOP.with_overrides(env_id="Pendulum-v1", env_steps=10_000),
+        "pendulum-no-velocity": _LAPTOP.with_overrides(env_id="polygrad_edu/PendulumNoVelocity-v0", env_steps=10_000),
+        "reacher": _LAPTOP.with_overrides(env_id="Reacher-v5", env_steps=20_000),
         "hopper-cpu": _HOPPER,
-        "walker2d-cpu": replace(_LARGER, env_id="Walker2d-v5"),
-        "half-cheetah-cpu": replace(_LARGER, env_id="HalfCheetah-v5"),
-        "ant": replace(_LARGER, env_id="Ant-v5"),
-        "humanoid": replace(_LARGER, env_id="Humanoid-v5", width=512),
-        "walker2d-et": replace(_LARGER, env_id="polygrad_edu/Walker2d-ET-v0"),
-        "ant-et": replace(_LARGER, env_id="polygrad_edu/Ant-ET-v0"),
-        "humanoid-et": replace(_LARGER, env_id="polygrad_edu/Humanoid-ET-v0", width=512),
-        "hopper": replace(_FULL, env_id="Hopper-v5"),
-        "walker2d": replace(_FULL, env_id="Walker2d-v5"),
-        "half-cheetah": replace(_FULL, env_id="HalfCheetah-v5"),
-        "hopper-paper": replace(Preset(), env_id="Hopper-v5", precision="auto", compile="auto"),
-        "inverted-pendulum-advantage": replace(_INVERTED_PENDULUM, advantage_scale=1.0),
-        "hopper-advantage": replace(_HOPPER, advantage_scale=1.0),
-        **{f"inverted-pendulum-{name}": replace(_INVERTED_PENDULUM, **changes) for name, changes in ABLATIONS.items()},
+        "walker2d-cpu": _LARGER.with_overrides(env_id="Walker2d-v5"),
+        "half-cheetah-cpu": _LARGER.with_overrides(env_id="HalfCheetah-v5"),
+        "ant": _LARGER.with_overrides(env_id="Ant-v5"),
+        "humanoid": _LARGER.with_overrides(env_id="Humanoid-v5", width=512),
+        "walker2d-et": _LARGER.with_overrides(env_id="polygrad_edu/Walker2d-ET-v0"),
+        "ant-et": _LARGER.with_overrides(env_id="polygrad_edu/Ant-ET-v0"),
+        "humanoid-et": _LARGER.with_overrides(env_id="polygrad_edu/Humanoid-ET-v0", width=512),
+        "hopper": _FULL.with_overrides(env_id="Hopper-v5"),
+        "walker2d": _FULL.with_overrides(env_id="Walker2d-v5"),
+        "half-cheetah": _FULL.with_overrides(env_id="HalfCheetah-v5"),
+        "hopper-paper": Preset().with_overrides(env_id="Hopper-v5", precision="auto", compile="auto"),
+        "inverted-pendulum-advantage": _INVERTED_PENDULUM.with_overrides(advantage_scale=1.0),
+        "hopper-advantage": _HOPPER.with_overrides(advantage_scale=1.0),
+        **{
+            f"inverted-pendulum-{name}": _INVERTED_PENDULUM.with_overrides(**changes)
+            for name, changes in ABLATIONS.items()
+        },
     }
 )
 
@@ -102,4 +107,6 @@ def get_preset(name: str) -> Preset:
 
 def preset_for(env_id: str) -> Preset:
     """The smallest preset for a task, or the laptop settings that the small presets have in common."""
-    return next((preset for preset in PRESETS.values() if preset.env_id == env_id), replace(_LAPTOP, env_id=env_id))
+    return next(
+        (preset for preset in PRESETS.values() if preset.task.env_id == env_id), _LAPTOP.with_overrides(env_id=env_id)
+    )

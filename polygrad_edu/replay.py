@@ -3,6 +3,8 @@
 The world model learns from windows of H consecutive time points. A window may run past a terminal step
 (the rest is padded with an absorbing state: reward 0, terminal 1), but never from one episode into the
 next, nor past the point where an episode was merely cut off.
+
+Built in lesson 4.
 """
 
 from __future__ import annotations
@@ -115,14 +117,14 @@ class Sequences(NamedTuple):
 
 
 class SequenceReplay:
-    """All transitions so far, kept as flat tensors on the device, and the windows that may be drawn from them.
+    """Transitions kept as flat tensors on the device, and the windows that may be drawn from them.
 
     Row i holds s_i, a_i, the reward of that step and whether it ended the episode. A transition can be
     drawn as soon as the H-1 that follow it are there, so a long episode teaches before it is over.
     Environments that are stepped side by side take turns: with n of them, row i is followed by row i + n.
 
     Args:
-        capacity: most transitions held; adding more raises ``IndexError``.
+        capacity: maximum number of transitions; adding more raises ``IndexError``.
         normaliser: follows what is added, whenever :meth:`refresh_normaliser` is called.
         simulator_state_size: length of the simulator's state, stored beside each transition in float64 so
             that imagined actions can be replayed from it.
@@ -177,9 +179,12 @@ class SequenceReplay:
             raise IndexError(f"the replay is full: it was made for {len(self.rewards)} transitions")
         new = slice(self.size, self.size + self.n_envs)
         for kept, values in (
-            (self.observations, observation), (self.actions, action), (self.rewards, reward),
-            (self.terminals, terminal), (self.simulator_states, simulator_state),
-        ):  # fmt: skip
+            (self.observations, observation),
+            (self.actions, action),
+            (self.rewards, reward),
+            (self.terminals, terminal),
+            (self.simulator_states, simulator_state),
+        ):
             kept[new] = torch.as_tensor(np.asarray(values), dtype=kept.dtype).reshape(self.n_envs, *kept.shape[1:])
         last = torch.arange(new.start, new.stop)[:, None]  # [n_envs, 1]
         recent = last - self._reach  # [n_envs, H]

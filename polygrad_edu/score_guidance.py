@@ -3,75 +3,33 @@
 A world model imagines under *some* actions. To be of use to the policy they must be the policy's own, but
 the policy acts on states that are still being denoised. PolyGRAD's answer: start from random actions and,
 at each reverse step, move them along the score of the policy at the states predicted so far (arXiv
-2312.08533, section 4 and Algorithm 1). Five rules stand here; ``gradient`` is the paper's.
+2312.08533, section 4 and Algorithm 1). Five rules stand here:
+
+- ``gradient``, the paper's: a step along the score and some noise, which is Langevin dynamics. Its scale is tuned.
+- ``ornstein-uhlenbeck`` (ours): keeps rho of the distance to the policy's mean and adds the noise that is missing.
+- ``fixed-noise`` (ours): one draw of noise for the whole chain, which the policy's mean and sigma turn into actions.
+- ``sample`` and ``none``, the paper's ablations: draw anew at each step; leave the actions alone.
 
 Every rule is told how many trained steps one visit stands for, and acts as if each of them had been taken
-at the same predicted states. So a guidance scale tuned at 128 sampling steps means the same at 16, but for the
-clip, which acts once a visit.
+at the same predicted states. So a guidance scale tuned at 128 sampling steps means the same at 16; only
+the clip acts once a visit.
+
+Built in lesson 5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor
 from torch.distributions import ComposeTransform, Distribution, TransformedDistribution
 
-RULES = ("gradient", "ornstein-uhlenbeck", "fixed-noise", "sample", "none")
+from .settings import GuidanceSettings
 
-
-@dataclass(frozen=True)
-class Guidance:
-    """What the sampler does to actions at each reverse step.
-
-    Attributes:
-        rule: ``gradient`` is the paper's; ``ornstein-uhlenbeck`` and ``fixed-noise`` are ours and need no
-            tuned scale; ``sample`` (draw anew at each step) and ``none`` are the paper's ablations.
-        scale: of the gradient rule: the step along the score, per trained diffusion step.
-        precondition: multiply the score by sigma^2 and the noise by sigma, so that one scale serves action
-            dimensions (and moments of training) whose sigmas differ. The paper does not.
-        action_noise_scale: of the noise that the gradient rule adds, relative to the posterior's.
-        persistence: rho of the Ornstein-Uhlenbeck rule, per trained diffusion step.
-        inertia: of the fixed-noise rule: share of its way to where the rule wants it that an action stays behind, per
-            trained step. States answer actions and actions answer states; inertia damps that circle.
-        clip_std: how many policy standard deviations an action may lie from the policy's mean; None: any.
-        change_limit: how far the posterior mean may move from x_t, per trained step, near the end.
-        change_limit_steps: how near: at this trained step and below.
-        guide_at: ``reconstruction`` (predicted x_0) or ``posterior_mean``.
-        score: ``closed-form`` for a Gaussian policy, or ``autograd`` for any distribution.
-        update_states: move the predicted states, too, along the gradient of the policy's log-probability, by the
-            scale of the gradient rule (an ablation of the paper; there it makes things worse).
-        advantage: the critic's, of imagined trajectories, see :mod:`polygrad_edu.variants.state_guidance`; None: no.
-        advantage_scale: how strongly the states are drawn to them.
-    """
-
-    rule: str = "gradient"
-    scale: float | Tensor = 0.005
-    precondition: bool = False
-    action_noise_scale: float = 1.0
-    persistence: float = 0.95
-    inertia: float = 0.0
-    clip_std: float | None = 3.0
-    change_limit: float = 0.25
-    change_limit_steps: int = 10
-    guide_at: str = "reconstruction"
-    score: str = "closed-form"
-    update_states: bool = False
-    advantage: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
-    advantage_scale: float = 0.0
-
-    def __post_init__(self):
-        if self.rule not in RULES:
-            raise ValueError(f"guidance rule {self.rule!r} is unknown; choose one of {', '.join(RULES)}")
-        if self.guide_at not in ("reconstruction", "posterior_mean"):
-            raise ValueError(f"guide_at {self.guide_at!r} is unknown; choose reconstruction or posterior_mean")
-        if self.score not in ("closed-form", "autograd"):
-            raise ValueError(f"score {self.score!r} is unknown; choose closed-form or autograd")
-        if self.update_states and self.rule != "gradient":
-            raise ValueError(f"update_states goes with the gradient rule, whose scale it uses, not with {self.rule!r}")
+# Asked at raw observations [..., O], it answers with a distribution over raw actions [..., A].
+Policy = Callable[[Tensor], Distribution]
 
 
 def policy_score(distribution: Distribution, actions: Tensor, method: str = "closed-form") -> Tensor:
@@ -96,9 +54,9 @@ def policy_score(distribution: Distribution, actions: Tensor, method: str = "clo
         return torch.autograd.grad(log_prob, actions)[0]  # [..., A]
 
 
-def clip_to_policy(actions: Tensor, distribution: Distribution, clip_std: float | None) -> Tensor:
-    """Keep actions within ``clip_std`` standard deviations of the policy's mean (before it squashes, if it does)."""
-    if clip_std is None:
+def clip_to_policy(actions: Tensor, distribution: Distribution, clip_std: float) -> Tensor:
+    """Actions within ``clip_std`` standard deviations of the policy's mean (before it squashes, if it does); 0: any."""
+    if clip_std == 0:
         return actions
     if isinstance(distribution, TransformedDistribution):
         return _do(clip_to_policy(_undo(actions, distribution), distribution.base_dist, clip_std), distribution)
@@ -109,7 +67,7 @@ def clip_to_policy(actions: Tensor, distribution: Distribution, clip_std: float 
 def guide_actions(
     actions: Tensor,
     distribution: Distribution,
-    guidance: Guidance,
+    guidance: GuidanceSettings,
     noise: Tensor,
     step_stds: Sequence[float],
     action_unit: Tensor,
@@ -164,9 +122,13 @@ def guide_actions(
 
 
 def _gradient_steps(
-    actions: Tensor, distribution: Distribution, guidance: Guidance, noise: Tensor, step_stds: Sequence[float],
+    actions: Tensor,
+    distribution: Distribution,
+    guidance: GuidanceSettings,
+    noise: Tensor,
+    step_stds: Sequence[float],
     noise_unit: float | Tensor,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The gradient rule one trained step at a time, for any distribution: what the closed form collapses."""
     for step_noise, step_std in zip(noise, step_stds, strict=True):
         # a <- a + \lambda \nabla_a \log \pi(a | s) + \sigma_t \epsilon
@@ -204,17 +166,22 @@ class GuidanceScaleTuner:
 
     Too weak a pull leaves the actions wider than the policy, too strong a pull narrower. Descent on
     $\log \lambda$ with the error as gradient: $\log\lambda \leftarrow \log\lambda + \eta (\mathrm{std} - 1)$.
+
+    Attributes:
+        scale: () lambda now; hand it to a sampler as ``GuidanceSettings(scale=tuner.scale)``, and it follows.
     """
 
-    def __init__(self, scale: float, learning_rate: float, device: torch.device | str = "cpu"):
+    def __init__(self, scale: float | Tensor, learning_rate: float, device: torch.device | str = "cpu"):
         self.log_scale = torch.tensor(float(scale), device=device).log()
+        self.scale = self.log_scale.exp()
         self.learning_rate = learning_rate
-
-    @property
-    def scale(self) -> Tensor:
-        return self.log_scale.exp()
 
     def update(self, action_std: Tensor) -> None:
         """Take one step, given the standardised actions' standard deviation."""
         # A batch gone astray moves the scale by no more than one that is off by 1.
-        self.log_scale += self.learning_rate * (action_std - 1).clamp(-1, 1)
+        self.set(self.log_scale + self.learning_rate * (action_std - 1).clamp(-1, 1))
+
+    def set(self, log_scale: Tensor) -> None:
+        """Go on from ``log_scale``; in place, because a sampler keeps reading :attr:`scale` where it stands."""
+        self.log_scale.copy_(log_scale)
+        self.scale.copy_(self.log_scale.exp())

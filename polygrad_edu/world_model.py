@@ -1,22 +1,32 @@
-"""What every world model here is: something that fits real sequences and imagines what a policy would do.
+"""World models: the interface that all of them share, and PolyGRAD as one.
 
-PolyGRAD and the baselines it is compared with share this interface, so the same imagination loop trains
-an agent in any of them, and the same measurement tells how far each goes wrong.
+PolyGRAD and the baselines that it is compared with can be fitted to real sequences and asked to imagine; so the same
+imagination loop trains an agent in any of them, and the same measurement tells how far each goes wrong.
+
+Built in lesson 8.
 """
 
 from __future__ import annotations
 
 import abc
 import copy
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .acceleration import captured, check_device
+from .acceleration import captured, check_device, in_pieces
+from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
+from .guided_sampler import Advantage, GuidedSampler
+from .imagined_trajectories import ImaginedTrajectories
+from .noise_schedule import NoiseSchedule
 from .replay import Normaliser, SequenceReplay, Sequences
+from .score_guidance import GuidanceScaleTuner, Policy
 from .settings import Preset
-from .trajectory_diffusion import ImaginedTrajectories, Policy
+from .trajectory_diffusion import TrajectoryDiffusion, diffusion_loss
+from .variants.causal_denoiser import CausalMLPDenoiser
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -39,51 +49,172 @@ class WorldModel(abc.ABC, Generic[Network]):
     window: int
 
     def __init__(self, network: Network, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
-        check_device(preset.precision, preset.compile, generator.device)
+        check_device(preset.acceleration, generator.device)
         self.network: Network = network.to(generator.device)
         # It imagines without gradients, but its weights keep asking for them: see acceleration.autocast.
         self.averaged_network: Network = copy.deepcopy(self.network)
         on_gpu = generator.device.type == "cuda"  # there, its own count of steps must not be looked at either
         self.optimiser = torch.optim.Adam(
-            self.network.parameters(), lr=preset.learning_rate, fused=True, capturable=on_gpu
+            self.network.parameters(), lr=preset.world_model.learning_rate, fused=True, capturable=on_gpu
         )
-        self.preset, self.normaliser, self.generator = preset, normaliser, generator
-        self._update = captured(self._eager_update, preset.compile, generator)
+        self._average = get_ema_multi_avg_fn(preset.world_model.ema_decay)
+        self.preset = preset
+        self.normaliser = normaliser
+        self.generator = generator
+        self._update = captured(self._eager_update, preset.acceleration.compile, generator)
+
+    @classmethod
+    def window_for(cls, preset: Preset) -> int:
+        """The :attr:`window` of a model that is made from ``preset``, known before there is one."""
+        return cls.window
 
     @abc.abstractmethod
     def loss(self, batch: Sequences) -> Tensor:
-        """What an update makes smaller, on a batch of sequences of ``window`` time points."""
+        """Training loss on a batch of sequences of ``window`` time points."""
 
     @abc.abstractmethod
     def imagine(
-        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
+        self,
+        first_observations: Tensor,
+        policy: Policy,
+        horizon: int,
+        generator: torch.Generator | None = None,
+        advantage: Advantage | None = None,
     ) -> ImaginedTrajectories:
-        """What would happen if ``policy`` acted from ``first_observations`` [B, O], in the environment's units.
+        """Imagine trajectories under ``policy`` from ``first_observations`` [B, O], all in the environment's units.
 
         Args:
             horizon: H, time points to imagine, the first (given) one included.
             generator: source of randomness instead of the model's own.
+            advantage: the critic's, for models that can be drawn towards it.
         """
 
     def fit(self, replay: SequenceReplay) -> Tensor:
         """One update on a batch from the replay; returns its loss."""
-        return self._update(*replay.sample(self.preset.batch_size, self.generator))
+        return self._update(*replay.sample(self.preset.world_model.batch_size, self.generator))
 
     def _eager_update(self, *batch: Tensor) -> Tensor:
         loss = self.loss(Sequences(*batch))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.averaged_network.parameters()), list(self.network.parameters()), 1 - self.preset.ema_decay
-            )
+        self._average(list(self.averaged_network.parameters()), list(self.network.parameters()), 0)
         return loss.detach()
 
-    def tune(self, action_std: Tensor) -> dict[str, Tensor]:
+    def reconfigure(self, preset: Preset) -> None:
+        """Imagine by other settings from now on (``settings.IMAGINE_ONLY``); what was learned stays."""
+        self.preset = preset
+
+    def adapt_guidance(self, action_std: Tensor) -> dict[str, Tensor]:
         """Learn from how spread the standardised imagined actions were (1 is right); returns what to report."""
         return {}
 
-    def tuned(self) -> dict[str, Tensor]:
-        """The tensors that :meth:`tune` changes, by name: a checkpoint stores them and copies them back."""
+    def extra_state(self) -> dict[str, Tensor]:
+        """Tensors beside the networks that change while training, by name, for a checkpoint."""
         return {}
+
+    def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`extra_state` gave."""
+
+
+class PolyGRAD(WorldModel[TrajectoryDiffusion]):
+    """The paper's world model: trajectory diffusion, guided by the policy (arXiv 2312.08533, Algorithm 1).
+
+    Attributes:
+        guidance_tuner: follows the imagined actions' spread, for the gradient rule.
+    """
+
+    def __init__(self, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
+        self.window = self.window_for(preset)
+        diffusion = make_diffusion(preset, self.window, normaliser.observations.size, normaliser.actions.size)
+        super().__init__(diffusion, preset, normaliser, generator)
+        if preset.acceleration.compile == "inductor":
+            for network in (self.network, self.averaged_network):
+                network.denoiser.compile(dynamic=False)
+        guidance = preset.guidance
+        self.guidance_tuner = GuidanceScaleTuner(guidance.scale, guidance.tuning_rate, generator.device)
+        self.reconfigure(preset)
+
+    @classmethod
+    def window_for(cls, preset: Preset) -> int:
+        return preset.world_model.horizon
+
+    def loss(self, batch: Sequences) -> Tensor:
+        return diffusion_loss(self.network, batch, self.generator)
+
+    def reconfigure(self, preset: Preset) -> None:
+        self.preset = preset
+        diffusion = self.averaged_network
+        walk = diffusion.schedule.walk(preset.sampler.sampling_steps, preset.sampler.eta)
+        guidance = replace(preset.guidance, scale=self.guidance_tuner.scale)
+        self.sampler = GuidedSampler(diffusion, walk, guidance, self.normaliser)
+
+    def imagine(
+        self,
+        first_observations: Tensor,
+        policy: Policy,
+        horizon: int,
+        generator: torch.Generator | None = None,
+        advantage: Advantage | None = None,
+    ) -> ImaginedTrajectories:
+        """As :meth:`WorldModel.imagine`, the whole trajectory at once.
+
+        A horizon beyond the one that the denoiser was trained on is imagined in blocks, each starting at the
+        last time point of the one before; a shorter one is cut from a block.
+        """
+        pieces = [
+            self._imagine_blocks(piece, policy, horizon, generator or self.generator, advantage)
+            for piece in in_pieces(first_observations)
+        ]
+        return pieces[0] if len(pieces) == 1 else ImaginedTrajectories.batch(pieces)
+
+    def _imagine_blocks(
+        self,
+        first_observations: Tensor,
+        policy: Policy,
+        horizon: int,
+        generator: torch.Generator,
+        advantage: Advantage | None,
+    ) -> ImaginedTrajectories:
+        block = self.sampler.sample(first_observations, policy, self.window, generator, advantage)
+        blocks = [block]
+        points = self.window
+        while points < horizon:
+            # The time point that two blocks share is imagined anew, with an action of its own.
+            block = self.sampler.sample(block.observations[:, -1], policy, self.window, generator, advantage)
+            blocks.append(block)
+            points += self.window - 1
+        return ImaginedTrajectories.chain(blocks).up_to(horizon)
+
+    def adapt_guidance(self, action_std: Tensor) -> dict[str, Tensor]:
+        if self.preset.guidance.rule != "gradient":
+            return {}
+        self.guidance_tuner.update(action_std)
+        return {"guidance_scale": self.guidance_tuner.scale}
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return {"guidance_log_scale": self.guidance_tuner.log_scale}
+
+    def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
+        self.guidance_tuner.set(tensors["guidance_log_scale"])
+
+
+def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_size: int) -> TrajectoryDiffusion:
+    """An untrained denoiser with its noise schedule."""
+    settings = preset.diffusion
+    denoiser = make_denoiser(preset, horizon, observation_size, action_size)
+    if settings.schedule == "linear":
+        schedule = NoiseSchedule.linear(settings.diffusion_steps)
+    else:
+        schedule = NoiseSchedule.cosine(settings.diffusion_steps, settings.noise_tau)
+    return TrajectoryDiffusion(denoiser, schedule, observation_size, settings.prediction, preset.acceleration.precision)
+
+
+def make_denoiser(preset: Preset, horizon: int, observation_size: int, action_size: int) -> nn.Module:
+    """The network that a preset asks for."""
+    settings = preset.denoiser
+    sizes = (horizon, observation_size, action_size, settings.width, settings.depth)
+    if settings.kind == "transformer":
+        return TransformerDenoiser(*sizes)
+    network = CausalMLPDenoiser if settings.kind == "causal-mlp" else ResidualMLPDenoiser
+    return network(*sizes, step_unit=1 / preset.diffusion.diffusion_steps if settings.smooth_steps else 1.0)

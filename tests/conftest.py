@@ -1,4 +1,4 @@
-"""What all tests share: one thread, fixed seeds, and the official code's recorded numbers."""
+"""Shared by all tests: one thread, fixed seeds, and the official code's recorded numbers."""
 
 import os
 from pathlib import Path

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from ..polygrad import PolyGRAD
 from ..replay import Normaliser
 from ..settings import WORLD_MODELS, Preset
-from ..world_model import WorldModel
+from ..world_model import PolyGRAD, WorldModel
 from .autoregressive_diffusion import AutoregressiveDiffusion
 from .mlp_ensemble import MLPEnsemble
 from .recurrent import Recurrent
 from .transformer import Transformer
 
-_CLASSES: dict[str, Callable[[Preset, Normaliser, torch.Generator], WorldModel[Any]]] = dict(
+_CLASSES: dict[str, type[WorldModel[Any]]] = dict(
     zip(WORLD_MODELS, (PolyGRAD, AutoregressiveDiffusion, MLPEnsemble, Transformer, Recurrent), strict=True)
 )
 
 
 def make_world_model(preset: Preset, normaliser: Normaliser, generator: torch.Generator) -> WorldModel[Any]:
-    """The untrained world model that ``preset.world_model`` names."""
-    return _CLASSES[preset.world_model](preset, normaliser, generator)
+    """The untrained world model that ``preset.world_model.kind`` names."""
+    make = cast(Callable[[Preset, Normaliser, torch.Generator], WorldModel[Any]], _CLASSES[preset.world_model.kind])
+    return make(preset, normaliser, generator)
+
+
+def window_of(preset: Preset) -> int:
+    """Time points in the sequences that this world model learns from."""
+    return _CLASSES[preset.world_model.kind].window_for(preset)

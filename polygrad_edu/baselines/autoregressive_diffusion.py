@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..polygrad import diffusion_loss, make_diffusion
 from ..replay import Normaliser, Sequences
 from ..settings import Preset
-from ..trajectory_diffusion import TrajectoryDiffusion
+from ..trajectory_diffusion import TrajectoryDiffusion, diffusion_loss, with_first
+from ..world_model import make_diffusion
 from .stepwise import Predict, StepwiseWorldModel
 
 
@@ -24,7 +24,11 @@ class AutoregressiveDiffusion(StepwiseWorldModel[TrajectoryDiffusion]):
     def __init__(self, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
         diffusion = make_diffusion(preset, self.window, normaliser.observations.size, normaliser.actions.size)
         super().__init__(diffusion, preset, normaliser, generator)
-        self.schedule = diffusion.schedule.respaced(preset.sampling_steps, preset.eta)
+        self.reconfigure(preset)
+
+    def reconfigure(self, preset: Preset) -> None:
+        self.preset = preset
+        self.walk = self.averaged_network.schedule.walk(preset.sampler.sampling_steps, preset.sampler.eta)
 
     def loss(self, batch: Sequences) -> Tensor:
         # The second action says nothing about the pair, and when imagining it is not known yet.
@@ -40,21 +44,14 @@ class AutoregressiveDiffusion(StepwiseWorldModel[TrajectoryDiffusion]):
 
     def _denoise(self, first: Tensor, action: Tensor, generator: torch.Generator) -> Tensor:
         """The reverse process of one pair, unguided, from normalised ``first`` [B, O] and ``action`` [B, A]."""
-        diffusion, schedule = self.averaged_network, self.schedule
         actions = _without_second(action[:, None].expand(-1, 2, -1))  # [B, 2, A]
 
         def draw() -> Tensor:
             return torch.randn(len(first), 2, first.shape[1] + 2, generator=generator, device=first.device)
 
-        pair = draw()
-        pair[:, 0, :-2] = first
-        for index in reversed(range(schedule.n_steps)):
-            step, signal = schedule.trained_steps[index : index + 1], schedule.alphas_cumprod[index].sqrt()
-            reconstruction = diffusion.reconstruct(pair, signal * actions, step, first)
-            # x_{t-1} = \tilde\mu_t + \tilde\beta_t^{1/2} \epsilon; the last step's variance is 0
-            pair = schedule.posterior_mean(reconstruction, pair, index)
-            pair = pair + schedule.posterior_variance[index].sqrt() * draw()
-            pair[:, 0, :-2] = first
+        pair = with_first(draw(), first)
+        for visit in self.walk:
+            pair = self.averaged_network.reverse_step(visit, pair, actions, first, draw())
         return pair
 
 

@@ -63,7 +63,7 @@ class GaussianEnsemble(nn.Module):
 
 
 def bootstrap_counts(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """How often each network's bootstrap sample holds a transition [E, B], and whether all hold it out [B].
+    """Times that each network's bootstrap sample holds a transition [E, B], and which all of them hold out [B].
 
     Drawing with replacement from many makes these counts Poisson(1) variables. They follow from the row's
     number by a hash, so a transition counts the same whenever it is drawn, and data can keep coming in.
@@ -82,7 +82,9 @@ class MLPEnsemble(StepwiseWorldModel[GaussianEnsemble]):
 
     def __init__(self, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
         sizes = normaliser.observations.size, normaliser.actions.size
-        super().__init__(GaussianEnsemble(*sizes, preset.width, preset.depth), preset, normaliser, generator)
+        super().__init__(
+            GaussianEnsemble(*sizes, preset.denoiser.width, preset.denoiser.depth), preset, normaliser, generator
+        )
 
     def loss(self, batch: Sequences) -> Tensor:
         counts, held_out = bootstrap_counts(batch.first_indices)  # [E, B], [B]

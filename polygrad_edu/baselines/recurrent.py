@@ -75,7 +75,7 @@ class Recurrent(StepwiseWorldModel[RecurrentStateSpace]):
 
     def __init__(self, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
         sizes = normaliser.observations.size, normaliser.actions.size
-        super().__init__(RecurrentStateSpace(*sizes, preset.width), preset, normaliser, generator)
+        super().__init__(RecurrentStateSpace(*sizes, preset.denoiser.width), preset, normaliser, generator)
 
     def loss(self, batch: Sequences) -> Tensor:
         net = self.network

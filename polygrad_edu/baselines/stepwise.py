@@ -11,9 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..guided_sampler import Advantage
+from ..imagined_trajectories import ImaginedTrajectories
 from ..replay import Normaliser, Sequences
-from ..score_guidance import actions_from_noise
-from ..trajectory_diffusion import ImaginedTrajectories, Policy
+from ..score_guidance import Policy, actions_from_noise
 from ..world_model import Network, WorldModel
 
 # From normalised observations [B, O] and actions [B, A] to the next normalised observations [B, O], the
@@ -33,7 +34,12 @@ class StepwiseWorldModel(WorldModel[Network]):
         """
 
     def imagine(
-        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
+        self,
+        first_observations: Tensor,
+        policy: Policy,
+        horizon: int,
+        generator: torch.Generator | None = None,
+        advantage: Advantage | None = None,
     ) -> ImaginedTrajectories:
         generator = generator or self.generator
         predict = self.predictor(generator)
@@ -75,7 +81,7 @@ def imagine_stepwise(
 
 
 def alive_and_ending(batch: Sequences, normaliser: Normaliser) -> tuple[Tensor, Tensor]:
-    """Which steps of normalised windows still happen, and which of them end the episode: [B, H] each, 0 or 1."""
+    """Masks of the steps in normalised windows that still happen, and that end the episode: [B, H] each, 0 or 1."""
     ending = (normaliser.terminals.denormalise(batch.trajectory[..., -1:])[..., 0] > 0.5).float()  # [B, H]
     alive = torch.cat([torch.ones_like(ending[:, :1]), (1 - ending[:, :-1]).cumprod(dim=1)], dim=1)
     return alive, ending

@@ -39,7 +39,9 @@ class Transformer(StepwiseWorldModel[NextStepTransformer]):
 
     def __init__(self, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
         sizes = normaliser.observations.size, normaliser.actions.size
-        super().__init__(NextStepTransformer(*sizes, preset.width, preset.depth), preset, normaliser, generator)
+        super().__init__(
+            NextStepTransformer(*sizes, preset.denoiser.width, preset.denoiser.depth), preset, normaliser, generator
+        )
 
     def loss(self, batch: Sequences) -> Tensor:
         observations, rewards = batch.trajectory[..., :-2], batch.trajectory[:, :-1, -2]

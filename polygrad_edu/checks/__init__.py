@@ -1,7 +1,7 @@
 """Checks of the exercises: each says in words what is wrong with an answer, and never what would be right.
 
-A check is a function of the answer that raises ``AssertionError`` with a sentence for the student. Those of lesson
-N stand in ``lesson_NN.py``, those of assignment N in ``assignment_N.py``; :func:`verdict` and :func:`require` find them
+A check is a function of the answer that raises ``AssertionError`` with a sentence for the student. The checks of lesson
+N are in ``lesson_NN.py``, those of assignment N in ``assignment_N.py``; :func:`verdict` and :func:`require` find them
 by the exercise's name, ``"02/signal"`` or ``"a1/signal"``.
 """
 
@@ -20,7 +20,7 @@ from . import attestation
 
 
 def find(exercise: str) -> Callable[..., None]:
-    """The check of an exercise.
+    """Find the check of an exercise.
 
     Raises:
         KeyError: there is no such exercise.
@@ -34,7 +34,7 @@ def find(exercise: str) -> Callable[..., None]:
 
 
 def verdict(exercise: str, *answer: Any, **options: Any) -> str:
-    """``Right.``, or ``Not yet:`` and which property broke, on which input."""
+    """Judge an answer: ``Right.``, or ``Not yet:`` with the property that broke and the input."""
     examine = find(exercise)
     try:
         examine(*answer, **options)
@@ -51,28 +51,28 @@ def check(exercise: str, *answer: Any) -> None:
 
 
 def require(exercise: str, *answer: Any, seed: int = 0) -> None:
-    """Print ``Right.``, or stop with the verdict, so that a grader takes the cell's points away.
+    """Print ``Right.``, or raise the verdict, so that a grader gives the cell no points.
 
     Args:
         exercise: ``"a1/signal"`` for the function ``signal`` of assignment 1.
-        answer: what the student wrote.
-        seed: of the inputs that the answer is tried on. The tests that a student does not see use another.
+        answer: the student's answer.
+        seed: of the inputs that the answer is tried on. Hidden tests use another.
 
     Raises:
-        AssertionError: the answer is not right; the message says which property broke, on which input.
+        AssertionError: the answer is not right; the message names the property that broke, and the input.
     """
-    told = verdict(exercise, *(_plain(a) if isinstance(a, FunctionType) else a for a in answer), seed=seed)
-    if told != "Right.":
+    found = verdict(exercise, *(_plain(a) if isinstance(a, FunctionType) else a for a in answer), seed=seed)
+    if found != "Right.":
         examine = find(exercise)
         lessons = getattr(sys.modules[examine.__module__], "LESSONS", {})
         lesson = lessons.get(examine.__name__.removeprefix("check_"))
-        raise AssertionError(f"{told} (It is explained in {lesson}.)" if lesson else told)
+        raise AssertionError(f"{found} (It is explained in {lesson}.)" if lesson else found)
     attestation.note(exercise, seed)
-    print(told)
+    print(found)
 
 
 def _plain(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """``answer``, refused where it returns a tensor of the student's own kind, which may compare as it likes."""
+    """Wrap ``answer`` to refuse results of the student's own tensor class, whose comparisons cannot be trusted."""
 
     @functools.wraps(answer)
     def asked(*arguments: Any, **options: Any) -> Any:
@@ -86,7 +86,7 @@ def _plain(answer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def given(value: Any, what: str) -> Any:
-    """``value``, unless the student has not written it yet."""
+    """Return ``value``, or say that ``what`` has not been written yet."""
     if value is None or value is ...:
         raise AssertionError(f"{what} is empty so far; write it, then run this cell again.")
     return value

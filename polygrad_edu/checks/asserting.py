@@ -1,4 +1,4 @@
-"""What the assignments' checks have in common: inputs drawn from a seed, and assertions that speak in sentences."""
+"""Helpers of the assignments' checks: inputs drawn from a seed, and assertions with sentences for the student."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from .properties import tensor
 
 
 class Draw:
-    """Random inputs of a check: another seed gives other numbers, and other shapes."""
+    """Random inputs of a check; another seed gives other numbers and other shapes."""
 
     def __init__(self, seed: int):
         self.generator = torch.Generator().manual_seed(1_000 + seed)
 
-    def whole(self, least: int, most: int) -> int:
-        """A whole number, both ends included."""
-        return int(torch.randint(least, most + 1, (), generator=self.generator))
+    def whole(self, low: int, high: int) -> int:
+        """Draw a whole number from ``low`` to ``high``, both included."""
+        return int(torch.randint(low, high + 1, (), generator=self.generator))
 
-    def number(self, least: float, most: float) -> float:
-        return least + (most - least) * float(torch.rand((), generator=self.generator))
+    def number(self, low: float, high: float) -> float:
+        """Draw a number between ``low`` and ``high``."""
+        return low + (high - low) * float(torch.rand((), generator=self.generator))
 
     def normal(self, *shape: int) -> Tensor:
+        """Draw standard normal numbers."""
         return torch.randn(*shape, generator=self.generator)
 
     def uniform(self, *shape: int) -> Tensor:
+        """Draw numbers between 0 and 1."""
         return torch.rand(*shape, generator=self.generator)
 
     def ends(self, batch: int, horizon: int) -> Tensor:
-        """Flags [B, H] with an end in two of three rows, and garbage flags behind it in some."""
+        """Draw terminal flags [B, H]: an end in two of three rows, and meaningless flags after it in some."""
         flags = torch.zeros(batch, horizon)
         for row in range(batch):
             if row % 3:
@@ -44,14 +47,14 @@ class Draw:
 
 
 def a_tensor(answer: Any, shape: tuple[int, ...], what: str, where: str) -> Tensor:
-    """``answer`` as it is, with its dtype and its gradient, if it is an ordinary finite tensor of that shape."""
+    """Check for an ordinary finite tensor of this shape; return it unchanged, with its dtype and gradient."""
     given(answer, what)
     tensor(answer, tuple(shape), f"{what} {where}")
     return answer
 
 
 def two(answer: Any, wanted: str) -> tuple[Any, Any]:
-    """The two parts of ``answer``; ``wanted`` says which they should be."""
+    """Check for two parts and return them; ``wanted`` says which they should be."""
     given(answer, wanted.split()[0])
     assert isinstance(answer, tuple | list), f"{wanted}; yours is a {type(answer).__name__}."
     assert len(answer) == 2, f"{wanted}; yours has {len(answer)} parts."
@@ -59,7 +62,7 @@ def two(answer: Any, wanted: str) -> tuple[Any, Any]:
 
 
 def a_number(answer: Any, what: str) -> float:
-    """``answer`` as a number, if it is a single one."""
+    """Check for a single number and return it as a float."""
     given(answer, what)
     try:
         assert torch.as_tensor(answer).numel() == 1
@@ -69,24 +72,24 @@ def a_number(answer: Any, what: str) -> float:
 
 
 def place(wrong: Tensor) -> tuple[int, ...]:
-    """Where the first true value stands."""
+    """Index of the first true value."""
     return tuple(wrong.nonzero()[0].tolist())
 
 
 @contextmanager
 def untouched(what: str, **inputs: Tensor) -> Generator[None, None, None]:
-    """Fails if one of the named ``inputs`` is another one afterwards."""
+    """Context that fails if one of the named ``inputs`` has changed at its end."""
     before = {name: value.detach().clone() for name, value in inputs.items()}
     yield
     for name, value in inputs.items():
         assert torch.equal(value.detach().nan_to_num(), before[name].nan_to_num()), (
-            f"{what} changed its argument {name}. Whoever called it still needs that: work on a new tensor."
+            f"{what} changed its argument {name}. The caller still needs that: work on a new tensor."
         )
 
 
 @contextmanager
 def own_randomness(what: str) -> Generator[None, None, None]:
-    """Fails if torch's global random state is another one afterwards."""
+    """Context that fails if torch's global random state has changed at its end."""
     before = torch.get_rng_state()
     yield
     assert torch.equal(before, torch.get_rng_state()), (
@@ -96,7 +99,7 @@ def own_randomness(what: str) -> Generator[None, None, None]:
 
 
 def fails_with(kind: type[Exception], call: Callable[[], Any]) -> bool:
-    """Whether ``call`` raises such an error."""
+    """True if ``call`` raises an error of this kind."""
     try:
         call()
     except kind:

@@ -1,7 +1,7 @@
 """Checks of assignment 1: noise schedules and the posterior.
 
-None of them compares with the formula that the student is asked for. Each holds the answer to what has to follow from
-it: the limits, the product of many steps, Bayes' rule written for precisions.
+None of them compares with the formula that the student is asked for. Each tests what has to follow from it: limits, the
+product of many steps, Bayes' rule written for precisions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LESSONS = {
 
 
 def check_signal(signal: Callable[[int, float], Tensor], seed: int = 0) -> None:
-    """``signal(n_steps, tau)``: [T+1] the signal left before any step and after each of T, the cosine schedule."""
+    """Check ``signal(n_steps, tau)``: [T+1] the cosine schedule's signal before the first step and after each step."""
     for n_steps in (8, 12 + 2 * (seed % 40), 128):
         what = f"signal({n_steps}, 1.0)"
         left = call(signal, n_steps, 1.0, what=what)
@@ -63,13 +63,13 @@ def check_signal(signal: Callable[[int, float], Tensor], seed: int = 0) -> None:
 
 
 def _shares(seed: int, n_steps: int) -> Tensor:
-    """[T+1] a falling curve from 1 that no schedule has, each step taking 5 to 60 percent of what is left."""
+    """Random falling curve [T+1] that starts at 1; each step takes 5 to 60 percent of what is left."""
     kept = 0.4 + 0.55 * torch.rand(n_steps, generator=torch.Generator().manual_seed(100 + seed), dtype=torch.float64)
     return torch.cat([kept.new_ones(1), kept.cumprod(0)]).float()
 
 
 def check_betas(betas: Callable[[Tensor], Tensor], seed: int = 0) -> None:
-    """``betas(alpha_bar)``: [T] the noise of each step, from the [T+1] shares that are left."""
+    """Check ``betas(alpha_bar)``: [T] the noise of each step, from the [T+1] shares of signal that are left."""
     for n_steps in (6, 9 + seed % 20):
         shares = _shares(seed, n_steps)
         what = f"betas(a curve of {n_steps + 1} shares)"
@@ -93,13 +93,15 @@ def check_betas(betas: Callable[[Tensor], Tensor], seed: int = 0) -> None:
 
 
 def check_add_noise(add_noise: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], seed: int = 0) -> None:
-    """``add_noise(x_0, alpha_bar, step, noise)``: each row of x_0 taken to its own step, in one jump."""
+    """Check ``add_noise(x_0, alpha_bar, step, noise)``: each row of x_0 at its own step, in one jump."""
     n_steps = 5 + seed % 6
     shares = _shares(seed, n_steps)[1:]  # [T]
     for shape in ((5, 5), (4, 3), (3, 7, 2 + seed % 3), (2, 3, 4, 5)):
-        x_0, noise = random(seed, *shape), random(seed + 1, *shape)
+        x_0 = random(seed, *shape)
+        noise = random(seed + 1, *shape)
         step = torch.randint(n_steps, (shape[0],), generator=torch.Generator().manual_seed(seed))
-        step[0], step[1] = 0, n_steps - 1
+        step[0] = 0
+        step[1] = n_steps - 1
         what = f"add_noise for x_0 of shape {shape}"
         noised = tensor(call(add_noise, x_0, shares, step, noise, what=what), shape, what)
         only_signal = tensor(call(add_noise, x_0, shares, step, 0 * noise, what=what), shape, what)
@@ -126,7 +128,7 @@ def check_add_noise(add_noise: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor
 
 
 def check_posterior_variance(posterior_variance: Callable[[Tensor], Tensor], seed: int = 0) -> None:
-    """``posterior_variance(betas)``: [T] the variance of q(x_{t-1} | x_t, x_0) at every step."""
+    """Check ``posterior_variance(betas)``: [T] the variance of q(x_{t-1} | x_t, x_0) at every step."""
     for n_steps in (4, 7 + seed % 20):
         betas, before, _ = _chain(seed, n_steps)
         what = f"posterior_variance of {n_steps} betas"
@@ -151,18 +153,21 @@ def check_posterior_variance(posterior_variance: Callable[[Tensor], Tensor], see
 
 
 def check_posterior_mean(posterior_mean: Callable[[Tensor, Tensor, Tensor, int], Tensor], seed: int = 0) -> None:
-    """``posterior_mean(x_0, x_t, betas, index)``: the mean of q(x_{t-1} | x_t, x_0)."""
+    """Check ``posterior_mean(x_0, x_t, betas, index)``: the mean of q(x_{t-1} | x_t, x_0)."""
     n_steps = 6 + seed % 20
     betas, before, after = _chain(seed, n_steps)
     for shape in ((3, 4), (2, 5, 3), (6,)):
-        x_0, x_t = random(seed, *shape), random(seed + 1, *shape)
+        x_0 = random(seed, *shape)
+        x_t = random(seed + 1, *shape)
         for index in (0, 1, 2 + seed % 3, n_steps - 1):
             what = f"posterior_mean at index {index} of {n_steps}, x_0 of shape {shape}"
 
             def mean(clean: Tensor, noisy: Tensor, index: int = index, what: str = what) -> Tensor:
                 return tensor(call(posterior_mean, clean, noisy, betas.float(), index, what=what), clean.shape, what)
 
-            both, clean, noisy = mean(x_0, x_t), mean(x_0, 0 * x_t), mean(0 * x_0, x_t)
+            both = mean(x_0, x_t)
+            clean = mean(x_0, 0 * x_t)
+            noisy = mean(0 * x_0, x_t)
             assert close(both, clean + noisy), f"{what} should be a weighted sum of x_0 and x_t."
             if index == 0:
                 assert close(both, x_0), (
@@ -187,7 +192,7 @@ def check_posterior_mean(posterior_mean: Callable[[Tensor, Tensor, Tensor, int],
 
 
 def check_respaced(respaced: Callable[[Tensor, Tensor], Tensor], seed: int = 0) -> None:
-    """``respaced(betas, visited)``: [S] the betas of a chain that stops only at the visited steps."""
+    """Check ``respaced(betas, visited)``: [S] the betas of a chain that stops only at the visited steps."""
     for n_steps, visits in ((6, [0, 2, 5]), (9 + seed % 10, [1, 4, 5, 8]), (7, list(range(7))), (5, [4])):
         betas, _, after = _chain(seed, n_steps)
         what = f"respaced({n_steps} betas, {visits})"
@@ -196,7 +201,8 @@ def check_respaced(respaced: Callable[[Tensor, Tensor], Tensor], seed: int = 0) 
             f"{what}: a beta is a share of the variance, between 0 and 1; yours go from {float(fewer.min()):.3f} to "
             f"{float(fewer.max()):.3f}."
         )
-        left, wanted = (1 - fewer).cumprod(0), after[visits]
+        left = (1 - fewer).cumprod(0)
+        wanted = after[visits]
         at = int((left - wanted).abs().argmax())
         assert close(left, wanted, 1e-3), (
             f"{what}: it is the same noise seen at fewer times, so where the chain stops at trained step {visits[at]} "
@@ -206,7 +212,7 @@ def check_respaced(respaced: Callable[[Tensor, Tensor], Tensor], seed: int = 0) 
 
 
 def _chain(seed: int, n_steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """[T] betas that no schedule has, the signal left before each step, and after it."""
+    """Random betas [T], and the signal left before and after each step."""
     shares = _shares(seed, n_steps).double()
     betas = 1 - shares[1:] / shares[:-1]
     return betas, shares[:-1], shares[1:]

@@ -1,4 +1,4 @@
-"""Checks of assignment 2, a denoiser and its loss."""
+"""Checks of assignment 2: a denoiser and its loss."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LESSONS = {
 
 
 def check_step_embedding(step_embedding: Callable[[Tensor, int, int], Tensor], seed: int = 0) -> None:
-    """``step_embedding(step, n_steps, size)``: waves of the step, sines first, [B, size]."""
+    """Check ``step_embedding(step, n_steps, size)``: waves of the step, sines first, [B, size]."""
     draw = Draw(seed)
     for n_steps, size in ((64, 8), (draw.whole(20, 40), 2 * draw.whole(3, 6)), (10, 2), (128, 4)):
         step = torch.randint(n_steps, (7,), generator=draw.generator)
@@ -74,7 +74,7 @@ def check_step_embedding(step_embedding: Callable[[Tensor, int, int], Tensor], s
 
 
 def _shaken(denoiser: nn.Module, draw: Draw) -> nn.Module:
-    """With weights in which nothing is zero by design."""
+    """Shake the weights of a denoiser, so that none is zero by design."""
     with torch.no_grad():
         for parameter in denoiser.parameters():
             parameter += 0.1 * draw.normal(*parameter.shape).to(parameter)
@@ -82,14 +82,16 @@ def _shaken(denoiser: nn.Module, draw: Draw) -> nn.Module:
 
 
 def check_Denoiser(make: Callable[..., nn.Module], seed: int = 0) -> None:
-    """``Denoiser(horizon, observation_size, action_size, n_steps, width, depth)`` and its ``forward``."""
+    """Check ``Denoiser(horizon, observation_size, action_size, n_steps, width, depth)`` and its ``forward``."""
     draw = Draw(seed)
     for sizes in ((5, 4, 2, 16), (draw.whole(3, 7), draw.whole(2, 6), draw.whole(1, 3), draw.whole(8, 40))):
         horizon, obs, act, n_steps = sizes
         torch.manual_seed(seed)
         denoiser = _shaken(make(horizon, obs, act, n_steps, 32, 2), draw)
-        noisy, actions = draw.normal(6, horizon, obs + 2), draw.normal(6, horizon, act)
-        first, step = draw.normal(6, obs), torch.randint(1, n_steps, (6,), generator=draw.generator)
+        noisy = draw.normal(6, horizon, obs + 2)
+        actions = draw.normal(6, horizon, act)
+        first = draw.normal(6, obs)
+        step = torch.randint(1, n_steps, (6,), generator=draw.generator)
         where = f"for 6 trajectories of {horizon} time points, {obs} observations and {act} actions"
         with untouched("forward", noisy=noisy, actions=actions, first=first, step=step):
             seen = a_tensor(denoiser(noisy, actions, step, first), noisy.shape, "forward", where)

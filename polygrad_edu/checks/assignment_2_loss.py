@@ -1,4 +1,4 @@
-"""Checks of assignment 2 that concern its second half: the loss, the update, and what was learned."""
+"""Checks of assignment 2, second half: the loss, the update, and the trained denoiser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LESSONS = {
 
 
 def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tensor], seed: int = 0) -> None:
-    """``masked_loss(prediction, clean, real, observation_size)``: mean over the numbers that are to be guessed."""
+    """Check ``masked_loss(prediction, clean, real, observation_size)``: mean over the numbers to be predicted."""
     draw = Draw(seed)
     for batch, horizon, obs, dtype in (
         (4, 5, 3, torch.float32),
@@ -44,7 +44,9 @@ def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tenso
             return float(masked_loss(clean + error, clean, real, obs))
 
         nothing = torch.zeros_like(clean)
-        of_first, of_reward, after = nothing.clone(), nothing.clone(), nothing.clone()
+        of_first = nothing.clone()
+        of_reward = nothing.clone()
+        after = nothing.clone()
         of_first[:, 0, :obs] = 3
         of_reward[:, 0, obs] = 3
         after[~real] = 3
@@ -77,7 +79,7 @@ def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tenso
 
 
 class _Recorder(nn.Module):
-    """Answers with the same number everywhere and writes down what it was shown."""
+    """Denoiser that predicts the same number everywhere and records its inputs."""
 
     def __init__(self, value: float):
         super().__init__()
@@ -94,12 +96,16 @@ def _mean_square(prediction: Tensor, clean: Tensor, real: Tensor, observation_si
 
 
 def check_training_step(training_step: Callable[..., Any], seed: int = 0) -> None:
-    """``training_step(denoiser, optimiser, loss, alphas_cumprod, trajectory, actions, real, generator)``."""
-    draw, n_steps, batch = Draw(seed), 6 + seed % 5, 64
+    """Check ``training_step(denoiser, optimiser, loss, alphas_cumprod, trajectory, actions, real, generator)``."""
+    draw = Draw(seed)
+    n_steps = 6 + seed % 5
+    batch = 64
     alphas = torch.linspace(0.95, 0.05, n_steps)
-    trajectory, actions = draw.normal(batch, 5, 5) + 1, draw.normal(batch, 5, 2)
+    trajectory = draw.normal(batch, 5, 5) + 1
+    actions = draw.normal(batch, 5, 2)
     real = torch.ones(batch, 5, dtype=torch.bool)
-    denoiser, generator = _Recorder(0.5), torch.Generator().manual_seed(seed)
+    denoiser = _Recorder(0.5)
+    generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.SGD(denoiser.parameters(), lr=0.1)
     arguments = (denoiser, optimiser, _mean_square, alphas, trajectory, actions, real, generator)
     with (
@@ -142,7 +148,8 @@ def check_training_step(training_step: Callable[..., Any], seed: int = 0) -> Non
     _check_noise(noisy, scaled, alphas[step], trajectory, actions)
     again = []
     for _ in range(2):
-        denoiser, generator = _Recorder(0.5), torch.Generator().manual_seed(seed + 1)
+        denoiser = _Recorder(0.5)
+        generator = torch.Generator().manual_seed(seed + 1)
         optimiser = torch.optim.SGD(denoiser.parameters(), lr=0.1)
         training_step(denoiser, optimiser, _mean_square, alphas, trajectory, actions, real, generator)
         again.append(denoiser.shown[0][0])
@@ -173,14 +180,14 @@ def _check_noise(noisy: Tensor, scaled: Tensor, alpha: Tensor, trajectory: Tenso
 
 
 def check_trained(denoiser: nn.Module, seed: int = 0) -> None:
-    """A trained denoiser on point masses it has not seen: at most a twelfth of the variance left unexplained."""
+    """Check a trained denoiser on new point masses: most of the variance must be explained, at two diffusion steps."""
     given(denoiser, "trained")
     data = point_mass_windows(400, 500 + seed)
-    for step, most in ((len(ALPHAS) // 2, 0.03), (len(ALPHAS) - 2, 0.12)):
+    for step, max_left in ((len(ALPHAS) // 2, 0.03), (len(ALPHAS) - 2, 0.12)):
         left = left_unexplained(denoiser, data, step, seed)
-        assert left < most, (
+        assert left < max_left, (
             f"on 400 trajectories of {HORIZON} time points that it never saw, with {ALPHAS[step]:.1%} of the signal "
-            f"left, your denoiser leaves {left:.1%} of the observations' variance unexplained; at most {most:.0%} is "
-            "asked for. Does the loss still fall when training ends? Lesson 3 shows how to ask whether it listens to "
-            "the actions."
+            f"left, your denoiser leaves {left:.1%} of the observations' variance unexplained; at most {max_left:.0%} "
+            "is asked for. Does the loss still fall when training ends? Lesson 3 shows how to ask whether it listens "
+            "to the actions."
         )

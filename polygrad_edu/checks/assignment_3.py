@@ -1,4 +1,4 @@
-"""Checks of assignment 3, score guidance."""
+"""Checks of assignment 3: score guidance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ __all__ = [
     "check_verdict",
 ]
 
-ON, WIDE, NARROW, OFF = WORDS = ("on-policy", "too wide", "too narrow", "off centre")
+WORDS = ("on-policy", "too wide", "too narrow", "off centre")
+ON, WIDE, NARROW, OFF = WORDS
 MAY_IMPORT = ("math", "numpy", "torch")
 MAY_NOT_USE = ()
 LESSONS = {
@@ -38,13 +39,14 @@ LESSONS = {
 
 
 def check_gaussian_score(gaussian_score: Callable[[Tensor, Tensor, Tensor], Tensor], seed: int = 0) -> None:
-    """``gaussian_score(actions, mean, std)``: [B, H, A], one std for each action dimension."""
+    """Check ``gaussian_score(actions, mean, std)``: [B, H, A], with one std per action dimension."""
     draw = Draw(seed)
     for shape, dtype in (
         ((4, 3, 2), torch.float32),
         ((draw.whole(2, 5), draw.whole(2, 5), draw.whole(1, 4)), torch.float64),
     ):
-        mean, std = draw.normal(*shape).to(dtype), (0.2 + draw.uniform(shape[-1])).to(dtype)
+        mean = draw.normal(*shape).to(dtype)
+        std = (0.2 + draw.uniform(shape[-1])).to(dtype)
         actions = mean + draw.normal(*shape).to(dtype)
         where = f"for actions {shape} and std [{shape[-1]}]"
         with untouched("gaussian_score", actions=actions, mean=mean, std=std):
@@ -72,8 +74,9 @@ def check_gaussian_score(gaussian_score: Callable[[Tensor, Tensor, Tensor], Tens
 
 
 def _slope(log_prob: Callable[[Tensor], Tensor], actions: Tensor, step: float = 1e-5) -> Tensor:
-    """The slope of log-probabilities [B, H] by finite differences: no automatic differentiation, no formula."""
-    actions, columns = actions.double(), []
+    """Slope of log-probabilities [B, H] by finite differences, without automatic differentiation or a formula."""
+    actions = actions.double()
+    columns = []
     for k in range(actions.shape[-1]):
         aside = torch.zeros_like(actions)
         aside[..., k] = step
@@ -82,7 +85,7 @@ def _slope(log_prob: Callable[[Tensor], Tensor], actions: Tensor, step: float = 
 
 
 class _Policy(nn.Module):
-    """A linear policy of one of three families, with weights that could receive a gradient."""
+    """Linear policy of one of three families, with weights that could receive a gradient."""
 
     def __init__(self, family: str, observation_size: int, action_size: int):
         super().__init__()
@@ -99,12 +102,16 @@ class _Policy(nn.Module):
 
 
 def check_policy_score(policy_score: Callable[..., Tensor], seed: int = 0) -> None:
-    """``policy_score(policy, states, actions)``: of any policy, by automatic differentiation."""
+    """Check ``policy_score(policy, states, actions)``: the score of any policy, by automatic differentiation."""
     draw = Draw(seed)
     for family in ("Gaussian", "squashed Gaussian", "Laplace"):
-        batch, horizon, obs, act = draw.whole(2, 4), draw.whole(2, 4), draw.whole(2, 4), draw.whole(1, 3)
+        batch = draw.whole(2, 4)
+        horizon = draw.whole(2, 4)
+        obs = draw.whole(2, 4)
+        act = draw.whole(1, 3)
         torch.manual_seed(seed)
-        policy, states = _Policy(family, obs, act), draw.normal(batch, horizon, obs).double()
+        policy = _Policy(family, obs, act)
+        states = draw.normal(batch, horizon, obs).double()
         actions = 0.8 * torch.tanh(draw.normal(batch, horizon, act).double())
         where = f"for a {family} policy and actions {tuple(actions.shape)}"
         with untouched("policy_score", states=states, actions=actions):
@@ -143,10 +150,12 @@ def check_policy_score(policy_score: Callable[..., Tensor], seed: int = 0) -> No
 
 
 def check_verdict(verdict: Callable[..., tuple[float, str]], seed: int = 0) -> None:
-    """``verdict(actions, mean, std)``: Kolmogorov-Smirnov distance to the policy, and one of four words."""
+    """Check ``verdict(actions, mean, std)``: Kolmogorov-Smirnov distance to the policy, and one of four words."""
     draw = Draw(seed)
-    batch, act = draw.whole(120, 200), draw.whole(2, 3)
-    mean, std = 3 * draw.normal(batch, 5, act), 0.2 + 0.8 * draw.uniform(act)
+    batch = draw.whole(120, 200)
+    act = draw.whole(2, 3)
+    mean = 3 * draw.normal(batch, 5, act)
+    std = 0.2 + 0.8 * draw.uniform(act)
     count = mean.numel()
     grid = Normal(0.0, 1.0).icdf((torch.arange(count) + 0.5) / count)
     z = grid[torch.randperm(count, generator=draw.generator)].view_as(mean)

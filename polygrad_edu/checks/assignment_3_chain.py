@@ -1,4 +1,4 @@
-"""Checks of assignment 3 that concern the chain: one guided step, many collapsed into one, and the scale."""
+"""Checks of assignment 3, second half: one guided step, many steps collapsed into one, and tuning the scale."""
 
 from __future__ import annotations
 
@@ -26,12 +26,18 @@ LESSONS = {
 
 
 def check_guided_step(guided_step: Callable[..., Tensor], seed: int = 0) -> None:
-    """``guided_step(actions, mean, std, scale, clip_std, step_std, action_unit, noise)``."""
+    """Check ``guided_step(actions, mean, std, scale, clip_std, step_std, action_unit, noise)``."""
     draw = Draw(seed)
-    batch, horizon, act = draw.whole(2, 5), draw.whole(2, 5), draw.whole(2, 3)
-    mean, std = draw.normal(batch, horizon, act), 0.3 + draw.uniform(act)
-    actions, noise = mean + std * draw.normal(*mean.shape).clamp(-1.5, 1.5), draw.normal(*mean.shape)
-    unit, scale, quiet = 0.5 + 2 * draw.uniform(act), 0.02 * float(std.min()), torch.zeros_like(mean)
+    batch = draw.whole(2, 5)
+    horizon = draw.whole(2, 5)
+    act = draw.whole(2, 3)
+    mean = draw.normal(batch, horizon, act)
+    std = 0.3 + draw.uniform(act)
+    actions = mean + std * draw.normal(*mean.shape).clamp(-1.5, 1.5)
+    noise = draw.normal(*mean.shape)
+    unit = 0.5 + 2 * draw.uniform(act)
+    scale = 0.02 * float(std.min())
+    quiet = torch.zeros_like(mean)
     with untouched("guided_step", actions=actions, mean=mean, std=std, action_unit=unit, noise=noise):
         answer = guided_step(actions, mean, std, scale, 3.0, 0.1, unit, noise)
         guided_step(actions, mean, std, scale, None, 0.1, unit, noise)
@@ -78,11 +84,16 @@ def check_guided_step(guided_step: Callable[..., Tensor], seed: int = 0) -> None
 
 
 def check_collapsed(collapsed: Callable[..., Tensor], seed: int = 0) -> None:
-    """``collapsed(actions, mean, std, scale, step_stds, action_unit, noise)``: k unclipped steps at once."""
+    """Check ``collapsed(actions, mean, std, scale, step_stds, action_unit, noise)``: k unclipped steps at once."""
     draw = Draw(seed)
-    batch, act = draw.whole(2, 6), draw.whole(2, 3)
-    mean, std, unit = draw.normal(batch, 4, act), 0.3 + 0.5 * draw.uniform(act), 0.5 + draw.uniform(act)
-    actions, noise, quiet = mean + draw.normal(*mean.shape), draw.normal(*mean.shape), torch.zeros_like(mean)
+    batch = draw.whole(2, 6)
+    act = draw.whole(2, 3)
+    mean = draw.normal(batch, 4, act)
+    std = 0.3 + 0.5 * draw.uniform(act)
+    unit = 0.5 + draw.uniform(act)
+    actions = mean + draw.normal(*mean.shape)
+    noise = draw.normal(*mean.shape)
+    quiet = torch.zeros_like(mean)
     for scale, stds in (
         (0.01, [0.3, 0.2, 0.1]),
         (draw.number(0.01, 0.04), [0.2] * 8),
@@ -129,9 +140,10 @@ def check_collapsed(collapsed: Callable[..., Tensor], seed: int = 0) -> None:
 
 
 def check_tune(tune: Callable[..., list[float]], seed: int = 0) -> None:
-    """``tune(spread_of, scale, learning_rate, rounds)``: the scales tried, the first one included."""
+    """Check ``tune(spread_of, scale, learning_rate, rounds)``: the scales tried, the first one included."""
     draw = Draw(seed)
-    scale, rate = draw.number(0.001, 0.1), draw.number(0.05, 0.3)
+    scale = draw.number(0.001, 0.1)
+    rate = draw.number(0.05, 0.3)
 
     def run(spread: Callable[[float], float], rate: float, rounds: int) -> tuple[list[float], list[float]]:
         asked: list[float] = []
@@ -176,7 +188,8 @@ def check_tune(tune: Callable[..., list[float]], seed: int = 0) -> None:
         "a batch gone astray (a spread of 60) should move the scale by no more than one that is off by 1; yours "
         f"multiplied it by {astray[1] / astray[0]:.3g}."
     )
-    schedule, std = NoiseSchedule.cosine(32), draw.number(0.3, 0.6)
+    schedule = NoiseSchedule.cosine(32)
+    std = draw.number(0.3, 0.6)
     found, _ = run(lambda value: min(chain_std(value, schedule, std) / std, 100.0), 0.3, 150)
     assert abs(found[-1] / tuned_scale(schedule, std) - 1) < 0.02, (
         f"in a chain of 32 steps and for a policy of std {std:.2f}, 150 rounds should come to rest where the spread "

@@ -1,4 +1,4 @@
-"""Checks of assignment 4, lambda-returns and the actor-critic update."""
+"""Checks of assignment 4: lambda-returns and the actor-critic update."""
 
 from __future__ import annotations
 
@@ -42,15 +42,21 @@ def _returns(answer: Any, shape: tuple[int, int], where: str) -> tuple[Tensor, T
 
 
 def check_lambda_returns(lambda_returns: Callable[..., tuple[Tensor, Tensor]], seed: int = 0) -> None:
-    """``lambda_returns(rewards, terminals, values, gamma, lambda_)``: returns and weights [B, H-1]."""
+    """Check ``lambda_returns(rewards, terminals, values, gamma, lambda_)``: returns and weights [B, H-1]."""
     draw = Draw(seed)
     for batch, horizon, gamma, lambda_ in (
-        (3, 6, 0.9, 0.0), (4, 5, 0.9, 1.0), (2, 2, 0.99, 0.9), (3, 7, 1.0, 1.0),
+        (3, 6, 0.9, 0.0),
+        (4, 5, 0.9, 1.0),
+        (2, 2, 0.99, 0.9),
+        (3, 7, 1.0, 1.0),
         (draw.whole(2, 7), draw.whole(4, 9), draw.number(0.8, 1), draw.number(0.2, 0.95)),
-    ):  # fmt: skip
-        shape, where = (batch, horizon - 1), f"for {batch} trajectories of {horizon} time points"
-        rewards, values = draw.normal(batch, horizon), 5 + draw.normal(batch, horizon)
-        nothing_ends, setting = torch.zeros(batch, horizon), f"gamma {gamma:.2f} and lambda {lambda_:.2f}"
+    ):
+        shape = (batch, horizon - 1)
+        where = f"for {batch} trajectories of {horizon} time points"
+        rewards = draw.normal(batch, horizon)
+        values = 5 + draw.normal(batch, horizon)
+        nothing_ends = torch.zeros(batch, horizon)
+        setting = f"gamma {gamma:.2f} and lambda {lambda_:.2f}"
         returns, weights = _returns(lambda_returns(rewards, nothing_ends, values, gamma, lambda_), shape, where)
         assert close(weights, 1), "where nothing ends every step should have the weight 1."
         one_step = rewards[:, :-1] + gamma * values[:, 1:]
@@ -117,10 +123,11 @@ def _check_ends(lambda_returns: Any, draw: Draw, rewards: Tensor, values: Tensor
 
 
 def check_standardise(standardise: Callable[[Tensor, Tensor], Tensor], seed: int = 0) -> None:
-    """``standardise(advantages, weights)``: mean 0 and std 1 over the steps that are real, 0 elsewhere."""
+    """Check ``standardise(advantages, weights)``: mean 0 and std 1 over real steps, 0 elsewhere."""
     draw = Draw(seed)
     for batch, steps in ((4, 5), (draw.whole(3, 9), draw.whole(2, 9))):
-        advantages, weights = 7 + 3 * draw.normal(batch, steps), torch.ones(batch, steps)
+        advantages = 7 + 3 * draw.normal(batch, steps)
+        weights = torch.ones(batch, steps)
         for row in range(1, batch):
             weights[row, draw.whole(0, steps - 1) + 1 :] = 0
         real = weights == 1

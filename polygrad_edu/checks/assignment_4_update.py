@@ -1,4 +1,4 @@
-"""Checks of assignment 4 that concern the update: both losses, and how far to step."""
+"""Checks of assignment 4, second half: both losses, and the size of a policy step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LESSONS = {
 
 
 def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
-    """``actor_loss(policy, observations, actions, advantages, weights, entropy_weight)``: a scalar with a gradient."""
+    """Check ``actor_loss(policy, observations, actions, advantages, weights, entropy_weight)``: value and gradient."""
     draw = Draw(seed)
     for batch, steps, obs, act in (
         (3, 4, 3, 2),
@@ -31,7 +31,8 @@ def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
     ):
         torch.manual_seed(seed)
         policy = GaussianPolicy(obs, act, 8, draw.number(0.4, 0.9), 0.1)
-        observations, advantages = draw.normal(batch, steps, obs), draw.normal(batch, steps).requires_grad_()
+        observations = draw.normal(batch, steps, obs)
+        advantages = draw.normal(batch, steps).requires_grad_()
         weights = (torch.arange(steps) < 1 + torch.arange(batch)[:, None]).float()
         with torch.no_grad():
             mean = policy.mean(observations)
@@ -95,13 +96,16 @@ def _log_prob(
 
 
 def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None:
-    """``critic_loss(critic, slow_critic, returns_of, observations, rewards, terminals)``."""
+    """Check ``critic_loss(critic, slow_critic, returns_of, observations, rewards, terminals)``."""
     draw = Draw(seed)
     for batch, horizon, obs in ((4, 5, 2), (draw.whole(4, 8), draw.whole(3, 8), draw.whole(2, 5))):
         torch.manual_seed(seed)
-        critic, slow = mlp(obs, 1, 8), mlp(obs, 1, 8)
-        observations, rewards = draw.normal(batch, horizon, obs).requires_grad_(), draw.normal(batch, horizon)
-        terminals, lambda_ = draw.ends(batch, horizon), draw.number(0.3, 0.9)
+        critic = mlp(obs, 1, 8)
+        slow = mlp(obs, 1, 8)
+        observations = draw.normal(batch, horizon, obs).requires_grad_()
+        rewards = draw.normal(batch, horizon)
+        terminals = draw.ends(batch, horizon)
+        lambda_ = draw.number(0.3, 0.9)
 
         def returns_of(
             rewards: Tensor, terminals: Tensor, values: Tensor, by: float = lambda_
@@ -142,7 +146,7 @@ def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None
 
 
 def check_step_policy(step_policy: Callable[..., tuple[float, float]], seed: int = 0) -> None:
-    """``step_policy(policy, optimiser, loss, observations, actions, target, rounds)``: the fraction and the change."""
+    """Check ``step_policy(policy, optimiser, loss, observations, actions, target, rounds)``: fraction and change."""
     draw = Draw(seed)
     for rate, target in ((0.05, 0.03), (0.02, 0.01 + 0.01 * (seed % 3)), (1e-5, 0.05)):
         torch.manual_seed(seed)
@@ -210,7 +214,8 @@ def _whole_step(
 
 
 def _check_still(step_policy: Any) -> None:
-    policy, observations = GaussianPolicy(3, 2, 16, 0.6, 0.1), torch.zeros(2, 2, 3)
+    policy = GaussianPolicy(3, 2, 16, 0.6, 0.1)
+    observations = torch.zeros(2, 2, 3)
     optimiser = torch.optim.Adam(policy.parameters(), lr=0.1)
     loss = 0 * policy(observations).log_prob(torch.zeros(2, 2, 2)).mean()
     stopped = fails_with(

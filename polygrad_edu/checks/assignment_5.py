@@ -1,4 +1,4 @@
-"""Checks of assignment 5, the imagination loop: a real step."""
+"""Checks of assignment 5, the imagination loop, first part: a real step."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from .assignment_5_improve import check_improve
 from .assignment_5_loop import check_imagination_loop, check_pendulum
 
 __all__ = [
-    "LESSONS", "MAY_IMPORT", "MAY_NOT_USE", "check_act", "check_imagination_loop", "check_improve", "check_pendulum",
-]  # fmt: skip
+    "LESSONS",
+    "MAY_IMPORT",
+    "MAY_NOT_USE",
+    "check_act",
+    "check_imagination_loop",
+    "check_improve",
+    "check_pendulum",
+]
 
 MAY_IMPORT = ("math", "numpy", "torch")
 MAY_NOT_USE = ("ImaginationLoop",)
@@ -27,11 +33,14 @@ LESSONS = {
 
 
 class _Script:
-    """An environment whose episodes follow a script, and which writes down what it is asked."""
+    """Environment whose episodes follow a script, and which records its calls."""
 
     def __init__(self, action_size: int, ends: str):
         self.action_space = SimpleNamespace(shape=(action_size,))
-        self.ends, self.step_number, self.actions, self.resets = ends, 0, [], []
+        self.ends = ends
+        self.step_number = 0
+        self.actions = []
+        self.resets = []
         self.running = True
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -55,7 +64,7 @@ class _Script:
 
 
 class _Notebook:
-    """A replay that only writes down."""
+    """Replay that only records."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[np.ndarray, ...]] = []
@@ -73,9 +82,10 @@ class _Notebook:
 
 
 def check_act(act: Callable[..., Any], seed: int = 0) -> None:
-    """``act(env, observation, policy, replay, generator)``: the observation to act on next, and whether one ended."""
+    """Check ``act(env, observation, policy, replay, generator)``: the next observation, and if an episode ended."""
     draw = Draw(seed)
-    size, gain = draw.whole(1, 3), draw.number(0.2, 0.6)
+    size = draw.whole(1, 3)
+    gain = draw.number(0.2, 0.6)
     std = torch.linspace(0.2, 0.4, size)
     weight = torch.nn.Parameter(torch.tensor(gain))
 
@@ -88,13 +98,16 @@ def check_act(act: Callable[..., Any], seed: int = 0) -> None:
         return Independent(Normal(mean, std.expand_as(mean)), 1)
 
     script = "...t....c.t" if seed % 2 == 0 else "..c.....t.c"
-    env, replay, generator = _Script(size, script), _Notebook(), torch.Generator().manual_seed(seed)
+    env = _Script(size, script)
+    replay = _Notebook()
+    generator = torch.Generator().manual_seed(seed)
     observation, _ = env.reset(seed=seed)
     seen = []
     with own_randomness("act"):
         for step in range(80 * len(script)):
             random = step < 40 * len(script)
-            kept, before = observation, np.array(observation, dtype=np.float64)
+            kept = observation
+            before = np.array(observation, dtype=np.float64)
             observation, ended = two(
                 act(env, observation, None if random else policy, replay, generator),
                 "act should return an observation and a truth value",
@@ -176,7 +189,8 @@ def _check_policy(actions: np.ndarray, seen: np.ndarray, gain: float, std: np.nd
 def _check_replayed(act: Any, size: int, script: str, policy: Any) -> None:
     played = []
     for number in (7, 7, 8):
-        env, generator = _Script(size, script), torch.Generator().manual_seed(number)
+        env = _Script(size, script)
+        generator = torch.Generator().manual_seed(number)
         observation, _ = env.reset()
         for step in range(6):
             observation, _ = act(env, observation, policy if step > 2 else None, _Notebook(), generator)

@@ -1,4 +1,4 @@
-"""Checks of assignment 5 that concern imagining, and learning from it."""
+"""Checks of assignment 5, second part: imagining, and learning from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..trajectory_diffusion import ImaginedTrajectories
+from ..imagined_trajectories import ImaginedTrajectories
 from . import given
 from .asserting import Draw, own_randomness
 from .properties import close
@@ -18,10 +18,14 @@ LESSONS = {"improve": "lesson 8, 'The loop, in plain code'"}
 
 
 def check_improve(improve: Callable[..., Any], seed: int = 0) -> None:
-    """``improve(parts, count, generator)``: imagine with the policy as it is now, and learn from that."""
+    """Check ``improve(parts, count, generator)``: imagine with the current policy, and learn from it."""
     draw = Draw(seed)
-    rows, obs, act, horizon = draw.whole(30, 60), draw.whole(2, 4), draw.whole(1, 3), draw.whole(4, 9)
-    stored, allowed = draw.normal(rows, obs), torch.arange(0, rows, 3)
+    rows = draw.whole(30, 60)
+    obs = draw.whole(2, 4)
+    act = draw.whole(1, 3)
+    horizon = draw.whole(4, 9)
+    stored = draw.normal(rows, obs)
+    allowed = torch.arange(0, rows, 3)
     parts, log = _fakes(stored, allowed, horizon, act, draw)
     for count in (5, draw.whole(9, 20)):
         log.clear()
@@ -67,9 +71,11 @@ def _fakes(
         first: Tensor, policy: Any, asked: int, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
         imagined = ImaginedTrajectories(
-            draw.normal(len(first), asked, first.shape[-1]), draw.normal(len(first), asked, action_size),
-            draw.normal(len(first), asked), (draw.uniform(len(first), asked) < 0.2).float(),
-        )  # fmt: skip
+            draw.normal(len(first), asked, first.shape[-1]),
+            draw.normal(len(first), asked, action_size),
+            draw.normal(len(first), asked),
+            (draw.uniform(len(first), asked) < 0.2).float(),
+        )
         log.append(("imagine", (first.clone(), policy, asked, generator)))
         log.append(("imagined", imagined))
         return imagined
@@ -79,10 +85,15 @@ def _fakes(
         return {"action_std": torch.tensor(1.3), "actor_loss": torch.tensor(0.1)}
 
     replay = SimpleNamespace(
-        observations=stored, size=len(stored), n_starts=len(allowed), starts=allowed,
+        observations=stored,
+        size=len(stored),
+        n_starts=len(allowed),
+        starts=allowed,
         draw=lambda n, generator: allowed[torch.randint(len(allowed), (n,), generator=generator)],
-    )  # fmt: skip
-    world_model = SimpleNamespace(window=horizon, imagine=imagine, tune=lambda std: log.append(("tune", std)) or {})
+    )
+    world_model = SimpleNamespace(
+        window=horizon, imagine=imagine, adapt_guidance=lambda std: log.append(("adapt_guidance", std)) or {}
+    )
     actor_critic = SimpleNamespace(policy=lambda observations: None)
     names = ("replay", "world_model", "actor_critic", "optimiser")
     return _Parts(
@@ -91,7 +102,7 @@ def _fakes(
 
 
 class _Parts(tuple[Any, ...]):
-    """Four parts by place and by name, as the real ones."""
+    """Stand-ins for the four parts, by position and by name."""
 
     def __new__(cls, named: dict[str, Any]) -> _Parts:
         parts = super().__new__(cls, named.values())
@@ -109,7 +120,7 @@ def _check_update(log: list[tuple[str, Any]], parts: Any, metrics: Any) -> None:
     for name, ours, wanted in zip(("observations", "actions", "rewards", "terminals"), batch, imagined, strict=False):
         same = ours.shape == wanted.shape and close(ours, wanted)
         assert same, f"the {name} that the optimiser learns from are not the ones that were imagined."
-    told = [what for name, what in log if name == "tune"]
+    told = [what for name, what in log if name == "adapt_guidance"]
     assert told, (
         "the world model was not told how spread the imagined actions were, so its guidance can never be tuned."
     )

@@ -1,4 +1,4 @@
-"""Checks of assignment 5 that run the whole loop: its order, three small worlds, and the pendulum."""
+"""Checks of assignment 5, third part: the whole loop, in its order, in three small worlds, and on the pendulum."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Loop = Callable[..., Any]
 
 
 def check_imagination_loop(imagination_loop: Loop, seed: int = 0) -> None:
-    """``imagination_loop(env, parts, plan, seed, act, improve)``."""
+    """Check ``imagination_loop(env, parts, plan, seed, act, improve)``."""
     draw = Draw(seed)
     for plan in (
         Plan(40, 13, 9, 1.0, 4, 16),
@@ -108,7 +108,11 @@ def _check_order(imagination_loop: Loop, plan: Plan, seed: int) -> None:
 def _check_learning(log: list[tuple[str, Any]], plan: Plan, parts: Parts) -> None:
     setting = f"with {plan.prefill_steps} random steps, {plan.pretrain_updates} updates on them"
     setting += f" and {plan.updates_per_step} for each further step"
-    step, fits, improved, fresh, ahead = 0, 0, [], False, 0.0
+    step = 0
+    fits = 0
+    improved = []
+    fresh = False
+    ahead = 0.0
     for place, (name, what) in enumerate(log):
         if name == "act":
             step += 1
@@ -163,12 +167,12 @@ LINE = Plan(250, 200, pretrain_updates=400, updates_per_step=1.0, improve_every=
 
 
 def _within_reach(observations: torch.Tensor) -> Distribution:
-    """Acts as the world has been seen; the trained policy might ask for more than a line's force, which is cut off."""
+    """Policy within the range of forces; the trained one might ask for more, which the world cuts off."""
     return Independent(Normal(torch.zeros(*observations.shape[:-1], 1), 0.4), 1)
 
 
 def _check_worlds(imagination_loop: Loop, seed: int) -> None:
-    """What a loop has to find out in worlds where everything is known."""
+    """Check what a loop learns in three worlds where the truth is known."""
     for env, name in (
         (LineWorld(), "linear"),
         (LineWorld(pays=1.0), "constant reward"),
@@ -205,7 +209,7 @@ def _check_worlds(imagination_loop: Loop, seed: int) -> None:
 
 
 def check_pendulum(pendulum: Callable[[int], GaussianPolicy], seed: int = 0) -> None:
-    """The whole, on a real simulator: the return that ``pendulum(seed)``'s policy reaches after 1,000 real steps."""
+    """Check ``pendulum(seed)``: the return of its policy on the simulator, after 1,000 real steps."""
     # five runs, each tried with a right loop: no student fails by a seed that nobody has seen
     policy = given(pendulum(seed % 5), "pendulum")
     assert isinstance(policy, GaussianPolicy), (

@@ -1,4 +1,4 @@
-"""Checks of assignment 6, the bug hunt: one for each report, blind to the other four."""
+"""Checks of assignment 6, the bug hunt: one for each report, independent of the other four bugs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _start(program: Program, seed: int, name: str) -> SmallPolyGRAD:
 
 
 def check_ReportOne(program: Program, seed: int = 0) -> None:
-    """What is stored of an episode's end."""
+    """Check how the end of an episode is stored."""
     model = _start(program, seed, "ReportOne")
     rows, episodes = model.collect(2_000)
     tensor(rows, (2_000, 4), "collect(2000), its rows,")
@@ -42,7 +42,8 @@ def check_ReportOne(program: Program, seed: int = 0) -> None:
     )
     following = 0.9 * rows[:, 0] + 0.3 * rows[:, 3]
     certain = (following.abs() - 1).abs() > 1e-4
-    ended, told = (following.abs() > 1)[certain], rows[certain, 2]
+    ended = (following.abs() > 1)[certain]
+    told = rows[certain, 2]
     assert ended.any(), "in 2,000 random steps the edge was never crossed; are they still taken as before?"
     assert (told[ended] == 1).all(), (
         f"of {int(ended.sum())} steps that led beyond the edge only {int(told[ended].sum())} are stored as terminal: "
@@ -67,9 +68,10 @@ def _weights(model: SmallPolyGRAD) -> torch.Tensor:
 
 
 def check_ReportTwo(program: Program, seed: int = 0) -> None:
-    """Two runs with one seed."""
+    """Check that runs with the same seed are equal, and others differ."""
     _start(program, seed, "ReportTwo")
-    state, runs = torch.get_rng_state(), []
+    state = torch.get_rng_state()
+    runs = []
     for noise, number in ((1, seed + 5), (2, seed + 5), (1, seed + 6)):
         torch.manual_seed(1_000 * noise)  # whatever was drawn before the run began
         model = program(number)
@@ -99,24 +101,25 @@ def check_ReportTwo(program: Program, seed: int = 0) -> None:
 
 
 def check_ReportThree(program: Program, seed: int = 0) -> None:
-    """The length of a gradient, and what becomes of it."""
-    model, draw = _start(program, seed, "ReportThree"), Draw(seed)
+    """Check the length of a gradient, and its clipping."""
+    model = _start(program, seed, "ReportThree")
+    draw = Draw(seed)
     shapes = [(draw.whole(2, 5), 3), (draw.whole(1, 4),), (2, 2, 2)]
-    for length, most in ((3.0, 1.0), (40.0, 0.5), (0.3, 1.0), (1.5, 1.6), (draw.number(5, 9), draw.number(1, 3))):
+    for length, limit in ((3.0, 1.0), (40.0, 0.5), (0.3, 1.0), (1.5, 1.6), (draw.number(5, 9), draw.number(1, 3))):
         parameters = [nn.Parameter(torch.zeros(shape)) for shape in shapes]
         unused = nn.Parameter(torch.zeros(2))
         raw = [draw.normal(*shape) for shape in shapes]
         whole = torch.cat([part.flatten() for part in raw]).norm()
         for parameter, part in zip(parameters, raw, strict=True):
             parameter.grad = part * length / whole
-        where = f"for a gradient of length {length:.2f} over {len(shapes)} parameters and a limit of {most:.2f}"
-        told = model.clip_gradient(iter([*parameters, unused]), most)
+        where = f"for a gradient of length {length:.2f} over {len(shapes)} parameters and a limit of {limit:.2f}"
+        told = model.clip_gradient(iter([*parameters, unused]), limit)
         after = torch.cat([cast(torch.Tensor, parameter.grad).flatten() for parameter in parameters])
         assert abs(float(given(told, "clip_gradient")) - length) < 1e-3 * length, (
             f"{where}: you report a length of {float(told):.3f}."
         )
-        assert abs(after.norm() - min(length, most)) < 1e-3 * most, (
-            f"{where}: afterwards its length should be {min(length, most):.2f}; it is {after.norm():.3f}."
+        assert abs(after.norm() - min(length, limit)) < 1e-3 * limit, (
+            f"{where}: afterwards its length should be {min(length, limit):.2f}; it is {after.norm():.3f}."
         )
         aligned = torch.dot(after, torch.cat([part.flatten() for part in raw])) / (after.norm() * whole)
         assert aligned > 0.9999, f"{where}: it should be shortened, and it has been turned as well."
@@ -127,11 +130,14 @@ def check_ReportThree(program: Program, seed: int = 0) -> None:
 
 
 def check_ReportFour(program: Program, seed: int = 0) -> None:
-    """The actions that guidance puts into a trajectory."""
-    model, draw = _start(program, seed, "ReportFour"), Draw(seed)
+    """Check the actions that guidance puts into a trajectory."""
+    model = _start(program, seed, "ReportFour")
+    draw = Draw(seed)
     model.mean = torch.tensor([draw.number(0.5, 1.5), -0.4, 0.1, draw.number(-1.0, -0.5)])
     model.scale = torch.tensor([draw.number(0.2, 0.5), 0.3, 0.3, draw.number(1.5, 2.5)])
-    seen, noise, gain = draw.normal(6, HORIZON, 3), draw.normal(6, HORIZON, 1), draw.number(-1.0, -0.5)
+    seen = draw.normal(6, HORIZON, 3)
+    noise = draw.normal(6, HORIZON, 1)
+    gain = draw.number(-1.0, -0.5)
     asked: list[Any] = []
 
     def policy(positions: torch.Tensor) -> torch.Tensor:
@@ -159,7 +165,7 @@ def check_ReportFour(program: Program, seed: int = 0) -> None:
 
 
 def check_ReportFive(program: Program, seed: int = 0) -> None:
-    """The way back."""
+    """Check the steps that the reverse process visits."""
     model = _start(program, seed, "ReportFive")
     steps = [int(step) for step in given(model.visits(), "visits")]
     assert len(steps) == len(set(steps)), "a step is visited twice."
@@ -169,7 +175,8 @@ def check_ReportFive(program: Program, seed: int = 0) -> None:
     assert steps == sorted(steps, reverse=True), "the way back goes from the noisiest step to the least noisy."
     missing = sorted(set(range(N_STEPS)) - set(steps))
     assert not missing, f"step {missing[0]} hides something, and the way back never undoes it."
-    clean, draw = torch.linspace(-1, 1, 9).view(3, 3, 1), Draw(seed)
+    clean = torch.linspace(-1, 1, 9).view(3, 3, 1)
+    draw = Draw(seed)
     x = draw.normal(3, 3, 1)
     for step in steps:
         mean, spread = model.posterior(clean, x, step)

@@ -1,4 +1,4 @@
-"""Checks of lesson 1, why world models."""
+"""Checks of lesson 1: why world models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import given
 
 
 def check_discounted_return(discounted_return: Callable[[Sequence[float], float], float]) -> None:
-    """``discounted_return(rewards, gamma)``: of one episode."""
+    """Check ``discounted_return(rewards, gamma)``: the return of one episode."""
     undiscounted = given(discounted_return([2.0, 2.0, 2.0], 1.0), "discounted_return")
     assert np.ndim(undiscounted) == 0, f"a return is one number; yours has shape {np.shape(undiscounted)}."
     assert abs(undiscounted - 6) < 1e-6, (
@@ -29,7 +29,7 @@ def check_discounted_return(discounted_return: Callable[[Sequence[float], float]
 def check_roll_out(
     roll_out: Callable[[Callable[..., float], Callable[..., float], float, int], Sequence[float]],
 ) -> None:
-    """``roll_out(step, act, first, steps)``: a model asked about its own answers."""
+    """Check ``roll_out(step, act, first, steps)``: a model applied to its own predictions."""
     asked: list[tuple[float, float]] = []
 
     def step(state: float, action: float) -> float:
@@ -53,7 +53,7 @@ def check_roll_out(
 
 
 def check_growth(growth: Callable[[np.ndarray], float]) -> None:
-    """``growth(F)``: the spectral radius."""
+    """Check ``growth(F)``: the spectral radius."""
     straight = given(growth(np.diag([0.5, 1.2])), "growth")
     assert np.ndim(straight) == 0, f"the growth is one number; yours has shape {np.shape(straight)}."
     assert not np.iscomplexobj(straight), f"a factor of growth is no complex number, as your {straight:.3g} is."

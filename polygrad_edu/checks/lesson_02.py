@@ -1,4 +1,4 @@
-"""Checks of lesson 2, the noise schedule."""
+"""Checks of lesson 2: the noise schedule."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from . import given
 
 
 def check_noised(noised: Callable[[torch.Tensor, float, torch.Tensor], torch.Tensor]) -> None:
-    """``noised(x_0, alpha_bar, noise)``: a draw from q(x_t | x_0)."""
-    x_0, noise = torch.full((3, 4), 2.0), torch.full((3, 4), -1.0)
+    """Check ``noised(x_0, alpha_bar, noise)``: a draw from q(x_t | x_0)."""
+    x_0 = torch.full((3, 4), 2.0)
+    noise = torch.full((3, 4), -1.0)
     out = given(noised(x_0, 1.0, noise), "noised")
     assert torch.is_tensor(out), f"noised should return a tensor, not a {type(out).__name__}."
     assert out.shape == x_0.shape, f"the shape went from {tuple(x_0.shape)} to {tuple(out.shape)}; noising keeps it."
@@ -35,11 +36,12 @@ def check_noised(noised: Callable[[torch.Tensor, float, torch.Tensor], torch.Ten
 
 
 def check_posterior(posterior: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """``posterior(x_0, x_t, beta, alpha_bar, alpha_bar_before)``: mean and variance of q(x_{t-1} | x_t, x_0)."""
+    """Check ``posterior(x_0, x_t, beta, alpha_bar, alpha_bar_before)``: mean and variance of q(x_{t-1} | x_t, x_0)."""
     schedule = NoiseSchedule.cosine(32)
-    x_0, x_t = torch.randn(2, 5, generator=torch.Generator().manual_seed(2)), torch.ones(2, 5)
+    x_0 = torch.randn(2, 5, generator=torch.Generator().manual_seed(2))
+    x_t = torch.ones(2, 5)
     for index in (1, 9, 30):
-        numbers = (schedule.betas[index], schedule.alphas_cumprod[index], schedule.alphas_cumprod_prev[index])
+        numbers = (schedule.betas[index], schedule.alphas_cumprod[index], schedule.alphas_cumprod[index - 1])
         answer = given(posterior(x_0, x_t, *numbers), "posterior")
         two_things = isinstance(answer, tuple) and len(answer) == 2
         assert two_things, "posterior should return two things: the mean and the variance."
@@ -58,7 +60,7 @@ def check_posterior(posterior: Callable[..., tuple[torch.Tensor, torch.Tensor]])
 
 
 def check_visits(visits: Callable[[int, int], list[int]]) -> None:
-    """``visits(n_steps, n_sampling_steps)``: the trained steps of a few-step sampler, least noisy first."""
+    """Check ``visits(n_steps, n_sampling_steps)``: the trained steps of a few-step sampler, least noisy first."""
     for total, few in ((128, 16), (128, 5), (100, 100), (10, 2)):
         chosen = given(visits(total, few), "visits")
         chosen = [int(step) for step in chosen]

@@ -1,4 +1,4 @@
-"""Checks of lesson 3, the denoiser."""
+"""Checks of lesson 3: the denoiser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import given
 
 
 def check_step_features(step_features: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]) -> None:
-    """``step_features(step, frequencies, unit)``: the step itself, then sines, then cosines."""
+    """Check ``step_features(step, frequencies, unit)``: the step itself, then sines, then cosines."""
     frequencies = torch.tensor([0.25, -1.3, 0.7])
     step = torch.tensor([0, 1, 6, 40])
     out = given(step_features(step, frequencies, 1.0), "step_features")
@@ -44,10 +44,12 @@ def check_step_features(step_features: Callable[[torch.Tensor, torch.Tensor, flo
 
 
 def check_denoiser_input(denoiser_input: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """``denoiser_input(trajectory, actions, alpha_bar, noise, observation_size)``: what the network is shown."""
+    """Check ``denoiser_input(trajectory, actions, alpha_bar, noise, observation_size)``: the network's input."""
     draws = torch.Generator().manual_seed(0)
-    trajectory, noise = torch.randn(3, 5, 6, generator=draws), torch.randn(3, 5, 6, generator=draws)
-    actions, alpha_bar = torch.randn(3, 5, 2, generator=draws), torch.tensor([0.9, 0.5, 0.04])
+    trajectory = torch.randn(3, 5, 6, generator=draws)
+    noise = torch.randn(3, 5, 6, generator=draws)
+    actions = torch.randn(3, 5, 2, generator=draws)
+    alpha_bar = torch.tensor([0.9, 0.5, 0.04])
     before = trajectory.clone(), actions.clone()
     answer = given(denoiser_input(trajectory, actions, alpha_bar, noise, 4), "denoiser_input")
     two_things = isinstance(answer, tuple) and len(answer) == 2
@@ -80,7 +82,7 @@ def check_denoiser_input(denoiser_input: Callable[..., tuple[torch.Tensor, torch
 
 
 def check_denoising_loss(denoising_loss: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) -> None:
-    """``denoising_loss(answer, trajectory, observation_size)``: mean squared error without the first observation."""
+    """Check ``denoising_loss(answer, trajectory, observation_size)``: squared error but of the first observation."""
     trajectory = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(1))
     loss = torch.as_tensor(given(denoising_loss(trajectory.clone(), trajectory, 4), "denoising_loss"))
     assert loss.ndim == 0, f"a loss is one number; yours has the shape {tuple(loss.shape)}."

@@ -1,4 +1,4 @@
-"""Checks of lesson 4, trajectory diffusion."""
+"""Checks of lesson 4: trajectory diffusion."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from . import given
 
 
 def check_with_first(with_first: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """``with_first(trajectory, first_observations)``: what is known is put back."""
+    """Check ``with_first(trajectory, first_observations)``: the known first observation is put back."""
     trajectory = torch.arange(2 * 3 * 5.0).reshape(2, 3, 5)
-    before, first = trajectory.clone(), -torch.ones(2, 3)
+    before = trajectory.clone()
+    first = -torch.ones(2, 3)
     out = given(with_first(trajectory, first), "with_first")
     assert torch.equal(trajectory, before), "the trajectory you were given was changed; change a copy of it."
     assert out.shape == before.shape, f"the shape should stay {tuple(before.shape)}; yours is {tuple(out.shape)}."
@@ -27,8 +28,9 @@ def check_with_first(with_first: Callable[[Tensor, Tensor], Tensor]) -> None:
 
 
 def check_error_by_step(error_by_step: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
-    """``error_by_step(imagined, real, scale)``: squared, scaled, mean over numbers, median over trajectories."""
-    real, scale = torch.zeros(5, 3, 2), torch.tensor([1.0, 1.0])
+    """Check ``error_by_step(imagined, real, scale)``: median over trajectories of the scaled mean squared error."""
+    real = torch.zeros(5, 3, 2)
+    scale = torch.tensor([1.0, 1.0])
     same = given(error_by_step(real, real, scale), "error_by_step")
     assert same.shape == (3,), f"three time steps should give three numbers; yours has shape {tuple(same.shape)}."
     assert torch.equal(same, torch.zeros(3)), "if the imagined is the real, the error should be 0."

@@ -1,4 +1,4 @@
-"""Checks of lesson 5, score guidance."""
+"""Checks of lesson 5: score guidance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import given
 
 
 def check_score(score: Callable[[Tensor, float, float], Tensor]) -> None:
-    """``score(actions, mean, std)``: of a Gaussian."""
+    """Check ``score(actions, mean, std)``: the score of a Gaussian."""
     actions = torch.tensor([-1.0, 0.5, 3.0])
     at_mean = given(score(actions, 0.5, 1.0), "score")
     assert at_mean.shape == actions.shape, f"three actions should have three scores; yours has shape {at_mean.shape}."
@@ -19,7 +19,8 @@ def check_score(score: Callable[[Tensor, float, float], Tensor]) -> None:
     assert at_mean[0] > 0 > at_mean[2], "the score should point towards the mean: up from below it, down from above it."
     near, far = score(torch.tensor([1.5, 2.5]), 0.5, 1.0)
     assert torch.isclose(far, 2 * near), "twice as far from the mean the pull should be twice as strong."
-    sure, unsure = score(actions, 0.5, 0.5)[0], score(actions, 0.5, 1.0)[0]
+    sure = score(actions, 0.5, 0.5)[0]
+    unsure = score(actions, 0.5, 1.0)[0]
     assert sure > unsure, "a surer policy (smaller std) should pull harder."
     assert torch.isclose(sure, 4 * unsure), (
         f"with half the std the pull should be four times as strong; yours is {(sure / unsure).item():g} times."
@@ -30,7 +31,7 @@ def check_score(score: Callable[[Tensor, float, float], Tensor]) -> None:
 
 
 def check_settled_std(settled_std: Callable[[float, float, float], float]) -> None:
-    """``settled_std(scale, noise_std, policy_std)``: of the Langevin chain."""
+    """Check ``settled_std(scale, noise_std, policy_std)``: the stationary std of the Langevin chain."""
     quiet = given(settled_std(0.1, 0.0, 1.0), "settled_std")
     assert abs(quiet) < 1e-9, f"without noise all actions end at the mean: a spread of 0, not {quiet:g}."
     whole = settled_std(0.25, 0.3, 0.5)
@@ -38,10 +39,12 @@ def check_settled_std(settled_std: Callable[[float, float, float], float]) -> No
         "with scale = std^2 a step lands on the mean, and only that step's noise is left: with noise 0.3 the spread "
         f"should be 0.3; you say {whole:g}."
     )
-    once, twice = settled_std(0.01, 0.1, 0.5), settled_std(0.01, 0.2, 0.5)
+    once = settled_std(0.01, 0.1, 0.5)
+    twice = settled_std(0.01, 0.2, 0.5)
     assert abs(twice - 2 * once) < 1e-6, "twice the noise should give twice the spread."
     assert settled_std(0.02, 0.1, 0.5) < once, "a stronger pull should leave a smaller spread."
-    r, v = 1 - 0.01 / 0.25, once**2
+    r = 1 - 0.01 / 0.25
+    v = once**2
     assert abs(r**2 * v + 0.01 - v) < 1e-6, (
         f"at your spread of {once:.3f} one more step changes the variance from {v:.4f} to {r**2 * v + 0.01:.4f}; it "
         "should stay."
@@ -49,9 +52,10 @@ def check_settled_std(settled_std: Callable[[float, float, float], float]) -> No
 
 
 def check_keep(keep: Callable[[Tensor, float, float, float, Tensor], Tensor]) -> None:
-    """``keep(actions, mean, std, persistence, noise)``: the Ornstein-Uhlenbeck update."""
+    """Check ``keep(actions, mean, std, persistence, noise)``: the Ornstein-Uhlenbeck update."""
     generator = torch.Generator().manual_seed(0)
-    mean, std = 2.0, 0.5
+    mean = 2.0
+    std = 0.5
     actions = mean + std * torch.randn(200_000, generator=generator)
     noise = torch.randn(200_000, generator=generator)
     same = given(keep(actions, mean, std, 1.0, noise), "keep")

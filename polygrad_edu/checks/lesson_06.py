@@ -1,4 +1,4 @@
-"""Checks of lesson 6, policy-guided trajectory diffusion."""
+"""Checks of lesson 6: policy-guided trajectory diffusion."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from . import given
 
 
 def check_guided_step(guided_step: Callable[..., tuple[float, float]]) -> None:
-    """``guided_step(x, a, clean_of, score, scale, posterior_mean, noise_x, noise_a)``: states and actions together."""
-    predicted_with, scored_at = [], []
+    """Check ``guided_step(x, a, clean_of, score, scale, posterior_mean, noise_x, noise_a)``: states and actions."""
+    predicted_with = []
+    scored_at = []
 
     def clean_of(x: float, a: float) -> float:
         predicted_with.append((x, a))
@@ -55,7 +56,7 @@ def check_guided_step(guided_step: Callable[..., tuple[float, float]]) -> None:
 
 
 def check_spread_after(spread_after: Callable[[Sequence[float], Sequence[float], float, float], float]) -> None:
-    """``spread_after(scales, noise_stds, policy_std, start_std)``: of a chain with another scale at each step."""
+    """Check ``spread_after(scales, noise_stds, policy_std, start_std)``: std of a chain with a scale for each step."""
     untouched = given(spread_after([], [], 0.5, 2.0), "spread_after")
     assert abs(untouched - 2) < 1e-6, f"without a step nothing changes: the spread stays 2, and is not {untouched:g}."
     noise = spread_after([0.0], [4.0], 0.5, 3.0)
@@ -70,7 +71,8 @@ def check_spread_after(spread_after: Callable[[Sequence[float], Sequence[float],
     assert abs(landed - 0.3) < 1e-6, (
         f"a scale of sigma^2 lands on the mean, and only that step's noise of 0.3 is left; you say {landed:g}."
     )
-    early, late = spread_after([0.25, 0.0], [0.3, 0.4], 0.5, 7.0), spread_after([0.0, 0.25], [0.3, 0.4], 0.5, 7.0)
+    early = spread_after([0.25, 0.0], [0.3, 0.4], 0.5, 7.0)
+    late = spread_after([0.0, 0.25], [0.3, 0.4], 0.5, 7.0)
     assert abs(early - 0.5) < 1e-6, (
         f"land on the mean with noise 0.3, then only noise 0.4: the spread is 0.5; you say {early:g}. The first of the "
         "lists' entries belong to the first step."
@@ -79,7 +81,7 @@ def check_spread_after(spread_after: Callable[[Sequence[float], Sequence[float],
 
 
 def check_effect(effect: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """``effect(own_noise, following)``: a regression's slope."""
+    """Check ``effect(own_noise, following)``: the slope of a regression."""
     generator = torch.Generator().manual_seed(0)
     noise, other = torch.randn(2, 50_000, generator=generator, dtype=torch.float64)
     noise = (noise - noise.mean()) / noise.std()

@@ -1,4 +1,4 @@
-"""Checks of lesson 7, the actor-critic."""
+"""Checks of lesson 7: the actor-critic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import given
 
 
 def check_lambda_weights(lambda_weights: Callable[[float, int], list[float]]) -> None:
-    """``lambda_weights(lambda_, n_returns)``: the weights of the n-step returns in a lambda-return."""
+    """Check ``lambda_weights(lambda_, n_returns)``: the weights of the n-step returns in a lambda-return."""
     for lambda_, n in ((0.5, 5), (0.9, 9), (0.0, 4), (1.0, 4), (0.3, 1)):
         weights = [float(weight) for weight in given(lambda_weights(lambda_, n), "lambda_weights")]
         where = f"for lambda = {lambda_} and {n} return{'s' if n > 1 else ''}"
@@ -34,7 +34,7 @@ def check_lambda_weights(lambda_weights: Callable[[float, int], list[float]]) ->
 
 
 def check_reality_weight(reality_weight: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """``reality_weight(terminals)``: 1 up to and including the first terminal step, 0 after it, [B, H-1]."""
+    """Check ``reality_weight(terminals)``: 1 up to and including the first terminal step, 0 after it, [B, H-1]."""
     rows = [[0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1]]
     for row in [rows, *([row] for row in rows)]:
         terminals = torch.tensor(row, dtype=torch.float32)
@@ -63,7 +63,7 @@ def check_reality_weight(reality_weight: Callable[[torch.Tensor], torch.Tensor])
 
 
 def check_find_fraction(find_fraction: Callable[..., float]) -> None:
-    """``find_fraction(change_of, target, rounds)``: the fraction of a step whose change is the target."""
+    """Check ``find_fraction(change_of, target, rounds)``: the fraction of a step whose change is the target."""
     changes = {
         "a change of 0.4 times the fraction": lambda f: 0.4 * f,
         "a change that bends upwards, 0.2 f + 0.1 f^2": lambda f: 0.2 * f + 0.1 * f**2,

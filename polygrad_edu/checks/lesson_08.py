@@ -1,4 +1,4 @@
-"""Checks of lesson 8, the imagination loop."""
+"""Checks of lesson 8: the imagination loop."""
 
 from __future__ import annotations
 
@@ -11,37 +11,44 @@ from . import given
 
 
 def check_updates_due(updates_due: Callable[[int, int, int, int, float], int]) -> None:
-    """``updates_due(env_step, updates_made, prefill, pretrain, per_step)``: updates to make now."""
+    """Check ``updates_due(env_step, updates_made, prefill, pretrain, per_step)``: updates to make now."""
     first = given(updates_due(500, 0, 500, 300, 1.0), "updates_due")
     assert first == 300, (
         f"after 500 of 500 random steps, with 300 updates to start with and none made, you find {first} due."
     )
     for per_step in (0.25, 1.0, 1.5, 0.0, 0.3):
-        made, most_ahead = 0, 0.0
+        made = 0
+        max_ahead = 0.0
         for env_step in range(500, 701):
             due = updates_due(env_step, made, 500, 300, per_step)
             where = f"at step {env_step}, with {per_step} updates for each step"
             assert due == int(due), f"{where}, you find {due} updates due; only whole ones can be made."
             assert due >= 0, f"{where}, you find {due} updates due although none was made too many."
             made += int(due)
-            most_ahead = max(most_ahead, made - 300 - (env_step - 500) * per_step)
+            max_ahead = max(max_ahead, made - 300 - (env_step - 500) * per_step)
         wanted = 300 + 200 * per_step
         assert abs(made - wanted) <= 1, (
             f"200 steps after the random ones, with {per_step} updates for each step and 300 to start with, {made} "
             f"were made; about {wanted:g} are called for. Updates that were made already are not due again, and "
             "fractions must add up from step to step."
         )
-        assert most_ahead < 1e-6, f"with {per_step} updates for each step you run {most_ahead:.2f} updates ahead."
+        assert max_ahead < 1e-6, f"with {per_step} updates for each step you run {max_ahead:.2f} updates ahead."
     late = updates_due(600, 0, 500, 300, 1.0)
     assert late == 400, f"if nothing was made by step 600, all 300 + 100 updates are due; you find {late}."
 
 
 def check_window_starts(window_starts: Callable[[int, bool, int], list[int]]) -> None:
-    """``window_starts(length, fell, horizon)``: the steps of an episode at which a window may begin."""
+    """Check ``window_starts(length, fell, horizon)``: the steps of an episode at which a window may begin."""
     for length, fell, horizon in (
-        (9, False, 5), (9, True, 5), (5, False, 5), (4, False, 5), (4, True, 5), (1, True, 10), (2, False, 10),
+        (9, False, 5),
+        (9, True, 5),
+        (5, False, 5),
+        (4, False, 5),
+        (4, True, 5),
+        (1, True, 10),
+        (2, False, 10),
         (30, False, 1),
-    ):  # fmt: skip
+    ):
         starts = [int(start) for start in given(window_starts(length, fell, horizon), "window_starts")]
         how = "that fell" if fell else "that was cut off"
         where = f"in an episode of {length} step{'s' if length > 1 else ''} {how}, windows of {horizon}"
@@ -52,7 +59,8 @@ def check_window_starts(window_starts: Callable[[int, bool, int], list[int]]) ->
             last = step == length - 1
             replay.add([0.0], [0.0], 0.0, fell and last, not fell and last)
         allowed = set(replay.starts[: replay.n_starts].tolist())
-        too_many, missing = sorted(set(starts) - allowed), sorted(allowed - set(starts))
+        too_many = sorted(set(starts) - allowed)
+        missing = sorted(allowed - set(starts))
         assert not too_many, (
             f"{where}: one that begins at step {too_many[0]} would reach past what was seen, into the unknown."
         )
@@ -62,7 +70,7 @@ def check_window_starts(window_starts: Callable[[int, bool, int], list[int]]) ->
 
 
 def check_reported(reported: Callable[[torch.Tensor, torch.Tensor], float]) -> None:
-    """``reported(selection_returns, report_returns)``: an honest return of the best policy."""
+    """Check ``reported(selection_returns, report_returns)``: an unbiased return of the best policy."""
     selection = torch.tensor([[10.0, 20.0], [50.0, 10.0], [25.0, 15.0]])
     report = torch.tensor([[90.0, 90.0, 90.0], [20.0, 25.0, 30.0], [40.0, 40.0, 40.0]])
     answer = torch.as_tensor(given(reported(selection, report), "reported"))

@@ -1,4 +1,4 @@
-"""Checks of lesson 9, how good the world model is."""
+"""Checks of lesson 9: how good is the world model?"""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from . import given
 def check_error_by_horizon(
     error_by_horizon: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray],
 ) -> None:
-    """``error_by_horizon(imagined, real, terminals, std)``: median squared error of the trajectories still running."""
-    real, running, std = np.zeros((3, 4, 2)), np.zeros((3, 4)), np.array([1.0, 10.0])
+    """Check ``error_by_horizon(imagined, real, terminals, std)``: median squared error of trajectories not ended."""
+    real = np.zeros((3, 4, 2))
+    running = np.zeros((3, 4))
+    std = np.array([1.0, 10.0])
     same = given(error_by_horizon(real, real, running, std), "error_by_horizon")
     assert np.shape(same) == (4,), f"four time points should have four errors; yours has shape {np.shape(same)}."
     assert np.allclose(same, 0), "an imagination that equals the simulation should have an error of 0 everywhere."
@@ -37,7 +39,8 @@ def check_error_by_horizon(
     assert np.allclose(error_by_horizon(exploded, real, running, std), 0), (
         "one of three trajectories explodes and two are perfect: the median is 0, and yours is not."
     )
-    wrong_late, ended = real.copy(), running.copy()
+    wrong_late = real.copy()
+    ended = running.copy()
     wrong_late[1:, 2:] += std  # two are wrong from time 2 on ...
     ended[1:, 1] = 1  # ... and over since the step taken at time 1
     masked = np.asarray(error_by_horizon(wrong_late, real, ended, std), dtype=float)
@@ -58,14 +61,15 @@ def check_error_by_horizon(
 def check_bootstrap_interval(
     bootstrap_interval: Callable[[np.ndarray, Callable[..., Any], np.random.Generator], tuple[float, float]],
 ) -> None:
-    """``bootstrap_interval(values, statistic, generator)``: the middle 95% of resampled statistics."""
+    """Check ``bootstrap_interval(values, statistic, generator)``: the middle 95% of resampled statistics."""
     ends = given(bootstrap_interval(np.full(20, 3.0), np.mean, np.random.default_rng(0)), "bootstrap_interval")
     assert np.shape(ends) == (2,), f"an interval has two ends, low and high; you return {ends!r}."
     assert np.allclose(ends, 3), f"twenty times the value 3 leave no doubt: both ends should be 3, not {ends}."
     values = np.random.default_rng(1).normal(size=400)
     low, high = bootstrap_interval(values, np.mean, np.random.default_rng(2))
     assert low <= high, f"the low end comes first; you return {low:.3f} and {high:.3f}."
-    width, right = high - low, 2 * 1.96 * values.std() / 20
+    width = high - low
+    right = 2 * 1.96 * values.std() / 20
     assert width > 0.01, "the interval has no width: are the values drawn *with* replacement, and anew each time?"
     assert width < 3 * right, (
         f"for the mean of 400 values of std {values.std():.2f} your interval is {width:.2f} wide, as wide as the "
@@ -84,7 +88,7 @@ def check_bootstrap_interval(
 
 
 def check_moved(moved: Callable[..., Tensor]) -> None:
-    """``moved(say, actions, t)``: movement of each time's state when the actions at time t are pushed."""
+    """Check ``moved(say, actions, t)``: movement of the state at each time when the actions at time t are changed."""
     actions = torch.randn(6, 5, 1, generator=torch.Generator().manual_seed(0))
     kept = actions.clone()
 

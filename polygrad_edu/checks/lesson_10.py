@@ -1,9 +1,8 @@
-"""Checks of lesson 10, full-size MuJoCo training."""
+"""Checks of lesson 10: full-size MuJoCo training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from ..presets import get_preset
 from ..settings import Preset
@@ -11,8 +10,9 @@ from . import given
 
 
 def check_sustained(sustained: Callable[[Sequence[int], Sequence[float], float, int], int | None]) -> None:
-    """``sustained(steps, returns, level, evaluations)``: the first step of enough good evaluations in a row."""
-    steps, lucky = [10, 20, 30, 40, 50], [0.0, 9.0, 1.0, 8.0, 8.0]
+    """Check ``sustained(steps, returns, level, evaluations)``: first step of enough good evaluations in a row."""
+    steps = [10, 20, 30, 40, 50]
+    lucky = [0.0, 9.0, 1.0, 8.0, 8.0]
     once = given(sustained(steps, lucky, 5.0, 1), "sustained")
     assert once == 20, f"returns {lucky} at {steps}: one evaluation of at least 5 is first found at 20; you say {once}."
     twice = sustained(steps, lucky, 5.0, 2)
@@ -26,12 +26,12 @@ def check_sustained(sustained: Callable[[Sequence[int], Sequence[float], float, 
 
 
 def check_hours(hours: Callable[[Preset, float, float, float], float]) -> None:
-    """``hours(preset, seconds_per_step, seconds_per_update, seconds_per_improvement)``."""
-    preset = replace(get_preset("hopper-cpu"), env_steps=3600, updates_per_step=1.0, policy_update_every=4)
+    """Check ``hours(preset, seconds_per_step, seconds_per_update, seconds_per_improvement)``."""
+    preset = get_preset("hopper-cpu").with_overrides(env_steps=3600, updates_per_step=1.0, policy_update_every=4)
     acting = given(hours(preset, 1.0, 0.0, 0.0), "hours")
     assert abs(acting - 3600) > 1e-6, "3,600 steps of one second are an hour; you seem to answer in seconds."
     assert abs(acting - 1) < 1e-6, f"3,600 steps of one second and nothing else take 1 hour; you say {acting:g}."
-    twice = hours(replace(preset, updates_per_step=2.0), 0.0, 1.0, 0.0)
+    twice = hours(preset.with_overrides(updates_per_step=2.0), 0.0, 1.0, 0.0)
     assert abs(twice - 2) < 1e-6, f"two updates of one second for each of 3,600 steps take 2 hours; you say {twice:g}."
     improving = hours(preset, 0.0, 0.0, 1.0)
     assert abs(improving - 4) > 1e-6, "the policy is improved once in policy_update_every steps, not that often a step."

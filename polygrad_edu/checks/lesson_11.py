@@ -1,4 +1,4 @@
-"""Checks of lesson 11, making it fast."""
+"""Checks of lesson 11: making it fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from . import given
 
 
 def check_operations_of(operations_of: Callable[[Sequence[int], int], float]) -> None:
-    """``operations_of(sizes, batch)``: floating-point operations of a network's matrix products."""
+    """Check ``operations_of(sizes, batch)``: floating-point operations of a network's matrix products."""
     one = given(operations_of([1, 1], 1), "operations_of")
     assert one == 2, f"one weight and one row take a multiplication and an addition; you count {one}."
     assert operations_of([3, 5], 7) == operations_of([5, 3], 7), "a layer from 3 to 5 costs what one from 5 to 3 does."
@@ -21,7 +21,7 @@ def check_operations_of(operations_of: Callable[[Sequence[int], int], float]) ->
 
 
 def check_speed_up(speed_up: Callable[[list[float], list[float]], float]) -> None:
-    """``speed_up(seconds_a, seconds_b)``: how many times as fast B is, robustly."""
+    """Check ``speed_up(seconds_a, seconds_b)``: a robust ratio of speeds, B to A."""
     ratio = given(speed_up([2.0, 2.0, 2.0], [1.0, 1.0, 1.0]), "speed_up")
     assert ratio != 0.5, "B takes half as long as A, so it is twice as fast; yours is upside down."
     assert abs(ratio - 2) < 1e-9, f"A takes 2 s in each round and B 1 s; you say {ratio}."
@@ -39,7 +39,7 @@ def check_speed_up(speed_up: Callable[[list[float], list[float]], float]) -> Non
 
 
 def check_amdahl(amdahl: Callable[[float, float], float]) -> None:
-    """``amdahl(p, s)``: speed-up of the whole."""
+    """Check ``amdahl(p, s)``: speed-up of the whole."""
     whole = given(amdahl(1.0, 5.0), "amdahl")
     assert abs(whole - 5) < 1e-9, f"if everything becomes 5 times as fast, so does the whole; you say {whole}."
     assert abs(amdahl(0.0, 5.0) - 1) < 1e-9, "what takes no time can become as fast as it likes: nothing changes."

@@ -1,4 +1,4 @@
-"""Checks of lesson 12, reading the paper again."""
+"""Checks of lesson 12: reading the paper again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import given
 
 
 def check_expected_best(expected_best: Callable[[np.ndarray, int], float]) -> None:
-    """``expected_best(returns, k)``: of k draws with replacement."""
+    """Check ``expected_best(returns, k)``: the expected best of k draws with replacement."""
     two = np.array([10.0, 0.0])
     once = given(expected_best(two, 1), "expected_best")
     assert np.ndim(once) == 0, f"the expectation is one number; you return something of shape {np.shape(once)}."
@@ -25,7 +25,8 @@ def check_expected_best(expected_best: Callable[[np.ndarray, int], float]) -> No
     assert abs(twice - 7.5) < 1e-6, (
         f"of two draws from 10 and 0 both are 0 in one case of four, so the best is 7.5 on average; you say {twice:g}."
     )
-    low, high = expected_best(np.array([1.0, 2.0, 6.0]), 1), expected_best(np.array([1.0, 2.0, 6.0]), 50)
+    low = expected_best(np.array([1.0, 2.0, 6.0]), 1)
+    high = expected_best(np.array([1.0, 2.0, 6.0]), 50)
     assert abs(low - 3) < 1e-6, f"with k = 1 the report from 1, 2 and 6 is their mean, 3, not {low:g}."
     assert abs(high - 6) < 1e-6, f"with k = 50 one of the draws is nearly surely the best: 6, not {high:g}."
     ties = expected_best(np.array([4.0, 4.0, 4.0]), 3)
@@ -33,7 +34,7 @@ def check_expected_best(expected_best: Callable[[np.ndarray, int], float]) -> No
 
 
 def check_interquartile_mean(interquartile_mean: Callable[[np.ndarray], float]) -> None:
-    """``interquartile_mean(returns)``: a quarter, rounded down, is cut at either end."""
+    """Check ``interquartile_mean(returns)``: a quarter, rounded down, is cut at either end."""
     same = given(interquartile_mean(np.array([7.0, 7.0, 7.0, 7.0])), "interquartile_mean")
     assert abs(same - 7) < 1e-9, f"of four times 7 any mean is 7, not {same:g}."
     shuffled = np.array([100.0, 2.0, -50.0, 4.0])
@@ -56,8 +57,9 @@ def check_interquartile_mean(interquartile_mean: Callable[[np.ndarray], float]) 
 def check_probability_of_improvement(
     probability_of_improvement: Callable[[np.ndarray, np.ndarray], float],
 ) -> None:
-    """``probability_of_improvement(x, y)``: the share of pairs that x wins, a tie being half a win."""
-    low, high = np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0])
+    """Check ``probability_of_improvement(x, y)``: share of pairs that x wins, with a tie as half a win."""
+    low = np.array([1.0, 2.0, 3.0])
+    high = np.array([4.0, 5.0])
     always = given(probability_of_improvement(high, low), "probability_of_improvement")
     assert np.ndim(always) == 0, f"it is one number; you return something of shape {np.shape(always)}."
     assert always != 0, "4 and 5 beat 1, 2 and 3 in every pair, and you say 0: which of the two is to win?"

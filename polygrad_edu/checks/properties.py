@@ -1,4 +1,4 @@
-"""What checks of assignments ask of any answer: an ordinary tensor, of the right shape, its inputs left alone."""
+"""Properties that assignments' checks ask of any answer: an ordinary tensor, the right shape, unchanged inputs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from . import given
 
 
 def tensor(value: Any, shape: tuple[int, ...], what: str) -> Tensor:
-    """``value`` in float64, if it is an ordinary finite tensor of this shape.
+    """Check for an ordinary finite tensor of this shape and return it in float64.
+
+    Args:
+        value: the result to check.
+        shape: its shape.
+        what: the call that returned it, for the message.
 
     Raises:
-        AssertionError: it is not; ``what`` names the call that returned it.
+        AssertionError: it is another thing.
     """
     given(value, what)
-    # a subclass may answer every comparison as it likes
+    # the comparisons of a subclass cannot be trusted
     assert type(value) is Tensor, f"{what} should return a torch tensor, not a {type(value).__name__}."
     assert not value.is_complex(), f"{what} should return real numbers, not {value.dtype}."
     assert tuple(value.shape) == shape, f"{what} should have the shape {shape}; yours has {tuple(value.shape)}."
@@ -29,7 +34,7 @@ def tensor(value: Any, shape: tuple[int, ...], what: str) -> Tensor:
 
 
 def call(answer: Callable[..., Any], *arguments: Any, what: str) -> Any:
-    """``answer(*arguments)``, having made sure that the arguments are afterwards what they were before.
+    """Call ``answer(*arguments)`` and check that it leaves the arguments unchanged.
 
     Raises:
         AssertionError: nothing was returned, or an argument was changed.
@@ -40,14 +45,14 @@ def call(answer: Callable[..., Any], *arguments: Any, what: str) -> Any:
     for position, (old, new) in enumerate(zip(before, arguments, strict=True), start=1):
         if isinstance(old, Tensor):
             assert torch.equal(old, new), (
-                f"{what} changed its argument number {position} in place; whoever called it still needs those numbers. "
+                f"{what} changed its argument number {position} in place; the caller still needs those numbers. "
                 "Work on new tensors: a = a * b instead of a *= b."
             )
     return value
 
 
 def close(left: Tensor | float, right: Tensor | float, tolerance: float = 1e-4) -> bool:
-    """Whether two tensors or numbers agree to rounding: ``tolerance``, relative to the larger of 1 and ``right``."""
+    """True if two tensors or numbers agree within ``tolerance``, relative to the larger of 1 and ``right``."""
     right = torch.as_tensor(right, dtype=torch.float64)
     return bool(((left - right).abs() <= tolerance * right.abs().clamp(min=1)).all())
 

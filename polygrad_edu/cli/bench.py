@@ -9,13 +9,24 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .compare import progress_lines
-from .options import Device, InputError, Json, checked, choose_device, with_settings
+from ..files.input_error import InputError
+from .options import Device, Json, choose_device, given, with_settings
+from .progress import progress_lines
 
+# The settings that decide how much work imagining and learning are.
 CHANGED = (
-    "precision", "compile", "sampling_steps", "width", "depth", "horizon", "imagined_trajectories", "batch_size",
-    "denoiser", "guidance", "policy_width",
-)  # fmt: skip
+    "denoiser",
+    "width",
+    "depth",
+    "sampling_steps",
+    "guidance",
+    "horizon",
+    "batch_size",
+    "precision",
+    "compile",
+    "policy_width",
+    "imagined_trajectories",
+)
 
 
 @with_settings(CHANGED)
@@ -47,23 +58,22 @@ def bench(
     from ..presets import get_preset
     from ..runs.training import settle
 
-    overrides = {name: value for name, value in settings.items() if value is not None}
-    chosen = checked(checked(get_preset, preset).with_overrides, overrides)
-    if chosen.world_model != "polygrad":
-        raise InputError(f"bench measures polygrad's sampler; {preset} learns in {chosen.world_model}")
+    chosen = get_preset(preset).with_overrides(given(settings))
+    if chosen.world_model.kind != "polygrad":
+        raise InputError(f"bench measures polygrad's sampler; {preset} learns in {chosen.world_model.kind}")
     device = choose_device(device)
-    chosen, _ = checked(settle, chosen, 0, device)
+    chosen, _ = settle(chosen, 0, device)
     directory = out or Path("runs") / f"bench-{preset}"
     console = Console(stderr=as_json)
-    with progress_lines() as tell:
-        errors = checked(quality, run, device, chosen.precision, tell) if run else []
+    with progress_lines() as on_progress:
+        errors = quality(run, device, chosen.acceleration.precision, on_progress) if run else []
         report = BenchReport(
             preset,
             chosen,
             device,
-            compare_variants(chosen, device, rounds, tell),
-            whole_loop(chosen, device, 2 * chosen.policy_update_every, tell),
-            growth(chosen, device, rounds, tell) if grow else {},
+            compare_variants(chosen, device, rounds, on_progress),
+            whole_loop(chosen, device, 2 * chosen.loop.policy_update_every, on_progress),
+            growth(chosen, device, rounds, on_progress) if grow else {},
             errors,
         )
     directory.mkdir(parents=True, exist_ok=True)

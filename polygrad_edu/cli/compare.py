@@ -1,34 +1,38 @@
-"""The commands about world models themselves: ``error`` measures them, ``dataset`` makes what they are compared on."""
+"""The commands that compare world models: ``error`` measures them, ``dataset`` makes the data to compare them on."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..settings import IMAGINE_ONLY, WORLD_MODELS
-from .options import Device, InputError, Json, checked, choose_device, with_settings
+from ..files.input_error import InputError
+from ..settings import IMAGINE_ONLY, SETTINGS, WORLD_MODELS
+from .options import Device, Json, choose_device, given, seed_option, with_settings
+from .progress import progress_lines
 
 # Without an agent there is no critic, and a measurement leaves nothing out and compiles nothing.
 IMAGINING = tuple(name for name in IMAGINE_ONLY if name not in ("advantage_scale", "explosion_factor", "compile"))
-LEARNING = (
-    "horizon", "width", "depth", "schedule", "diffusion_steps", "noise_tau", "prediction", "smooth_steps",
-    "batch_size", "learning_rate", "ema_decay",
-)  # fmt: skip
-EVERY = ", ".join(["polygrad", "polygrad-causal", "polygrad-transformer", *WORLD_MODELS[1:]])
+# The world model and its denoiser are chosen by --models.
+LEARNING = tuple(
+    name
+    for name, setting in SETTINGS.items()
+    if setting.group in ("denoiser", "diffusion", "world_model") and setting.field != "kind"
+)
+MODELS = ("polygrad", "polygrad-causal", "polygrad-transformer", *WORLD_MODELS[1:])
 
 
 @with_settings(LEARNING + IMAGINING)
 def error(
     source: Annotated[str, typer.Argument(help="A run directory, a dataset directory or a Minari dataset's name.")],
     models: Annotated[
-        str, typer.Option(help=f"Comma-separated, or all: {EVERY}.", show_default="a run's own, or all for a dataset")
+        str,
+        typer.Option(
+            help=f"Comma-separated, or all: {', '.join(MODELS)}.", show_default="a run's own, or all for a dataset"
+        ),
     ] = "",
     ahead: Annotated[int, typer.Option(help="Furthest step ahead that is measured.", min=1)] = 10,
     trajectories: Annotated[int, typer.Option(help="Trajectories imagined by each model.", min=2)] = 256,
@@ -42,7 +46,7 @@ def error(
     out: Annotated[
         Path | None, typer.Option(help="Directory for models, table and figure.", show_default="runs/error-SOURCE")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of training, of starts and of imagination.", min=0)] = 0,
+    seed: Annotated[int, seed_option("Of training, of starts and of imagination.")] = 0,
     device: Device = "auto",
     as_json: Json = False,
     **settings: str | None,
@@ -58,18 +62,25 @@ def error(
     trains each model on nine tenths of its episodes and keeps it in --out:
     asking again, say with --ahead 50 or --sampling-steps 128, trains nothing.
     """
-    from ..measuring.comparison import measure_all
+    from ..measuring.comparison import ComparisonSettings, measure_all
 
-    overrides = {name: value for name, value in settings.items() if value is not None}
     chosen = [name.strip() for name in models.split(",") if name.strip()]
     directory = out or Path("runs") / f"error-{Path(source).resolve().name if Path(source).exists() else 'minari'}"
     console = Console(stderr=as_json)
-    with progress_lines() as tell:
-        results = checked(
-            measure_all,
-            source, chosen, ahead, trajectories, updates, policy, directory, seed, choose_device(device), overrides,
-            tell,
-        )  # fmt: skip
+    comparison = ComparisonSettings(
+        source=source,
+        out=directory,
+        models=chosen,
+        ahead=ahead,
+        trajectories=trajectories,
+        updates=updates,
+        policy=policy,
+        seed=seed,
+        device=choose_device(device),
+        overrides=given(settings),
+    )
+    with progress_lines() as on_progress:
+        results = measure_all(comparison, on_progress)
     if as_json:
         print(json.dumps(results.to_json()))
     else:
@@ -82,7 +93,7 @@ def dataset(
     env_id: Annotated[str, typer.Option("--env-id", help="A Gymnasium task.")] = "Hopper-v5",
     steps: Annotated[int, typer.Option(help="Transitions to store.", min=300)] = 120_000,
     train_steps: Annotated[int, typer.Option(help="Steps that the trained policy has learned from.", min=0)] = 300_000,
-    seed: Annotated[int, typer.Option(help="Of every random draw: same seed, same data.", min=0)] = 0,
+    seed: Annotated[int, seed_option("Of every random draw: same seed, same data.", max_seed=2**32 - 1)] = 0,
     as_json: Json = False,
 ) -> None:
     """Make a dataset to compare world models on, in Minari's format, with simulator states.
@@ -95,35 +106,10 @@ def dataset(
 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"{directory} is there already; choose a new directory")
-    with progress_lines() as tell:
-        summary = checked(collect_dataset, directory, env_id, steps, train_steps, seed, tell)
+    with progress_lines() as on_progress:
+        summary = collect_dataset(directory, env_id, steps, train_steps, seed, on_progress)
     if as_json:
         print(json.dumps(summary))
     else:
         returns = ", ".join(f"{level} {value:.0f}" for level, value in summary["mean_returns"].items())
         print(f"{summary['steps']:,} steps of {env_id} lie in {directory}; mean returns: {returns}.")
-
-
-@contextlib.contextmanager
-def progress_lines() -> Generator[Callable[[str, int, int], None], None, None]:
-    """A function (what, done, total) that shows each long piece of work on a line of its own."""
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def tell(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            progress.start()  # not before: bad input should leave no empty line
-            tasks[what] = progress.add_task(what, total=total)
-        progress.update(tasks[what], completed=done)
-
-    try:
-        yield tell
-    finally:
-        if tasks:
-            progress.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .options import InputError, Json, checked
+from ..files.input_error import InputError
+from .options import Json
 
 course = typer.Typer(
     no_args_is_help=True,
@@ -49,8 +51,8 @@ def new(
     """
     from ..grading.instructor import needs_nbgrader, new_course
 
-    checked(needs_nbgrader)
-    names = checked(new_course, directory)
+    needs_nbgrader()
+    names = new_course(directory)
     if as_json:
         print(json.dumps({"course": str(directory), "assignments": names}))
         return
@@ -66,10 +68,10 @@ def release(assignment: Assignment = None, course: Course = Path(), as_json: Jso
     it again after a change in source/.
     """
     from ..grading.instructor import needs_nbgrader
-    from ..grading.instructor import release as make
+    from ..grading.instructor import release as make_release
 
-    checked(needs_nbgrader)
-    made = checked(make, course, assignment)
+    needs_nbgrader()
+    made = make_release(course, assignment)
     if as_json:
         print(json.dumps({name: str(path) for name, path in made.items()}))
         return
@@ -106,7 +108,7 @@ def grade(
     """
     from ..grading.instructor import needs_nbgrader
 
-    checked(needs_nbgrader)
+    needs_nbgrader()
     from ..grading.grade_all import grade as grade_all
     from ..grading.sandbox import protections
 
@@ -118,15 +120,15 @@ def grade(
     progress = Progress(*columns, TimeElapsedColumn(), console=console)
     task = progress.add_task("grading")
 
-    def tell(done: int, total: int, result: dict[str, Any] | None) -> None:
+    def on_progress(what: str, done: int, total: int) -> None:
         progress.start()
         progress.update(task, completed=done, total=total)
-        if result:
-            progress.update(task, description=f"graded {result['student']}".replace("[", r"\["))
+        if what:
+            progress.update(task, description=f"graded {what}".replace("[", r"\["))
 
     try:
         where = submissions or course / "submitted"
-        results, unplaced = checked(grade_all, course, where, assignment, jobs, cell_seconds, tell)
+        results, unplaced = grade_all(course, where, assignment, jobs, cell_seconds, on_progress)
     finally:
         if progress.live.is_started:
             progress.stop()
@@ -141,17 +143,15 @@ def grade(
         )
 
 
-def _show(results: list[dict[str, Any]]) -> None:
+def _show(results: Iterable[Mapping[str, Any]]) -> None:
     table = Table("student", "assignment", "points", "remarks", box=None, pad_edge=False)
     for result in results:
         waiting = f" + {result['by_hand']:g} to read" if result["by_hand"] else ""
         missed = [question["name"] for question in result["questions"] if question["points"] == 0]
         remark = result["reason"] or (f"missed {', '.join(missed)}" if missed else "")
-        points = f"{result['points']:g} of {result['most']:g}{waiting}"
-        # text of others, not markup
-        table.add_row(
-            *(value.replace("[", r"\[") for value in (result["student"], result["assignment"], points, remark))
-        )
+        points = f"{result['points']:g} of {result['max_points']:g}{waiting}"
+        cells = (result["student"], result["assignment"], points, remark)
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells))  # text of others, not markup
     Console().print(table)
 
 
@@ -173,12 +173,12 @@ def report(
     from ..grading.feedback import give_by_hand, write_report
     from ..grading.grade_all import read_results
 
-    results = checked(read_results, course)
+    results: list[dict[str, Any]] = [*read_results(course)]
     if by_hand is not None:
         if not by_hand.is_file():
             raise InputError(f"{by_hand} is not a file; it should be a table: student, assignment, question, points")
-        checked(give_by_hand, results, by_hand)
-    answer = checked(write_report, results, out or course / "report")
+        give_by_hand(results, by_hand)
+    answer = write_report(results, out or course / "report")
     if as_json:
         print(json.dumps(answer))
         return

@@ -1,45 +1,43 @@
-"""What the commands share: common options, the settings of a preset as options, and how bad input is told."""
+"""Options that several commands share: a run, the device, the answer as JSON, and the settings of a preset."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..settings import SETTINGS
+from ..files.input_error import InputError
+from ..settings import SETTINGS, Setting
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as written by train.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
-WandbProject = Annotated[
-    str,
-    typer.Option(
-        "--wandb",
-        help="Also draw the curves in this project on Weights & Biases; WANDB_MODE=offline keeps them here.",
-        metavar="PROJECT",
-        envvar="POLYGRAD_EDU_WANDB",  # by which each of several seeds, a process of its own, learns of it
-        show_default="not used",
-    ),
-]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (cuda where there is one).")]
 
+MAX_SEED = 2**63 - 1  # of torch's generators
+METAVARS = {int: "INTEGER", float: "NUMBER", bool: "true|false", str: "TEXT"}
 
-class InputError(Exception):
-    """Bad input: one line that says what was wrong and what would be right. Exit status 2."""
 
+def seed_option(help: str, show_default: bool | str = True, max_seed: int = MAX_SEED) -> Any:
+    """An option that takes a seed from 0 to ``max_seed``; a larger one is an :class:`InputError`."""
 
-def checked(read: Callable[..., Any], *arguments: Any) -> Any:
-    """Call ``read``; its ValueError is about the user's input, so show it as one line."""
-    try:
-        return read(*arguments)
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    def check(seed: int | None) -> int | None:
+        if seed is not None and seed > max_seed:
+            raise InputError(f"a seed must be at most {max_seed}, not {seed}")
+        return seed
+
+    # not the option's own max: the help would show its nineteen digits
+    return typer.Option(help=help, show_default=show_default, min=0, callback=check)
 
 
 def choose_device(name: str) -> str:
-    """``auto`` to the best there is; a device that is not there is an error."""
+    """The device called ``name``; ``auto`` is cuda where there is one.
+
+    Raises:
+        InputError: the name is unknown, or there is no such device here.
+    """
     import torch
 
     if name == "auto":
@@ -52,25 +50,38 @@ def choose_device(name: str) -> str:
 
 
 def with_settings(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command that takes ``**settings`` an option for each of these settings of a preset."""
-    fields = {name: SETTINGS[name] for name in names}
+    """Give a command that takes ``**settings`` an option for each of these settings of a preset.
+
+    The command gets each as text, or None where it was not given; :func:`given` leaves those out.
+    """
+    options = [_parameter(SETTINGS[name]) for name in names]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        return _with_options(command, fields)
+        signature = inspect.signature(command, eval_str=True)
+        own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
+        # typer reads both of these
+        command.__signature__ = signature.replace(parameters=own + options)
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in own + options}
+        return command
 
     return decorate
 
 
-def _with_options(command: Callable[..., None], fields: dict[str, Any]) -> Callable[..., None]:
-    kinds = {"int": "INTEGER", "float": "NUMBER", "bool": "true|false", "str": "TEXT"}
-    options = []
-    for name, field in fields.items():
-        shown = f"{field.metadata['help']} (full size: {field.default})"
-        option = typer.Option(help=shown, metavar=kinds[field.type], rich_help_panel="Settings of the preset")
-        annotation = Annotated[str | None, option]
-        options.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-    signature = inspect.signature(command, eval_str=True)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "settings"]
-    command.__signature__ = signature.replace(parameters=own + options)
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in own + options}
-    return command
+def _parameter(setting: Setting) -> inspect.Parameter:
+    """A keyword parameter whose option shows the setting's help and default, in a panel for each concept.
+
+    The value stays text: the settings check it themselves, and say what would be right.
+    """
+    default = str(setting.default).lower() if setting.kind is bool else setting.default
+    option = typer.Option(
+        help=f"{setting.help} (full size: {default})",
+        metavar="NAME" if setting.choices else METAVARS[setting.kind],  # the help lists the choices
+        rich_help_panel=f"Settings: {setting.group.replace('_', ' ')}",
+    )
+    annotation = Annotated[str | None, option]
+    return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def given(settings: Mapping[str, str | None]) -> dict[str, str]:
+    """Those of a command's settings that were given."""
+    return {name: value for name, value in settings.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What is done with a run that is there: ``evaluate``, ``video`` and ``export``."""
+"""The commands for a run that is there: ``evaluate``, ``video`` and ``export``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from .options import InputError, Json, RunDirectory, checked
+from ..files.input_error import InputError
+from .options import Json, RunDirectory, seed_option
 
 
 def evaluate(
     run: RunDirectory,
     episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="Of the first episode; default: as in result.json.", min=0)] = 2_000_000,
+    seed: Annotated[int, seed_option("Of the first episode; default: as in result.json.")] = 2_000_000,
     as_json: Json = False,
 ) -> None:
     """Play the kept policy in the real simulator and report its return."""
@@ -22,20 +23,26 @@ def evaluate(
     from ..runs.checkpoint import load_checkpoint
     from ..tasks.published_returns import reference_sentence
 
-    loop, _ = checked(load_checkpoint, run)
+    loop, _ = load_checkpoint(run)
+    env_id = loop.preset.task.env_id
     returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, seed)
-    answer = {
-        "run": str(run), "env_id": loop.preset.env_id, "env_steps": loop.env_step, "episodes": episodes,
-        "return_mean": float(returns.mean()), "return_std": float(returns.std()),
-        "return_min": float(returns.min()), "return_max": float(returns.max()),
-    }  # fmt: skip
     if as_json:
+        answer = {
+            "run": str(run),
+            "env_id": env_id,
+            "env_steps": loop.env_step,
+            "episodes": episodes,
+            "return_mean": float(returns.mean()),
+            "return_std": float(returns.std()),
+            "return_min": float(returns.min()),
+            "return_max": float(returns.max()),
+        }
         print(json.dumps(answer))
     else:
         print(
-            f"{answer['env_id']}: return {returns.mean():.1f} ± {returns.std():.1f} over {episodes} episodes "
+            f"{env_id}: return {returns.mean():.1f} ± {returns.std():.1f} over {episodes} episodes "
             f"(from {returns.min():.1f} to {returns.max():.1f}), the policy kept from {loop.env_step:,} steps. "
-            + reference_sentence(loop.preset.env_id)
+            f"{reference_sentence(env_id)}"
         )
 
 
@@ -43,7 +50,7 @@ def video(
     run: RunDirectory,
     out: Annotated[Path | None, typer.Option(help="File to write.", show_default="RUN/video.mp4")] = None,
     renderer: Annotated[str, typer.Option(help="drawn (needs no OpenGL) or mujoco (MuJoCo's own).")] = "drawn",
-    seed: Annotated[int, typer.Option(help="Of the shown trajectories.", min=0)] = 0,
+    seed: Annotated[int, seed_option("Of the shown trajectories.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Write a video: imagined above, the same actions simulated below, then the trained agent."""
@@ -52,7 +59,7 @@ def video(
 
     if renderer not in ("drawn", "mujoco"):
         raise InputError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")
-    loop, _ = checked(load_checkpoint, run)
+    loop, _ = load_checkpoint(run)
     path = out or run / "video.mp4"
     if path.suffix != ".mp4" or not path.parent.is_dir():
         raise InputError(f"{path} must be an .mp4 file in a directory that is there")
@@ -68,7 +75,9 @@ def export(
     """Keep what matters of a finished run: its settings, curve, result, and small weights to imagine with."""
     from ..runs.shipped import export_result
 
-    checked(export_result, run, directory)
+    export_result(run, directory)
     size = sum(path.stat().st_size for path in directory.iterdir())
-    told = f"{run} is kept in {directory}, {size / 2**20:.1f} MiB."
-    print(json.dumps({"directory": str(directory), "bytes": size}) if as_json else told)
+    if as_json:
+        print(json.dumps({"directory": str(directory), "bytes": size}))
+    else:
+        print(f"{run} is kept in {directory}, {size / 2**20:.1f} MiB.")

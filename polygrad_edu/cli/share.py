@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, RunDirectory, checked
+from .options import Json, RunDirectory
 
 Repository = Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A repository on the Hugging Face hub.")]
 
@@ -28,7 +28,7 @@ def push(
     """
     from ..interop import hub
 
-    address = checked(hub.push, run, repository, private)
+    address = hub.push(run, repository, private)
     print(json.dumps({"address": address}) if as_json else f"{run} lies at {address}.")
 
 
@@ -46,7 +46,7 @@ def pull(
     """
     from ..interop import hub
 
-    names = checked(hub.pull, repository, directory, revision)
+    names = hub.pull(repository, directory, revision)
     if as_json:
         print(json.dumps({"directory": str(directory), "files": names}))
     elif "model.safetensors" in names:

@@ -1,4 +1,4 @@
-"""The commands ``sweep``, many runs as one study, and ``report``, what a study found."""
+"""The commands of studies: ``sweep`` trains many runs as one study, ``report`` says what it found."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from ..files.input_error import InputError
 from ..settings import SETTINGS
-from .options import Device, InputError, Json, checked, choose_device, with_settings
+from .options import Device, Json, choose_device, given, seed_option, with_settings
 
 if TYPE_CHECKING:
     from ..studies.study import Study
@@ -28,7 +29,7 @@ def sweep(
     seeds: Annotated[
         int | None, typer.Option(help="Seeds for each, from --seed on.", min=1, max=10_000, show_default="5")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="The first of them.", min=0, show_default="0")] = None,
+    seed: Annotated[int | None, seed_option("The first of them.", show_default="0")] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SETTING=VALUE,...", help="Try each value; several --set: all combinations."),
@@ -77,22 +78,22 @@ def sweep(
         device = choose_device(device) if device != "auto" else device
     elif device == "auto":  # the machine that drives a cluster may lack what the others have
         device = "cuda" if gpus else "cpu"
-    fixed = {name: value for name, value in settings.items() if value is not None}
-    directory, study = _study(presets or [], seed, seeds, fixed, vary or [], device, out)
-    cores, console = os.cpu_count() or 1, Console(file=sys.stderr if as_json else sys.stdout)
+    directory, study = _study(presets or [], seed, seeds, given(settings), vary or [], device, out)
+    cores = os.cpu_count() or 1
+    console = Console(file=sys.stderr if as_json else sys.stdout)
     if engine == "ray":
-        checked(connect, address or os.environ.get("RAY_ADDRESS", ""), jobs or cores)
+        connect(address or os.environ.get("RAY_ADDRESS", ""), jobs or cores)
     else:
         choose_device(study.device)  # an error if it is not there
     start_study(directory, study)
-    with checked(lock, directory) as held:
+    with lock(directory) as held:
         if engine == "ray":
             wanted = float(study.device == "cuda") if gpus is None else gpus
             trainer = RayCluster(jobs or 0, minutes, directory / "ray.log", wanted)
         else:
             trainer = Processes(jobs or (cores if study.device == "cpu" else 1), keep_open=(held.fileno(),))
         try:
-            answer = checked(run_study, directory, study, trainer, console)
+            answer = run_study(directory, study, trainer, console)
         except KeyboardInterrupt:
             console.print(f"Stopped. Go on with: polygrad-edu sweep --out {directory}", soft_wrap=True, highlight=False)
             raise
@@ -114,10 +115,15 @@ def sweep(
 
 
 def _study(
-    presets: list[str], seed: int | None, seeds: int | None, fixed: dict[str, str], vary: list[str], device: str,
+    presets: list[str],
+    seed: int | None,
+    seeds: int | None,
+    fixed: dict[str, str],
+    vary: list[str],
+    device: str,
     out: Path | None,
-) -> tuple[Path, Study]:  # fmt: skip
-    """The study that was asked for and its folder: a new one, or one to go on with."""
+) -> tuple[Path, Study]:
+    """The folder and the study that were asked for: a new one, or one to go on with."""
     from ..studies.study import check_folder, make_study, read_study
 
     if not presets:
@@ -125,14 +131,14 @@ def _study(
             raise InputError("name one or more presets to train, or with --out DIR a study to go on with")
         if fixed or vary or seeds is not None or seed is not None:
             raise InputError("a study keeps its seeds and settings; leave them out, or name its presets as well")
-        return out, checked(read_study, out)
+        return out, read_study(out)
     directory = out or Path("studies") / "+".join(presets)
     if device == "auto":
         stored = (directory / "study.json").is_file()
-        device = checked(read_study, directory).device if stored else choose_device(device)
+        device = read_study(directory).device if stored else choose_device(device)
     first = seed or 0
-    study = checked(make_study, presets, range(first, first + (seeds or 5)), fixed, _varied(vary), device)
-    checked(check_folder, directory, study)
+    study = make_study(presets, range(first, first + (seeds or 5)), fixed, _varied(vary), device)
+    check_folder(directory, study)
     return directory, study
 
 
@@ -164,7 +170,7 @@ def report(
     from ..studies.report import write_report
     from ..studies.study import read_study
 
-    path = checked(write_report, directory, checked(read_study, directory))
+    path = write_report(directory, read_study(directory))
     if as_json:
         print(json.dumps(read_json(directory / "report.json") | {"report": str(path)}))
     else:

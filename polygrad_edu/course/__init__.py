@@ -1,4 +1,4 @@
-"""What the lessons use: guesses that are remembered, checks that say what is wrong, results to start from."""
+"""Helpers of the lessons: guesses, checks of exercises, the pace of a lesson, and trained results."""
 
 from ..checks import check, require
 from .guesses import predict, reveal, scorecard

@@ -1,6 +1,6 @@
-"""Guesses: what the reader expected, kept until the experiment has spoken, and scored at the end of the course.
+"""Guesses: predictions of the reader, stored before an experiment, scored after it, summed up at the end.
 
-A prediction that nobody writes down is remembered as right. These are kept as JSON beside the lessons.
+A prediction that nobody writes down is remembered as right. These are stored as JSON beside the lessons.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def _write(book: dict[str, Any]) -> None:
 
 
 def predict(key: str, guess: Any = ..., choices: tuple[str, ...] = ()) -> None:
-    """Write a guess down before the experiment.
+    """Store a guess before the experiment; print why if it is none.
 
     Args:
-        key: names the question, lesson first: ``"02/half"``.
-        guess: a number, or one of ``choices``. The dots of an unanswered cell are no guess.
-        choices: the answers there are, if the question is not for a number.
+        key: name of the question, lesson first: ``"02/half"``.
+        guess: a number, or one of ``choices``. The dots of an unanswered cell are not a guess.
+        choices: the possible answers, if the question does not ask for a number.
     """
     if guess is ...:
         print(_NOT_YET + (f" The choices: {', '.join(choices)}." if choices else ""))
@@ -57,20 +57,25 @@ def predict(key: str, guess: Any = ..., choices: tuple[str, ...] = ()) -> None:
 
 
 def reveal(key: str, actual: float | str) -> None:
-    """Say what happened, beside what was guessed, and keep both."""
-    told = actual if isinstance(actual, str) else f"{actual:.3g}"
+    """Print the result of the experiment beside the stored guess, and store its points.
+
+    Args:
+        key: name of the question, as given to :func:`predict`.
+        actual: the result.
+    """
+    shown = actual if isinstance(actual, str) else f"{actual:.3g}"
     book = _read()
     entry = book.get(key)
     if not isinstance(entry, dict) or "guess" not in entry:
-        print(f"It is {told}. (No guess of yours was noted; a few cells up is the place for it.)")
+        print(f"It is {shown}. (No guess of yours was noted; a few cells up is the place for it.)")
         return
     entry |= {"actual": actual, "points": points(entry["guess"], actual)}
     _write(book)
-    print(f"You guessed {entry['guess']}; it is {told}. {_verdict(entry['points'])}")
+    print(f"You guessed {entry['guess']}; it is {shown}. {_verdict(entry['points'])}")
 
 
 def points(guess: float | str, actual: float | str) -> float:
-    """1 for a guess that is right, less the further it is off, 0 from a factor of ten (or the wrong sign) on."""
+    """Score a guess from 1 (right) down to 0 (off by a factor of ten or more, or of the wrong sign)."""
     if isinstance(actual, str) or isinstance(guess, str):
         return float(guess == actual)
     if guess == actual:
@@ -87,7 +92,7 @@ def _verdict(scored: float) -> str:
 
 
 def scorecard() -> None:
-    """Print every guess of the course beside what happened, and what they add up to."""
+    """Print all guesses of the course beside the results, and the sum of their points."""
     book = {key: entry for key, entry in sorted(_read().items()) if isinstance(entry, dict) and "points" in entry}
     if not book:
         print("No guesses have been noted yet: each lesson asks for some with predict().")

@@ -1,8 +1,7 @@
-"""What assignment 5 builds its loop from: a plan, the parts of the package, and a world in one dimension."""
+"""Parts of assignment 5's loop: a plan, the networks and the replay of the package, and a world in one dimension."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -11,20 +10,20 @@ import torch
 
 from ..actor_critic import ActorCritic
 from ..policy_update import ActorCriticOptimiser
-from ..polygrad import PolyGRAD
 from ..presets import get_preset
 from ..replay import Normaliser, SequenceReplay
+from ..world_model import PolyGRAD
 
 
 class Plan(NamedTuple):
-    """How much of what a loop does."""
+    """Numbers of steps and updates of a loop."""
 
     env_steps: int  # real steps in all, the random ones included
-    prefill_steps: int  # of them random, before anything is learned
-    pretrain_updates: int  # updates of the world model on these
-    updates_per_step: float  # updates of the world model for each further real step
+    prefill_steps: int  # random ones among them, before anything is learned
+    pretrain_updates: int  # of the world model on the random steps
+    updates_per_step: float  # of the world model for each further real step
     improve_every: int  # real steps between updates of the policy
-    imagined_trajectories: int  # for each of these
+    imagined_trajectories: int  # for each update of the policy
 
 
 PENDULUM = Plan(
@@ -38,7 +37,7 @@ PENDULUM = Plan(
 
 
 class Parts(NamedTuple):
-    """Everything but the environment."""
+    """Parts of a loop, without the environment."""
 
     replay: SequenceReplay
     world_model: PolyGRAD
@@ -47,45 +46,41 @@ class Parts(NamedTuple):
 
 
 def make_parts(env: gymnasium.Env, plan: Plan, seed: int, width: int = 128) -> Parts:
-    """Untrained parts for a vector task, small enough for seconds on a CPU; the same for the same seed."""
+    """Make untrained parts for a vector task, small enough to train in seconds on a CPU; equal for equal seeds."""
     torch.manual_seed(seed)
-    preset = replace(get_preset("inverted-pendulum"), width=width, depth=2, sampling_steps=8, batch_size=2 * width)
-    sizes = gymnasium.spaces.flatdim(env.observation_space), gymnasium.spaces.flatdim(env.action_space)
-    normaliser, generator = Normaliser(*sizes), torch.Generator().manual_seed(seed)
-    world_model = PolyGRAD(preset, normaliser, generator)
-    replay = SequenceReplay(plan.env_steps, world_model.window, normaliser)
-    actor_critic = ActorCritic(
-        *sizes, preset.policy_width, preset.initial_std, preset.minimum_std, preset.gamma, preset.gae_lambda,
-        preset.entropy_weight, preset.target_average, preset.value_statistics_rate, preset.real_steps_only,
-    )  # fmt: skip
-    optimiser = ActorCriticOptimiser(
-        actor_critic,
-        preset.actor_learning_rate,
-        preset.critic_learning_rate,
-        preset.target_change,
-        preset.gradient_clip,
+    preset = get_preset("inverted-pendulum").with_overrides(
+        width=width, depth=2, sampling_steps=8, batch_size=2 * width
     )
-    return Parts(replay, world_model, actor_critic, optimiser)
+    sizes = gymnasium.spaces.flatdim(env.observation_space), gymnasium.spaces.flatdim(env.action_space)
+    normaliser = Normaliser(*sizes)
+    world_model = PolyGRAD(preset, normaliser, torch.Generator().manual_seed(seed))
+    replay = SequenceReplay(plan.env_steps, world_model.window, normaliser)
+    actor_critic = ActorCritic(*sizes, preset.actor_critic)
+    return Parts(replay, world_model, actor_critic, ActorCriticOptimiser(actor_critic, preset.policy_update))
 
 
 class LineWorld(gymnasium.Env):
-    """A point on a line, $x' = 0.9 x + 0.3 a$, which begins anywhere from -1 to 1 and is stopped after 25 steps.
+    """Point on a line, $x' = 0.9 x + 0.3 a$, which starts anywhere from -1 to 1 and is cut off after 25 steps.
 
     Args:
-        pays: the reward of every step; ``None`` pays $-|x'|$.
-        edge: the episode ends beyond it, on either side.
+        pays: reward of every step; ``None`` pays $-|x'|$.
+        edge: distance from 0 beyond which the episode ends.
     """
 
     def __init__(self, pays: float | None = None, edge: float = np.inf):
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        self.pays, self.edge, self.x, self.age = pays, edge, 0.0, 0
+        self.pays = pays
+        self.edge = edge
+        self.x = 0.0
+        self.age = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        self.x, self.age = float(self.np_random.uniform(-1, 1)), 0
+        self.x = float(self.np_random.uniform(-1, 1))
+        self.age = 0
         return np.array([self.x], dtype=np.float32), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How much a lesson computes: all of it, or less where a reader (or a test) is in a hurry."""
+"""Pace of a lesson: full computations, or smaller ones for a reader (or a test) in a hurry."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ T = TypeVar("T")
 
 
 def quick(full: T, small: T) -> T:
-    """``full``, or ``small`` where the environment variable POLYGRAD_QUICK is set to anything but 0."""
+    """Choose ``small`` if the environment variable POLYGRAD_QUICK is set to anything but 0, else ``full``."""
     return small if os.environ.get("POLYGRAD_QUICK", "0") not in ("", "0") else full

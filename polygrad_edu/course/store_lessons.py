@@ -1,8 +1,8 @@
-"""Run lessons from top to bottom in a clean kernel and store them with what they showed.
+"""Run lessons from top to bottom in a clean kernel and store them with their outputs.
 
-``python -m polygrad_edu.course.store_lessons notebooks/02_the_noise_schedule.ipynb`` after editing one, or without
-names for all lessons; an assignment is stored the same way and keeps its cells' nbgrader metadata. What depends on
-the machine or the minute (times of execution, widget state) is not stored.
+After editing one: ``python -m polygrad_edu.course.store_lessons notebooks/02_the_noise_schedule.ipynb``; without names
+it stores all lessons. Assignments are stored the same way and keep their cells' nbgrader metadata. Times of execution
+and widget state, which differ from run to run, are not stored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from nbclient import NotebookClient
 
 
 def store(path: Path) -> float:
-    """Run ``path`` and write it back; returns the seconds it took.
+    """Run the notebook at ``path`` and write it back with its outputs.
+
+    Returns:
+        The seconds it took.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed; the file is left as it was.
@@ -27,17 +30,16 @@ def store(path: Path) -> float:
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:02}"
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as elsewhere:  # nobody's guesses get in, and none are left
+    with tempfile.TemporaryDirectory() as elsewhere:  # reads and leaves no guesses of the author's
         os.environ["POLYGRAD_GUESSES"] = str(Path(elsewhere) / "guesses.json")
-        NotebookClient(
-            notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": path.parent}}
-        ).execute()
+        resources = {"metadata": {"path": path.parent}}
+        NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources).execute()
     seconds = time.monotonic() - begin
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     for cell in notebook.cells:
         cell.metadata = {name: cell.metadata[name] for name in ("nbgrader", "tags") if cell.metadata.get(name)}
         _join_streams(cell)
-        for output in cell.get("outputs", []):  # a live view shows nothing without its kernel; its page does
+        for output in cell.get("outputs", []):  # a live view is empty without its kernel; its HTML is not
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     nbformat.validate(notebook)
     path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
@@ -45,7 +47,7 @@ def store(path: Path) -> float:
 
 
 def _join_streams(cell: nbformat.NotebookNode) -> None:
-    """One stored text for each stream of a cell, however the kernel happened to send it in pieces."""
+    """Join the pieces in which the kernel happened to send a cell's output stream."""
     joined: list[nbformat.NotebookNode] = []
     for output in cell.get("outputs", []):
         if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
@@ -57,6 +59,7 @@ def _join_streams(cell: nbformat.NotebookNode) -> None:
 
 
 def main() -> None:
+    """Store the notebooks named on the command line, or all lessons."""
     paths = [Path(name) for name in sys.argv[1:]] or sorted(Path("notebooks").glob("*.ipynb"))
     for path in paths:
         print(f"{path}: {store(path):.0f} s", flush=True)

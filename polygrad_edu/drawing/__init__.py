@@ -1,1 +1,1 @@
-"""Drawing: a camera without OpenGL, and frames of any task."""
+"""Drawing: a camera and pictures of simulator states, without OpenGL."""

@@ -1,7 +1,7 @@
-"""The camera: what a MuJoCo task's solids look like from far away, as lines and polygons in pixels.
+"""Camera: project the solids of a MuJoCo task to lines and polygons in pixels.
 
-No OpenGL and no picture library: :mod:`polygrad_edu.drawing.rendering` fills the shapes in, and widgets draw them in
-a page.
+It needs no OpenGL and no picture library: :mod:`polygrad_edu.drawing.rendering` fills the shapes, and widgets draw them
+in a page.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BODY_COLOURS = ((72, 129, 186), (221, 139, 72), (186, 98, 112), (110, 166, 104))
 
 
 class Shape(NamedTuple):
-    """A solid as it is seen: a line with round ends of ``radius`` pixels, or a polygon where that is None."""
+    """Projection of a solid: a line with round ends of ``radius`` pixels, or a polygon if that is None."""
 
     points: np.ndarray  # [N, 2] pixels
     radius: float | None
@@ -30,20 +30,27 @@ class Shape(NamedTuple):
 
 
 class Camera:
-    """Looks at a MuJoCo task from far away.
+    """View of a MuJoCo task from far away, without perspective.
 
-    Along y for what moves in the x-z plane, from above for what lies flat, and from the side and a little above
-    for what moves freely. The picture keeps its scale; it follows a robot that travels.
+    It looks along y at robots that move in the x-z plane, from above at flat ones, and from the side and a little above
+    at free ones. The scale is fixed; the view follows a robot that travels.
+
+    Args:
+        env: the task.
+        width, height: of the picture, in pixels.
     """
 
     def __init__(self, env: gymnasium.Env, width: int, height: int):
         task: Any = env.unwrapped
-        self.env, self.model, self.data = env, task.model, task.data
-        self.width, self.height = width, height
-        model = self.model
+        model = task.model
+        self.env = env
+        self.model = model
+        self.data = task.data
+        self.width = width
+        self.height = height
         plane = model.geom_type == PLANE
         self.has_ground = bool(plane.any())
-        # what is fixed to the world (arenas, rails) says nothing about the robot's size
+        # parts fixed to the world (arenas, rails) say nothing about the robot's size
         self.moving = [i for i in range(model.ngeom) if model.body_weldid[model.geom_bodyid[i]] != 0]
         joints = model.jnt_type
         slides = [i for i in range(model.njnt) if joints[i] == mujoco.mjtJoint.mjJNT_SLIDE and not model.jnt_limited[i]]
@@ -53,17 +60,21 @@ class Camera:
         hinges = [model.jnt_axis[i] for i in range(model.njnt) if joints[i] == mujoco.mjtJoint.mjJNT_HINGE]
         flat = bool(hinges) and all(abs(axis[2]) > 0.9 for axis in hinges)
         if flat:
-            self.right, self.up = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+            self.right = np.array([1.0, 0, 0])
+            self.up = np.array([0, 1.0, 0])
         elif free:
-            self.right, self.up = np.array([0.87, 0.5, 0]), np.array([-0.17, 0.3, 0.94])
+            self.right = np.array([0.87, 0.5, 0])
+            self.up = np.array([-0.17, 0.3, 0.94])
         else:
-            self.right, self.up = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
+            self.right = np.array([1.0, 0, 0])
+            self.up = np.array([0, 0, 1.0])
         self.seen_from_side = not flat and not free
         self.depth = np.cross(self.right, self.up)  # towards the viewer
         # framed by the model's rest pose, so that every picture of a task has the same scale
         rest = mujoco.MjData(model)
         mujoco.mj_forward(model, rest)
-        points, reach = rest.geom_xpos[self.moving], model.geom_rbound[self.moving].max()
+        points = rest.geom_xpos[self.moving]
+        reach = model.geom_rbound[self.moving].max()
         self.centre = rest.xpos[1].copy() if flat else points.mean(axis=0)
         offsets = (points - self.centre) @ np.stack([self.right, self.up], axis=1)  # [G, 2]
         self.scale = 0.4 * self.height / (np.abs(offsets).max() + reach)  # pixels per metre
@@ -76,33 +87,33 @@ class Camera:
             self.floor = rest.geom_xpos[plane, 2].max()
             if not flat:  # the ground lies low in the picture: robots jump and flip
                 self.centre[2] = max(self.centre[2], self.floor + 0.3 * self.height / self.scale)
-        # what the model colours alike has one colour here
+        # parts that have the same colour in the model have the same one here
         _, kinds = np.unique(model.geom_rgba[self.moving], axis=0, return_inverse=True)
         palette = [BODY_COLOURS[kind % len(BODY_COLOURS)] for kind in kinds.ravel()]
         self.colours = dict(zip(self.moving, palette, strict=True))
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """[..., 3] in metres to [..., 2] in pixels."""
+        """Project points [..., 3] in metres to [..., 2] in pixels."""
         offset = points - self.centre
         x = self.width / 2 + self.scale * (offset @ self.right)
         y = self.height / 2 - self.scale * (offset @ self.up)
         return np.stack([x, y], axis=-1)
 
     def look(self, state: np.ndarray) -> None:
-        """Put the simulator into ``state`` and follow the robot there."""
+        """Set the simulator to ``state`` and follow the robot there."""
         set_simulator_state(self.env, state)
         self.centre[self.followed] = self.data.geom_xpos[self.moving].mean(axis=0)[self.followed]
 
     def shapes(self) -> list[Shape]:
-        """What is seen of the solids, the furthest first."""
+        """Projections of the solids, the furthest first."""
         positions = self.data.geom_xpos
         order = sorted(range(self.model.ngeom), key=lambda i: positions[i] @ self.depth)
         return [self._shape(i) for i in order if self.model.geom_type[i] != PLANE and self.model.geom_rgba[i, 3] > 0]
 
     def ground(self) -> tuple[float, list[float]]:
-        """From the side: the ground's level and where its ticks stand, one each half metre, in pixels.
+        """Level of the ground seen from the side, and the places of its ticks, in pixels.
 
-        The ticks show how far the robot went.
+        The ticks stand half a metre apart and show how far the robot went.
         """
         _, level = self.to_pixels(np.array([*self.centre[:2], self.floor]))
         half = self.width / 2 / self.scale + 0.5
@@ -110,14 +121,17 @@ class Camera:
         return float(level), [float(self.to_pixels(np.array([tick, *self.centre[1:]]))[0]) for tick in ticks]
 
     def _shape(self, geom: int) -> Shape:
-        kind, size = int(self.model.geom_type[geom]), self.model.geom_size[geom]
-        position, rotation = self.data.geom_xpos[geom], self.data.geom_xmat[geom].reshape(3, 3)
+        """Projection of one solid."""
+        kind = int(self.model.geom_type[geom])
+        size = self.model.geom_size[geom]
+        position = self.data.geom_xpos[geom]
+        rotation = self.data.geom_xmat[geom].reshape(3, 3)
         colour = self.colours.get(geom, MARK)
         if kind in (SPHERE, CAPSULE):
             half = rotation[:, 2] * (size[1] if kind == CAPSULE else 0.0)
             ends = self.to_pixels(np.stack([position - half, position + half]))
             return Shape(ends, max(size[0] * self.scale, 2.0), colour)
-        # boxes, cylinders and whatever else: the outline of its corners
+        # boxes, cylinders and all others: the outline of their corners
         extent = np.array([size[0], size[0], size[1]]) if kind == CYLINDER else size
         signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
         corners = self.to_pixels(position + (signs * extent) @ rotation.T)  # [8, 2]
@@ -127,7 +141,8 @@ class Camera:
 def _convex_hull(points: np.ndarray) -> np.ndarray:
     """Corners of the smallest convex polygon around ``points`` [N, 2], in order (gift wrapping by angle)."""
     start = points[np.lexsort((points[:, 1], points[:, 0]))[0]]
-    hull, direction = [start], 0.0
+    hull = [start]
+    direction = 0.0
     for _ in range(len(points)):
         offset = points - hull[-1]
         distance = np.hypot(*offset.T)

@@ -1,7 +1,7 @@
 """Rendering: simulator states as pictures, without OpenGL.
 
-A task's solids are drawn as flat shapes, seen along one direction without perspective. That needs nothing but
-Pillow, so it works on any machine; MuJoCo's own renderer is there for those where OpenGL is.
+A task's solids are drawn as flat shapes, without perspective. That needs nothing but Pillow, so it works on any
+machine; MuJoCo's own renderer can be chosen where OpenGL is installed.
 """
 
 from __future__ import annotations
@@ -15,27 +15,33 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..environments import get_simulator_state, is_mujoco, set_simulator_state
+from ..files.input_error import InputError
 from ..tasks.point_mass import PointMass
 from .camera import BODY_COLOURS, MARK, Camera, Shape
 
-SKY, GROUND, INK = (238, 243, 248), (214, 206, 190), (45, 55, 72)
+SKY = (238, 243, 248)
+GROUND = (214, 206, 190)
+INK = (45, 55, 72)
 OVERSAMPLING = 2  # drawn larger and shrunk, for smooth edges
 
 
 def draw_states(
     env: gymnasium.Env, states: np.ndarray, width: int = 320, height: int = 240, renderer: str = "drawn"
 ) -> list[np.ndarray]:
-    """One uint8 frame [height, width, 3] for each simulator state of ``states`` [N, S].
+    """Draw one uint8 frame [height, width, 3] for each simulator state of ``states`` [N, S].
 
     Args:
+        env: the task; it keeps its own state.
+        states: of :func:`..environments.get_simulator_state`.
+        width, height: of a frame, in pixels.
         renderer: ``drawn`` needs no OpenGL; ``mujoco`` is MuJoCo's own.
 
     Raises:
-        ValueError: unknown renderer.
+        InputError: unknown renderer.
         OSError: OpenGL is missing.
     """
     if renderer not in ("drawn", "mujoco"):
-        raise ValueError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")
+        raise InputError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")
     if isinstance(env.unwrapped, PointMass):
         return [_draw_point_mass(state[:2], width, height) for state in states]
     if type(env.unwrapped).__name__ == "PendulumEnv":
@@ -76,7 +82,7 @@ def _draw_ground(draw: ImageDraw.ImageDraw, camera: Camera) -> None:
 
 
 def _draw_grid(draw: ImageDraw.ImageDraw, camera: Camera) -> None:
-    """The ground from above or obliquely, as squares of half a metre, up to a horizon behind the robot."""
+    """Draw the ground from above or obliquely, in squares of half a metre, up to a horizon behind the robot."""
     draw.rectangle([0, 0, camera.width, camera.height], fill=GROUND)
     below = np.array([*camera.centre[:2], camera.floor])
     reach = camera.width / camera.scale  # metres, beyond the picture's edge
@@ -106,8 +112,9 @@ def _rounded_line(draw: ImageDraw.ImageDraw, ends: np.ndarray, radius: float, fi
 
 
 def _draw_pendulum(angle: float, width: int, height: int) -> np.ndarray:
-    """Gymnasium's Pendulum: a rod of one metre, its angle counted from upright."""
-    width, height = width * OVERSAMPLING, height * OVERSAMPLING
+    """Draw Gymnasium's Pendulum: a rod of one metre, its angle counted from upright."""
+    width *= OVERSAMPLING
+    height *= OVERSAMPLING
     image = Image.new("RGB", (width, height), SKY)
     draw = ImageDraw.Draw(image)
     pivot = np.array([width / 2, height / 2])
@@ -119,11 +126,13 @@ def _draw_pendulum(angle: float, width: int, height: int) -> np.ndarray:
 
 
 def _draw_numbers(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A task that nobody has drawn: a bar for each of its numbers, up or down, the large ones pressed together."""
-    width, height = width * OVERSAMPLING, height * OVERSAMPLING
+    """Draw the state of any other task: a bar up or down for each number, with large numbers compressed."""
+    width *= OVERSAMPLING
+    height *= OVERSAMPLING
     image = Image.new("RGB", (width, height), SKY)
     draw = ImageDraw.Draw(image)
-    wide, middle = width / len(numbers), height / 2
+    wide = width / len(numbers)  # pixels per bar
+    middle = height / 2
     for i, number in enumerate(np.tanh(numbers / 2)):
         ends = sorted((middle, middle - 0.45 * height * number))
         draw.rectangle([(i + 0.15) * wide, ends[0], (i + 0.85) * wide, ends[1]], fill=BODY_COLOURS[i % 4], outline=INK)
@@ -132,24 +141,29 @@ def _draw_numbers(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _draw_point_mass(position: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The mass in its square arena, from above."""
-    width, height = width * OVERSAMPLING, height * OVERSAMPLING
+    """Draw the mass in its square arena, from above."""
+    width *= OVERSAMPLING
+    height *= OVERSAMPLING
     image = Image.new("RGB", (width, height), SKY)
     draw = ImageDraw.Draw(image)
     unit = 0.45 * min(width, height) / PointMass.arena
-    left, top = width / 2 - unit * PointMass.arena, height / 2 - unit * PointMass.arena
+    left = width / 2 - unit * PointMass.arena
+    top = height / 2 - unit * PointMass.arena
     draw.rectangle([left, top, width - left, height - top], fill=GROUND, outline=INK, width=3)
-    x, y = width / 2 + unit * position[0], height / 2 - unit * position[1]
+    x = width / 2 + unit * position[0]
+    y = height / 2 - unit * position[1]
     for radius, fill in ((0.07 * unit + 2.5, INK), (0.07 * unit, BODY_COLOURS[0])):
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
     return _shrunk(image)
 
 
 def _shrunk(image: Image.Image) -> np.ndarray:
+    """Frame of the asked size, with smooth edges."""
     return np.asarray(image.reduce(OVERSAMPLING))
 
 
 def _render_with_opengl(env: gymnasium.Env, states: np.ndarray, width: int, height: int) -> list[np.ndarray]:
+    """Frames of MuJoCo's own renderer."""
     task: Any = env.unwrapped
     try:
         renderer = mujoco.Renderer(task.model, height, width)

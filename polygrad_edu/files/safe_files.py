@@ -1,7 +1,7 @@
 """Files of data: written whole or not at all, read within limits, and never run.
 
-A file that is read may come from a stranger, or from a disk that lost half of it. So nothing here trusts it: it
-may be no larger than its kind ever gets, no deeper, with each name once and every number finite.
+A file may come from a stranger, or from a disk that lost half of it, so nothing here trusts it: its size and its depth
+are limited, each name may occur once, and every number must be finite.
 """
 
 from __future__ import annotations
@@ -19,13 +19,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from .input_error import InputError
+
 MIB = 2**20
-MOST_DEEP, MOST_DIGITS = 32, 64  # a random generator's state is a number of 39 digits
-# What a damaged tensor file or state makes the libraries raise, beside ValueError.
+MAX_DEPTH = 32
+MAX_DIGITS = 64  # a random generator's state is a number of 39 digits
+# Exceptions that the libraries raise for a damaged tensor file or state. Whoever reads one tells them as an InputError.
 DAMAGE = (
-    SafetensorError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError,
+    SafetensorError,
+    KeyError,
+    ValueError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
     MemoryError,
-)  # fmt: skip
+)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -62,53 +72,67 @@ def sync_directory(directory: Path) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` to ``path``, whole or not at all; a number that is not finite is a ValueError."""
+    """Write ``data`` to ``path``, whole or not at all.
+
+    Raises:
+        ValueError: a number in it is not finite.
+    """
     write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path, most_bytes: int = MIB) -> dict[str, Any]:
-    """The JSON object in ``path``, or a ValueError of one line that names the file."""
+def read_json(path: Path, max_bytes: int = MIB) -> dict[str, Any]:
+    """The JSON object in ``path``.
+
+    Raises:
+        InputError: there is no such file, or it holds none; the message names the file.
+    """
     try:
-        return parse_json(read_bytes(path, most_bytes).decode("utf-8"))
+        return parse_json(read_bytes(path, max_bytes).decode("utf-8"))
     except ValueError as error:
         reason = str(error).removeprefix(f"{path} ")
-        raise ValueError(f"{path} cannot be read as JSON: {one_line(reason)}") from None
+        raise InputError(f"{path} cannot be read as JSON: {one_line(reason)}") from None
 
 
-def read_bytes(path: Path, most_bytes: int) -> bytes:
-    """What is in ``path``, if it is a file of at most ``most_bytes``; else a ValueError that names it."""
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Content of the file ``path``.
+
+    Raises:
+        InputError: it is no file, cannot be read, or has more than ``max_bytes``; the message names the file.
+    """
     try:
         if not path.is_file():
-            raise ValueError(f"{path} is not a file")
-        if (size := path.stat().st_size) > most_bytes:
-            raise ValueError(f"{path} has {size:,} bytes, more than the {most_bytes:,} that such a file may have")
+            raise InputError(f"{path} is not a file")
+        if (size := path.stat().st_size) > max_bytes:
+            raise InputError(f"{path} has {size:,} bytes, more than the {max_bytes:,} that such a file may have")
         return path.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {one_line(error)}") from None
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from None
 
 
 def parse_json(text: str) -> dict[str, Any]:
     """The JSON object that ``text`` is.
 
     Raises:
-        ValueError: it is none; or it holds a name twice, NaN, an infinite number, an integer of more than
-            ``MOST_DIGITS`` digits, or anything nested deeper than ``MOST_DEEP``.
+        InputError: it is none; or it holds a name twice, NaN, an infinite number, an integer of more than
+            ``MAX_DIGITS`` digits, or anything nested deeper than ``MAX_DEPTH``.
     """
     try:
         data = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short, parse_float=_finite
         )
+    except json.JSONDecodeError as error:
+        raise InputError(str(error)) from None
     except RecursionError:
-        raise ValueError(f"it is nested deeper than {MOST_DEEP}") from None
+        raise InputError(f"it is nested deeper than {MAX_DEPTH}") from None
     if not isinstance(data, dict):
-        raise ValueError("it must hold a JSON object")
+        raise InputError("it must hold a JSON object")
     level: list[Any] = [data]
-    for _ in range(MOST_DEEP):
+    for _ in range(MAX_DEPTH):
         inside = (value.values() if isinstance(value, dict) else value for value in level)
         level = [value for values in inside for value in values if isinstance(value, dict | list)]
         if not level:
             return data
-    raise ValueError(f"it is nested deeper than {MOST_DEEP}")
+    raise InputError(f"it is nested deeper than {MAX_DEPTH}")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -116,91 +140,103 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(data) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise ValueError(f"it holds the name {twice[:40]!r} twice")
+        raise InputError(f"it holds the name {twice[:40]!r} twice")
     return data
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"it holds {name}, which JSON does not know")
+    raise InputError(f"it holds {name}, which JSON does not know")
 
 
 def _short(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"it holds a whole number of {len(digits)} digits")
+    if len(digits) > MAX_DIGITS:
+        raise InputError(f"it holds a whole number of {len(digits)} digits")
     return int(digits)
 
 
 def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"it holds the number {text[:40]}, which is too large")
+        raise InputError(f"it holds the number {text[:40]}, which is too large")
     return number
 
 
+_KINDS = {int: "a whole number", float: "a number", str: "text", dict: "an object", list: "a list"}
+
+
 def check_fields(data: dict[str, Any], kinds: dict[str, type], path: Path) -> None:
-    """Raise a ValueError unless ``data``, read from ``path``, has each of these names with a value of its kind."""
+    """Check that ``data``, read from ``path``, has each of these names with a value of its kind.
+
+    Raises:
+        InputError: a name is missing, or its value is of another kind.
+    """
     for name, kind in kinds.items():
         value = data.get(name)
         wanted = int | float if kind is float else kind
         if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
             found = "nothing" if name not in data else f"{value!r:.60}"
-            spoken = {int: "a whole number", float: "a number", str: "text", dict: "an object", list: "a list"}[kind]
-            raise ValueError(f"{path} must hold {spoken} as {name}, not {found}")
+            raise InputError(f"{path} must hold {_KINDS[kind]} as {name}, not {found}")
 
 
-def read_tensors(path: Path, most_bytes: int = 2**34) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, each finite; a ValueError of one line names the file otherwise."""
+def read_tensors(path: Path, max_bytes: int = 2**34) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or a number in it is not finite; the message names the file.
+    """
     try:
-        tensors = parse_tensors(read_bytes(path, most_bytes))
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be used: {str(error).removeprefix(f'{path} ')}") from None
-    return tensors
+        return parse_tensors(read_bytes(path, max_bytes))
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {str(error).removeprefix(f'{path} ')}") from None
 
 
 def parse_tensors(content: bytes) -> dict[str, Tensor]:
     """The tensors in the bytes of a safetensors file.
 
     Raises:
-        ValueError: it is none, or one of its tensors holds a number that is not finite.
+        InputError: it is none, or one of its tensors holds a number that is not finite.
     """
     try:
         tensors = load(content)
         wrong = next((name for name, value in tensors.items() if not all_finite(value)), None)
     except DAMAGE as error:
-        raise ValueError(one_line(error)) from None
+        raise InputError(one_line(error)) from None
     if wrong is not None:
-        raise ValueError(f"{wrong!r:.80} holds numbers that are not finite")
+        raise InputError(f"{wrong!r:.80} holds numbers that are not finite")
     return tensors
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file, whole or not at all. (The library's own ``save_file`` lets only its owner read it.)"""
+    """Write a safetensors file, whole or not at all.
+
+    (The library's own ``save_file`` would write one that only its owner can read.)
+    """
     whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     write_whole(path, save(whole, metadata))
 
 
 def all_finite(tensor: Tensor) -> bool:
-    """Whether every number in it is finite (a whole number always is)."""
+    """True if every number in ``tensor`` is finite (a whole number always is)."""
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
 @contextlib.contextmanager
-def at_most_parameters(most_bytes: int, source: object) -> Generator[None, None, None]:
-    """Within it, networks may be made whose parameters take ``most_bytes`` in all.
+def at_most_parameters(max_bytes: int, source: object) -> Generator[None, None, None]:
+    """Limit the parameters of all networks made within this context to ``max_bytes``.
 
-    What a file says about the size of its networks is believed only as far as the file itself is large. The
-    check comes before a parameter is filled, when it takes address space and no memory yet.
+    A file may not ask for larger networks than the file itself can fill. The check comes before a parameter is filled,
+    when it takes address space but no memory yet.
 
     Raises:
-        ValueError: it is more.
+        InputError: they take more; the message names ``source``.
     """
     taken = 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal taken
         taken += 0 if parameter is None else parameter.nbytes
-        if taken > most_bytes:
-            raise ValueError(
-                f"{source} asks for larger networks than the {most_bytes:,} bytes that belong to it can fill"
+        if taken > max_bytes:
+            raise InputError(
+                f"{source} asks for larger networks than the {max_bytes:,} bytes that belong to it can fill"
             )
 
     hook = nn.modules.module.register_module_parameter_registration_hook(count)
@@ -211,6 +247,6 @@ def at_most_parameters(most_bytes: int, source: object) -> Generator[None, None,
 
 
 def one_line(error: object) -> str:
-    """What an error says, in a line of limited length."""
+    """An error's message in one line of limited length."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= 300 else said[:297] + "..."

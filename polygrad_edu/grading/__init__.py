@@ -1,1 +1,1 @@
-"""Grading: hand out assignments, run what comes back in a sandbox, report."""
+"""Grading: hand out assignments, run submissions in a sandbox, report points and feedback."""

@@ -1,4 +1,4 @@
-"""What comes of the grading: a table for the learning platform, a page for each student, and what the class missed."""
+"""Feedback: grades as a table for the learning platform, a page for each student, and pictures for the instructor."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from ..files.input_error import InputError
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -30,14 +32,16 @@ img { max-width: 100%; }
 <body>
 <h1>{{ title }}</h1>
 {% for work in works %}
-<h2>{{ work.assignment }}: {{ number(work.points) }} of {{ number(work.most) }} points</h2>
+<h2>{{ work.assignment }}: {{ number(work.points) }} of {{ number(work.max_points) }} points</h2>
 {% if work.by_hand %}<p>{{ number(work.by_hand) }} of these points wait for a person to read your answer.</p>{% endif %}
 {% if work.reason %}<p><strong>{{ work.reason }}</strong></p>{% endif %}
 <table>
 <tr><th>Question</th><th>Points</th><th>What the tests say</th></tr>
 {% for question in work.questions %}
-<tr class="{{ 'right' if question.points == question.most else 'missed' }}"><td>{{ question.name }}</td>
-<td class="points">{{ '?' if question.points is none else number(question.points) }} / {{ number(question.most) }}</td>
+<tr class="{{ 'right' if question.points == question.max_points else 'missed' }}"><td>{{ question.name }}</td>
+<td class="points">
+{{ '?' if question.points is none else number(question.points) }} / {{ number(question.max_points) }}
+</td>
 <td class="message">{{ question.message }}</td></tr>
 {% endfor %}
 </table>
@@ -46,7 +50,11 @@ img { max-width: 100%; }
 {% if pages %}
 <p><img src="points.png" alt="How many students got how many points"></p>
 <p><img src="missed.png" alt="The tests that most students missed"></p>
-<ul>{% for student, page, told in pages %}<li><a href="{{ page }}">{{ student }}</a>: {{ told }}</li>{% endfor %}</ul>
+<ul>
+{% for student, page, points in pages %}
+<li><a href="{{ page }}">{{ student }}</a>: {{ points }}</li>
+{% endfor %}
+</ul>
 {% endif %}
 </body>
 </html>
@@ -54,7 +62,11 @@ img { max-width: 100%; }
 
 
 def write_report(results: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """Write ``grades.csv``, ``index.html`` with two pictures, and ``students/*.html``; returns where and how many."""
+    """Write ``grades.csv``, ``index.html`` with two pictures, and ``students/*.html``.
+
+    Returns:
+        The folder, the number of students and of submissions, and the five questions missed most often.
+    """
     import jinja2
 
     students: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -63,12 +75,13 @@ def write_report(results: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     assignments = sorted({result["assignment"] for result in results})
     (folder / "students").mkdir(parents=True, exist_ok=True)
     page = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
-    pages = []
+    pages: list[tuple[str, str, str]] = []
     for student, works in sorted(students.items()):
         path = folder / "students" / f"{_file_name(student)}.html"
         path.write_text(page.render(title=f"Feedback for {student}", works=works, number=_number), encoding="utf-8")
-        told = f"{_number(sum(work['points'] for work in works))} of {_number(sum(work['most'] for work in works))}"
-        pages.append((student, f"students/{path.name}", told))
+        points = sum(work["points"] for work in works)
+        max_points = sum(work["max_points"] for work in works)
+        pages.append((student, f"students/{path.name}", f"{_number(points)} of {_number(max_points)}"))
     _write_table(students, assignments, folder / "grades.csv")
     draw_points(results, assignments, folder / "points.png")
     missed = most_missed(results)
@@ -80,7 +93,7 @@ def write_report(results: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
 
 
 def _write_table(students: dict[str, list[dict[str, Any]]], assignments: list[str], path: Path) -> None:
-    """One row for each student: points by assignment (empty where nothing was handed in), their sum, what waits."""
+    """Write one row per student: points by assignment (empty if not handed in), their sum, points not yet given."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["student", *assignments, "total", "waiting_for_a_person"])
@@ -92,12 +105,12 @@ def _write_table(students: dict[str, list[dict[str, Any]]], assignments: list[st
 
 
 def _no_formula(text: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
+    """Text that no spreadsheet evaluates as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _file_name(student: str) -> str:
-    """A file name of harmless characters, still one for each student."""
+    """File name of harmless characters, different for each student."""
     plain = re.sub(r"[^\w.@-]", "_", student)
     return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:6]}"
 
@@ -107,26 +120,27 @@ def _number(value: float) -> str:
 
 
 def most_missed(results: Iterable[dict[str, Any]]) -> list[tuple[tuple[str, str], float]]:
-    """((assignment, question), share of those who handed it in that missed it), the most missed first."""
+    """Pairs ((assignment, question), share of submissions that missed it), the largest share first."""
     asked: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for result in results:
         for question in result["questions"]:
             if question["points"] is not None:
-                asked[result["assignment"], question["name"]].append(question["points"] < question["most"])
+                missed = question["points"] < question["max_points"]
+                asked[result["assignment"], question["name"]].append(missed)
     shares = {name: sum(missed) / len(missed) for name, missed in asked.items()}
     return sorted(shares.items(), key=lambda item: (-item[1], item[0]))
 
 
 def draw_points(results: list[dict[str, Any]], assignments: list[str], path: Path) -> None:
-    """How many students got how many points, a histogram for each assignment."""
+    """Draw a histogram of the points for each assignment."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 2.4 * len(assignments)), layout="constrained")
     for ax, name in zip(figure.subplots(len(assignments), squeeze=False)[:, 0], assignments, strict=True):
         works = [result for result in results if result["assignment"] == name]
-        most = max(work["most"] for work in works)
-        ax.hist([work["points"] for work in works], bins=10, range=(0, most), color="#0072b2", edgecolor="white")
-        ax.set(title=f"{name}: {len(works)} handed in", xlabel=f"points of {_number(most)}", ylabel="students")
+        max_points = max(work["max_points"] for work in works)
+        ax.hist([work["points"] for work in works], bins=10, range=(0, max_points), color="#0072b2", edgecolor="white")
+        ax.set(title=f"{name}: {len(works)} handed in", xlabel=f"points of {_number(max_points)}", ylabel="students")
         for axis in (ax.xaxis, ax.yaxis):
             axis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
@@ -134,7 +148,7 @@ def draw_points(results: list[dict[str, Any]], assignments: list[str], path: Pat
 
 
 def draw_missed(missed: list[tuple[tuple[str, str], float]], path: Path) -> None:
-    """The fifteen tests that most students missed."""
+    """Draw a bar chart of the fifteen questions missed most often, from the pairs of :func:`most_missed`."""
     from matplotlib.figure import Figure
 
     shown = missed[:15][::-1]
@@ -149,10 +163,14 @@ def draw_missed(missed: list[tuple[tuple[str, str], float]], path: Path) -> None
 
 
 def give_by_hand(results: list[dict[str, Any]], table: Path) -> None:
-    """Put in what a person gave: a CSV file with the columns ``student, assignment, question, points``.
+    """Add the points that a person gave to ``results``, which is changed in place.
+
+    Args:
+        results: of :func:`.grade_all.read_results`.
+        table: CSV file with the columns ``student, assignment, question, points``.
 
     Raises:
-        ValueError: the table names something that is not there, or gives more than there is.
+        InputError: the table names an answer that waits for no points, or gives more points than there are.
     """
     waiting = {
         (result["student"], result["assignment"], question["name"]): (result, question)
@@ -168,14 +186,14 @@ def give_by_hand(results: list[dict[str, Any]], table: Path) -> None:
         )
         key = student, assignment, question
         if key not in waiting:
-            raise ValueError(f"{table}, line {line}: nothing of {', '.join(key)} waits for points")
+            raise InputError(f"{table}, line {line}: nothing of {', '.join(key)} waits for points")
         result, answer = waiting[key]
         try:
             points = float(row.get("points") or "")
         except ValueError:
-            raise ValueError(f"{table}, line {line}: points is {row.get('points')!r}, not a number") from None
-        if not 0 <= points <= answer["most"]:
-            raise ValueError(f"{table}, line {line}: {points:g} is not between 0 and {answer['most']:g}")
+            raise InputError(f"{table}, line {line}: points is {row.get('points')!r}, not a number") from None
+        if not 0 <= points <= answer["max_points"]:
+            raise InputError(f"{table}, line {line}: {points:g} is not between 0 and {answer['max_points']:g}")
         answer |= {"points": points, "message": "Read by a person."}
         result["points"] += points
-        result["by_hand"] -= answer["most"]
+        result["by_hand"] -= answer["max_points"]

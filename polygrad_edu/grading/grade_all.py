@@ -1,7 +1,7 @@
-"""A folder of submissions, graded unattended: each in a process of its own, what is known already not again.
+"""Unattended grading of a folder of submissions, each in a process of its own; known results are reused.
 
-What comes out lies in the course's ``graded/STUDENT/ASSIGNMENT/``: ``result.json`` and the notebook as it was run. A
-submission that brings its process down gets no points and a reason; the others never hear of it.
+The results are written to the course's ``graded/STUDENT/ASSIGNMENT/``: ``result.json`` and the notebook as it was run.
+A submission that crashes its process gets no points and a reason; the others are not affected.
 """
 
 from __future__ import annotations
@@ -20,17 +20,24 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..files.input_error import InputError
 from . import sandbox
 from .grade_one import failed, totals, write_json
 from .instructor import assignments_of
 from .run_notebook import ALL_SECONDS
-from .submissions import LARGEST, Submission, find_submissions, unpack
+from .submissions import MAX_NOTEBOOK_BYTES, Submission, find_submissions, unpack
 
-GRACE = 600  # seconds that a process gets beyond the time of its cells: the last one ends, kernels start
+GRACE_SECONDS = 600  # for a process beyond the time of its cells: the last cell ends, kernels start
+
+OnProgress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 class Graded(dict[str, Any]):
-    """What ``result.json`` holds: ``student, assignment, status, reason, points, most, by_hand, questions, notes``."""
+    """Content of ``result.json``.
+
+    Keys: ``student``, ``assignment``, ``status``, ``reason``, ``points``, ``max_points``, ``by_hand``, ``questions``,
+    ``notes``, ``seconds`` and ``digest``.
+    """
 
 
 def grade(
@@ -39,42 +46,43 @@ def grade(
     only: str | None = None,
     jobs: int = 2,
     cell_seconds: int = 60,
-    tell: Callable[[int, int, Graded | None], None] = lambda done, total, result: None,
+    on_progress: OnProgress = lambda what, done, total: None,
 ) -> tuple[list[Graded], list[Path]]:
-    """Grade everything handed in.
+    """Grade all submissions of a folder.
 
     Args:
         course: an instructor's course folder.
-        submissions: a folder as a platform makes it, or its .zip; :func:`.submissions.find_submissions` says which.
-        only: the assignment that all of it belongs to, where the files do not say.
-        jobs: processes at a time.
-        cell_seconds: how long one cell may compute.
-        tell: called with how many are done, of how many, and the newest result (``None`` at the beginning).
+        submissions: a platform's folder or .zip file, see :func:`.submissions.find_submissions`.
+        only: the assignment that all submissions belong to, if the files do not say.
+        jobs: number of processes at a time.
+        cell_seconds: time limit of one cell.
+        on_progress: called before the first submission and after each one, with the student graded (empty before the
+            first), how many are done, and of how many.
 
     Returns:
-        The results by student and assignment, and the files that belong to no assignment.
+        The results by student and assignment, and the files whose assignment is unknown.
 
     Raises:
-        ValueError: there is no such course, assignment or folder, or nothing in it.
+        InputError: there is no such course, assignment or folder, or no submission in it.
     """
     if os.name != "posix":
-        raise ValueError("grading needs Linux, which can lock a submission in; on Windows use its Linux subsystem")
+        raise InputError("grading needs Linux, which can lock a submission in; on Windows use its Linux subsystem")
     sources = assignments_of(course)
     if only is not None and only not in sources:
-        raise ValueError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
+        raise InputError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
     with tempfile.TemporaryDirectory(prefix="submissions-") as name:
         if submissions.suffix == ".zip" and submissions.is_file():
             unpack(submissions, Path(name))
             submissions = Path(name)
         if not submissions.is_dir():
-            raise ValueError(f"{submissions} is neither a folder of submissions nor a .zip file of them")
+            raise InputError(f"{submissions} is neither a folder of submissions nor a .zip file of them")
         found, unplaced = find_submissions(submissions, sources, only)
         if not found:
-            raise ValueError(
+            raise InputError(
                 f"{submissions} holds no notebook that belongs to {', '.join(sources)}; if they do not say which, use "
                 "--assignment NAME"
             )
-        return _grade_all(course, sources, found, jobs, cell_seconds, tell), unplaced
+        return _grade_all(course, sources, found, jobs, cell_seconds, on_progress), unplaced
 
 
 def _grade_all(
@@ -83,15 +91,16 @@ def _grade_all(
     found: list[Submission],
     jobs: int,
     cell_seconds: int,
-    tell: Callable[[int, int, Graded | None], None],
+    on_progress: OnProgress,
 ) -> list[Graded]:
+    """Grade the submissions in ``jobs`` processes at a time; results in the order of ``found``."""
     namespaces = sandbox.namespaces()
-    without = [f"This machine could not promise: {what}." for what, holds in sandbox.protections().items() if not holds]
+    missing = [f"This machine could not promise: {what}." for what, holds in sandbox.protections().items() if not holds]
     results: dict[Submission, Graded] = {}
     processes: set[subprocess.Popen[bytes]] = set()
-    tell(0, len(found), None)
+    on_progress("", 0, len(found))
 
-    def one(submission: Submission) -> Graded:
+    def grade_one(submission: Submission) -> Graded:
         folder = course / "graded" / submission.student / submission.assignment
         source = sources[submission.assignment]
         digest = _digest(submission.path, source)
@@ -99,20 +108,26 @@ def _grade_all(
             known = Graded(json.loads((folder / "result.json").read_text(encoding="utf-8")))
             if known.get("digest") == digest and known.get("status") != "stopped":
                 return known
-        job = {"source": str(source), "submission": str(submission.path), "folder": str(folder)}
-        job |= {"namespaces": namespaces, "cell_seconds": cell_seconds}
+        job = {
+            "source": str(source),
+            "submission": str(submission.path),
+            "folder": str(folder),
+            "namespaces": namespaces,
+            "cell_seconds": cell_seconds,
+        }
         result = _in_a_process(job, source, folder, processes)
         result |= {"student": submission.student, "assignment": submission.assignment, "digest": digest}
-        result["notes"] += without
+        result["notes"] += missing
         write_json(folder / "result.json", result)
         return result
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(one, submission): submission for submission in found}
+        running = {pool.submit(grade_one, submission): submission for submission in found}
         try:
             for done, future in enumerate(concurrent.futures.as_completed(running), start=1):
-                results[running[future]] = future.result()
-                tell(done, len(found), future.result())
+                submission = running[future]
+                results[submission] = future.result()
+                on_progress(submission.student, done, len(found))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list(processes):
@@ -122,7 +137,7 @@ def _grade_all(
 
 
 def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: set[subprocess.Popen[bytes]]) -> Graded:
-    """The result that a process of its own came to, or of its coming to none."""
+    """Result of ``grade_one.py`` in a process of its own, or a result without points if it wrote none."""
     result_file = folder / "result.json"
     result_file.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="job-") as name:
@@ -130,12 +145,15 @@ def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: se
         path.write_text(json.dumps(job), encoding="utf-8")
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.grade_one", str(path)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         processes.add(process)
         try:
-            _, said = process.communicate(timeout=ALL_SECONDS + GRACE)
-            reason = f"the grader stopped ({_last(said)})"
+            _, errors = process.communicate(timeout=ALL_SECONDS + GRACE_SECONDS)
+            reason = f"the grader stopped ({_last_line(errors)})"
         except subprocess.TimeoutExpired:
             reason = "it had not ended when its time was over"
         finally:
@@ -147,30 +165,31 @@ def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: se
         return Graded(json.loads(result_file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
-        result = failed([cell for cell in cells if cell["metadata"]["nbgrader"]["grade"]], "stopped",
-                        f"No points, because {reason}.")  # fmt: skip
+        tests = [cell for cell in cells if cell["metadata"]["nbgrader"]["grade"]]
+        result = failed(tests, "stopped", f"No points, because {reason}.")
         return Graded(result | totals(result["questions"]) | {"seconds": None})
 
 
-def _last(said: bytes) -> str:
-    lines = said.decode(errors="replace").strip().splitlines()
+def _last_line(errors: bytes) -> str:
+    """Last line that a process wrote to stderr, shortened."""
+    lines = errors.decode(errors="replace").strip().splitlines()
     return lines[-1][:200] if lines else "it does not say why"
 
 
 def _digest(submission: Path, source: Path) -> str:
-    """Changes when the work, the tests or the grader do."""
-    ordinary = submission.is_file() and not submission.is_symlink() and submission.stat().st_size <= LARGEST
+    """Hash of the submission, the tests and the grader's version; a known result with this hash is still valid."""
+    ordinary = submission.is_file() and not submission.is_symlink() and submission.stat().st_size <= MAX_NOTEBOOK_BYTES
     work = submission.read_bytes() if ordinary else b"not a notebook"
     return hashlib.sha256(work + source.read_bytes() + __version__.encode()).hexdigest()
 
 
 def read_results(course: Path) -> list[Graded]:
-    """All results of a course so far, by student and assignment.
+    """Read all results of a course so far, by student and assignment.
 
     Raises:
-        ValueError: nothing has been graded yet.
+        InputError: nothing has been graded yet.
     """
     files = sorted(course.glob("graded/*/*/result.json"))
     if not files:
-        raise ValueError(f"nothing has been graded in {course} yet; course grade SUBMISSIONS does that")
+        raise InputError(f"nothing has been graded in {course} yet; course grade SUBMISSIONS does that")
     return [Graded(json.loads(path.read_text(encoding="utf-8"))) for path in files]

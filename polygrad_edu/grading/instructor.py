@@ -1,7 +1,7 @@
-"""An instructor's course folder: made ready for nbgrader, and the students' versions made from its source.
+"""Instructor's course folder: create it for nbgrader, and make the students' versions from its source.
 
-The folder is nbgrader's own: ``nbgrader_config.py``, ``source/ASSIGNMENT/ASSIGNMENT.ipynb``, ``release/``,
-``submitted/``. Stock nbgrader works in it as well; nothing here needs its database.
+The folder has nbgrader's layout: ``nbgrader_config.py``, ``source/ASSIGNMENT/ASSIGNMENT.ipynb``, ``release/``,
+``submitted/``. Stock nbgrader works in it too; nothing here needs nbgrader's database.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 from ..course.paths import find_shared
+from ..files.input_error import InputError
 
 CONFIG = """\
 c = get_config()  # noqa
@@ -30,59 +31,62 @@ _HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS\n(.*?)### END HIDDEN TESTS", re.S)
 
 
 def needs_nbgrader() -> None:
-    """Say in one line how to get nbgrader, if it is not there.
+    """Check that nbgrader is installed.
 
     Raises:
-        ValueError: with that line.
+        InputError: it is not; the message says how to install it.
     """
     try:
         import nbgrader  # noqa: F401  # pyright: ignore[reportUnusedImport] - to see whether it is there
     except ImportError:
-        raise ValueError('this needs nbgrader; install it with: pip install "polygrad-edu[course]"') from None
+        raise InputError('this needs nbgrader; install it with: pip install "polygrad-edu[course]"') from None
 
 
 def shipped_assignments() -> list[Path]:
-    """The assignments' source notebooks that come with the course, in their order."""
+    """Source notebooks of the assignments that come with the course, in order."""
     return sorted((find_shared("notebooks") / "assignments").glob("a[0-9]_*/a[0-9]_*.ipynb"))
 
 
 def assignments_of(course: Path) -> dict[str, Path]:
-    """Name and source notebook of each assignment of an instructor's course.
+    """Source notebook of each assignment of a course folder, by name.
 
     Raises:
-        ValueError: the folder is no course.
+        InputError: the folder is not a course.
     """
     found = {path.stem: path for path in sorted(course.glob("source/*/*.ipynb")) if path.stem == path.parent.name}
     if not found:
-        raise ValueError(
+        raise InputError(
             f"{course} is not a course: it has no source/ASSIGNMENT/ASSIGNMENT.ipynb; make one with course new"
         )
     return found
 
 
 def new_course(folder: Path) -> list[str]:
-    """Make a course in ``folder``: every assignment, its hidden tests on inputs that only this course has.
+    """Create a course with all assignments in ``folder``; its hidden tests get random inputs of their own.
+
+    Returns:
+        The names of the assignments.
 
     Raises:
-        ValueError: something is there already.
+        InputError: ``folder`` is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not empty; name a new folder for the course")
-    names = []
+        raise InputError(f"{folder} is not empty; name a new folder for the course")
+    names: list[str] = []
     for path in shipped_assignments():
         target = folder / "source" / path.parent.name
         target.mkdir(parents=True)
         for extra in path.parent.iterdir():
             if extra.is_file() and extra != path:
                 shutil.copyfile(extra, target / extra.name)
-        (target / path.name).write_text(_own_seeds(path.read_text(encoding="utf-8")), encoding="utf-8")
+        (target / path.name).write_text(_with_new_seeds(path.read_text(encoding="utf-8")), encoding="utf-8")
         names.append(path.stem)
     (folder / "nbgrader_config.py").write_text(CONFIG.format(name=folder.resolve().name), encoding="utf-8")
     return names
 
 
-def _own_seeds(text: str) -> str:
-    """The notebook with new seeds in its hidden tests: who knows the public ones knows nothing of these."""
+def _with_new_seeds(text: str) -> str:
+    """Notebook with new random seeds in its hidden tests, so that knowing the public seeds does not help."""
     notebook = json.loads(text)
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
@@ -95,10 +99,17 @@ def _own_seeds(text: str) -> str:
 
 
 def release(course: Path, only: str | None = None) -> dict[str, Path]:
-    """Make the students' versions in ``release/``, by nbgrader's own rules; returns them by name.
+    """Write the students' versions to ``release/`` with nbgrader's own converter.
+
+    Args:
+        course: the course folder.
+        only: one assignment; all of them by default.
+
+    Returns:
+        The notebooks written, by assignment.
 
     Raises:
-        ValueError: there is no such course or assignment, or a notebook breaks nbgrader's rules.
+        InputError: there is no such course or assignment, or a notebook breaks nbgrader's rules.
     """
     from nbgrader.converters import GenerateAssignment
     from nbgrader.converters.base import NbGraderException
@@ -107,31 +118,31 @@ def release(course: Path, only: str | None = None) -> dict[str, Path]:
 
     sources = assignments_of(course)
     if only is not None and only not in sources:
-        raise ValueError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
+        raise InputError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
     config = Config()
     config.CourseDirectory.root = str(course.resolve())
     config.ClearSolutions.code_stub = {"python": "..."}
-    config.SaveCells.enabled = False  # it would keep cells in a database, which nobody here asks
+    config.SaveCells.enabled = False  # it would keep cells in a database that nothing here reads
     config.GenerateAssignment.no_database = True
-    made = {}
+    made: dict[str, Path] = {}
     for name in [only] if only else sources:
         config.CourseDirectory.assignment_id = name
         converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
         converter.force = True
-        converter.log, told = _listener()
+        converter.log, errors = _error_log()
         try:
             converter.start()
         except NbGraderException as error:
-            raise ValueError(f"nbgrader cannot release {name}: {told[-1] if told else error}") from None
+            raise InputError(f"nbgrader cannot release {name}: {errors[-1] if errors else error}") from None
         made[name] = course / "release" / name / f"{name}.ipynb"
     return made
 
 
-def _listener() -> tuple[logging.Logger, list[str]]:
-    """A log of nbgrader's own, and its errors as they come."""
-    told: list[str] = []
+def _error_log() -> tuple[logging.Logger, list[str]]:
+    """Logger for nbgrader, and the list that collects the last line of each error."""
+    errors: list[str] = []
     log = logging.Logger("nbgrader")
     handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: told.append(record.getMessage().strip().splitlines()[-1])
+    handler.emit = lambda record: errors.append(record.getMessage().strip().splitlines()[-1])
     log.addHandler(handler)
-    return log, told
+    return log, errors

@@ -1,4 +1,4 @@
-"""Run a notebook's answers and tests in a jailed kernel that may print, hang and die; a witness follows each test."""
+"""Run a notebook's answers and tests in a sandboxed kernel that may print, hang or die; attest each test."""
 
 from __future__ import annotations
 
@@ -29,24 +29,30 @@ from . import sandbox
 
 CELL_SECONDS = 60
 ALL_SECONDS = 900
-PATIENCE = 5  # so many times a cell's seconds may pass on a busy machine, as long as it has not computed for them
-OUTPUT_BYTES = 200_000  # of one cell
-SCRATCH_BYTES = 256 * 2**20  # of all files together
-RESTARTS = 3
+PATIENCE = 5  # on a busy machine a cell may wait this many times its seconds, while it has not computed for them
+MAX_OUTPUT_BYTES = 200_000  # of one cell
+MAX_SCRATCH_BYTES = 256 * 2**20  # of all files together
+MAX_RESTARTS = 3
 
 
-class JailedKernels(AsyncKernelManager):
-    """Starts kernels by way of ``sandbox.py``, in a folder of their own, with nothing of the grader's environment."""
+class SandboxedKernels(AsyncKernelManager):
+    """Kernel manager that starts kernels through ``sandbox.py``, in a folder and an environment of their own."""
 
     def prepare(self, scratch: Path, namespaces: list[str]) -> None:
+        """Set the command of the next kernel.
+
+        Args:
+            scratch: the only folder that the kernel may write to.
+            namespaces: command prefix of :func:`.sandbox.namespaces`.
+        """
         argv = [*namespaces, sys.executable, str(Path(sandbox.__file__)), str(scratch), "-f", "{connection_file}"]
-        self._kernel_spec = KernelSpec(argv=argv, display_name="jailed", language="python", interrupt_mode="message")
+        self._kernel_spec = KernelSpec(argv=argv, display_name="sandboxed", language="python", interrupt_mode="message")
         self.transport = "ipc"
         self.connection_file = str(scratch / "kernel.json")
         self.shutdown_wait_time = 1.0
 
-    def computed(self) -> float:
-        """Seconds that the kernel has computed so far."""
+    def cpu_seconds(self) -> float:
+        """Processor time that the kernel has used so far."""
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.provisioner.pid if isinstance(self.provisioner, LocalProvisioner) else None)
             return sum(sum(each.cpu_times()[:2]) for each in [process, *process.children(recursive=True)])
@@ -59,125 +65,143 @@ class JailedKernels(AsyncKernelManager):
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """What a kernel is told of the machine: where Python is, and to keep everything in the scratch folder."""
+    """Environment variables of a kernel: where Python is, and ``scratch`` as the place for all its files."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "VIRTUAL_ENV") if name in os.environ}
     own = {name: str(scratch) for name in ("HOME", "TMPDIR", "IPYTHONDIR", "MPLCONFIGDIR", "JUPYTER_CONFIG_DIR")}
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     return kept | own | threads | {"JUPYTER_RUNTIME_DIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-class Marker(Execute):
-    """nbgrader's executor, with output that ends, kernels that may die, and a witness after each test."""
+class NotebookRunner(Execute):
+    """nbgrader's executor with limited output, kernels that may die, and an attestation after each test.
+
+    Args:
+        checks: module of the assignment's checks, ``"assignment_1"``.
+        namespaces: command prefix of :func:`.sandbox.namespaces`.
+        cell_seconds: time limit of one cell.
+
+    Attributes:
+        problems: by cell, what went wrong in it beyond its own output.
+        reports: by test cell, the signed report after it; ``None`` if there was none.
+    """
 
     def __init__(self, checks: str, namespaces: list[str], cell_seconds: int = CELL_SECONDS):
         super().__init__(
-            kernel_manager_class=JailedKernels, timeout=cell_seconds, iopub_timeout=10, startup_timeout=180
+            kernel_manager_class=SandboxedKernels, timeout=cell_seconds, iopub_timeout=10, startup_timeout=180
         )
-        self.raise_on_iopub_timeout, self.shutdown_kernel = False, "immediate"
-        self.checks, self.namespaces = checks, namespaces
-        self.words: dict[str, str] = {}  # cell -> what went wrong in it, beyond what it printed
+        self.raise_on_iopub_timeout = False
+        self.shutdown_kernel = "immediate"
+        self.checks = checks
+        self.namespaces = namespaces
+        self.problems: dict[str, str] = {}
         self.reports: dict[str, dict[str, Any] | None] = {}
-        self.printed = 0
+        self.printed = 0  # characters, by the cell that runs
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Keep the first part of what a cell prints; whoever prints more is interrupted."""
+        """Keep the first ``MAX_OUTPUT_BYTES`` of a cell's output; interrupt a cell that prints more."""
         if msg["msg_type"] in ("stream", "display_data", "execute_result", "error"):
             self.printed += len(json.dumps(msg["content"], default=str))
-            if self.printed > OUTPUT_BYTES:
-                if "printed" not in self.words.get(_name(cell), ""):
-                    self.words[_name(cell)] = f"it printed more than {OUTPUT_BYTES // 1000} kB"
+            if self.printed > MAX_OUTPUT_BYTES:
+                if "printed" not in self.problems.get(_name(cell), ""):
+                    self.problems[_name(cell)] = f"it printed more than {MAX_OUTPUT_BYTES // 1000} kB"
                     self.interrupting = asyncio.ensure_future(ensure_async(self.kernels.interrupt_kernel()))
                 return None
         return super().process_message(msg, cell, cell_index)
 
     async def _async_handle_timeout(self, timeout: int, cell: NotebookNode | None = None) -> dict[str, Any] | None:
-        """Interrupt a cell that has computed for its time; wait on for one that a busy machine only keeps waiting."""
+        """Interrupt a cell that has used its seconds of processor time; wait on for one that a busy machine delays."""
         self.waited += 1
-        if self.waited < PATIENCE and self.kernels.computed() - self.before < 0.8 * timeout:
+        if self.waited < PATIENCE and self.kernels.cpu_seconds() - self.cpu_before < 0.8 * timeout:
             return None
         return await super()._async_handle_timeout(timeout, cell)
 
-    def mark(self, notebook: NotebookNode) -> NotebookNode:
-        """Run set-up, answers and tests of ``notebook``; afterwards :attr:`reports` and :attr:`words` tell the rest."""
-        cells = [cell for cell in notebook.cells if cell.cell_type == "code" and _counts(cell)]
+    def run(self, notebook: NotebookNode) -> NotebookNode:
+        """Run set-up, answers and tests of ``notebook`` in place; fills :attr:`reports` and :attr:`problems`."""
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code" and _is_run(cell)]
         self.ends = time.monotonic() + ALL_SECONDS
         done = 0
-        for _ in range(RESTARTS + 1):
-            done = self._run(notebook, cells, done)
+        for _ in range(MAX_RESTARTS + 1):
+            done = self._run_from(notebook, cells, done)
             if done == len(cells):
                 break
         for cell in cells[done:]:
-            self.words.setdefault(_name(cell), "the kernel ended too often before it was reached")
+            self.problems.setdefault(_name(cell), "the kernel ended too often before it was reached")
         return notebook
 
-    def _run(self, notebook: NotebookNode, cells: list[NotebookNode], done: int) -> int:
-        """Go on from cell ``done`` in a new kernel; returns the cell to go on from when that has died too."""
-        with tempfile.TemporaryDirectory(prefix="jail-", ignore_cleanup_errors=True) as name:
+    def _run_from(self, notebook: NotebookNode, cells: list[NotebookNode], done: int) -> int:
+        """Continue with cell number ``done`` in a new kernel; return the number of cells done when that one ends."""
+        with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as name:
             scratch = Path(name).resolve()
-            self.nb, self.resources = notebook, {"metadata": {"path": str(scratch)}}
-            self.km = self.kernels = JailedKernels()
+            self.nb = notebook
+            self.resources = {"metadata": {"path": str(scratch)}}
+            self.km = self.kernels = SandboxedKernels()
             self.kernels.prepare(scratch, self.namespaces)
             self.reset_execution_trackers()
-            place, over = -1, threading.Event()
-            threading.Thread(target=self._watch, args=(scratch, self.kernels, over), daemon=True).start()
+            place = -1
+            over = threading.Event()
+            threading.Thread(target=self._limit_disk_use, args=(scratch, self.kernels, over), daemon=True).start()
             try:
                 with self.setup_kernel(env=environment(scratch), cwd=str(scratch)):
                     self.key = secrets.token_hex(16)
-                    self._silently(f"begin({self.key!r}, {self.checks!r})")
+                    self._attest(f"begin({self.key!r}, {self.checks!r})")
                     for place, cell in enumerate(cells):
-                        if place < done and (cell.metadata.nbgrader.grade or _name(cell) in self.words):
-                            continue  # known already: only what later cells stand on is run again
+                        if place < done and (cell.metadata.nbgrader.grade or _name(cell) in self.problems):
+                            continue  # known already; after a restart only what later cells need is run again
                         if time.monotonic() > self.ends:
-                            self.words.setdefault(_name(cell), f"the time for all of it, {ALL_SECONDS} s, was over")
+                            self.problems.setdefault(_name(cell), f"the time for all of it, {ALL_SECONDS} s, was over")
                             continue
                         self._run_cell(cell, notebook.cells.index(cell))
                 return len(cells)
             except (DeadKernelError, RuntimeError, CellTimeoutError) as error:
                 if place < 0:
                     raise RuntimeError(f"no kernel could be started ({error})") from None
-                self.words.setdefault(_name(cells[place]), "it ended the kernel")
+                self.problems.setdefault(_name(cells[place]), "it ended the kernel")
                 return max(place + 1, done)
             finally:
                 over.set()
 
-    def _watch(self, scratch: Path, kernels: JailedKernels, over: threading.Event) -> None:
-        """End a kernel that fills the disk; single files are limited already, their number is not."""
+    def _limit_disk_use(self, scratch: Path, kernels: SandboxedKernels, over: threading.Event) -> None:
+        """Kill a kernel that fills the disk: the size of a file is limited already, the number of files is not."""
         while not over.wait(1):
             with contextlib.suppress(OSError):  # files come and go
-                if sum(path.lstat().st_size for path in scratch.rglob("*")) > SCRATCH_BYTES:
-                    self.words[self.running] = f"it wrote more than {SCRATCH_BYTES // 2**20} MiB of files"
+                if sum(path.lstat().st_size for path in scratch.rglob("*")) > MAX_SCRATCH_BYTES:
+                    self.problems[self.running] = f"it wrote more than {MAX_SCRATCH_BYTES // 2**20} MiB of files"
                     kernels.kill()
                     return
 
     def _run_cell(self, cell: NotebookNode, index: int) -> None:
+        """Run one cell; after a test, read its attestation."""
         self.running = _name(cell)
         self._begin_cell()
         self.execute_cell(cell, index)
         if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
-            self.words[_name(cell)] = f"it had not ended after {self.timeout} s of computing"
+            self.problems[_name(cell)] = f"it had not ended after {self.timeout} s of computing"
         if cell.metadata.nbgrader.grade:
             nonce = secrets.token_hex(8)
-            told = self._silently(f"report({nonce!r})")
-            self.reports[_name(cell)] = attestation.read_report(told, self.key, nonce)
-        elif _name(cell) in self.words:
-            self._silently("report('')")  # a kernel that does not come back from an interrupt is dead
+            printed = self._attest(f"report({nonce!r})")
+            self.reports[_name(cell)] = attestation.read_report(printed, self.key, nonce)
+        elif _name(cell) in self.problems:
+            self._attest("report('')")  # raises if the kernel does not come back from an interrupt
 
     def _begin_cell(self) -> None:
-        self.printed, self.waited, self.before = 0, 0, self.kernels.computed()
+        """Reset the counters of output and time."""
+        self.printed = 0
+        self.waited = 0
+        self.cpu_before = self.kernels.cpu_seconds()
 
-    def told(self, answer: str, error: NotebookNode) -> str:
-        """An error in words, with that of the answer's own cell, which it often comes from."""
+    def error_message(self, answer: str, error: NotebookNode) -> str:
+        """Error of a test in words, or the error of the answer's own cell, if that stopped first."""
         own = next((cell for cell in self.nb.cells if _name(cell) == answer), None)
         before = [output for output in own.outputs if output.output_type == "error"] if own else []
         if before:
             return f"Your cell stopped with {before[0].ename}: {before[0].evalue}"[:500]
         return f"{error.ename}: {error.evalue}"[:500]
 
-    def _silently(self, call: str) -> str:
-        """Let the witness speak; what it printed."""
+    def _attest(self, call: str) -> str:
+        """Run a call of the attestation module in the kernel, without a trace in the notebook; return its output."""
         module = attestation.__name__
         cell = nbformat.v4.new_code_cell(f"__import__({module!r}, fromlist=['begin']).{call}")
-        cell.metadata["nbgrader"] = {"grade_id": "witness"}
+        cell.metadata["nbgrader"] = {"grade_id": "attestation"}
         self._begin_cell()
         kept = self.timeout
         self.nb.cells.append(cell)
@@ -196,7 +220,7 @@ def _name(cell: NotebookNode) -> str:
     return cell.metadata.nbgrader.grade_id
 
 
-def _counts(cell: NotebookNode) -> bool:
-    """Set-up, answers and tests; pictures and talk in between are not run."""
+def _is_run(cell: NotebookNode) -> bool:
+    """True for set-up, answers and tests; pictures and explanations in between are not run."""
     marks = cell.metadata.nbgrader
     return marks.solution or marks.grade or marks.grade_id.startswith("setup")

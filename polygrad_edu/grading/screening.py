@@ -1,8 +1,8 @@
-"""Which answer cells are run at all: those that keep to the imports allowed and do not reach around the tests.
+"""Screening: refuse answer cells that import more than is allowed or that reach around the tests.
 
-The cell is only read here. It is no wall (Python has none within a process; the walls are in ``sandbox.py``): it
-keeps the honest to the rules of the assignment, with a sentence that says which, and makes the rest show what they
-are up to.
+A cell is only read here, never run. This is not a security boundary: Python has none within a process, so the
+protection is in ``sandbox.py``. Screening keeps honest students to the rules of the assignment, names the rule in a
+sentence, and makes tricks visible.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 
 # names and attributes that lead out of a cell's own function to the tests, the interpreter or the machine
-AROUND = frozenset(
+FORBIDDEN_NAMES = frozenset(
     """
     sys os gc inspect builtins importlib subprocess socket ctypes threading multiprocessing serialization shutil
     eval exec compile globals locals vars getattr setattr delattr open breakpoint get_ipython exit quit load loads
@@ -21,12 +21,18 @@ ALLOWED_DUNDER = frozenset(f"__{name}__" for name in ("init", "call", "len", "ge
 
 
 def without_magics(source: str) -> str:
-    """A cell without its lines for the notebook, ``%matplotlib inline`` or ``!pip``, which mean nothing here."""
+    """Cell source with its notebook commands (``%matplotlib inline``, ``!pip``) replaced by empty lines."""
     return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n"))
 
 
 def objection(source: str, may_import: tuple[str, ...], may_not_use: tuple[str, ...]) -> str | None:
-    """Why an answer cell is not run, in a sentence for the student; ``None`` if there is nothing against it."""
+    """Reason not to run an answer cell, as a sentence for the student; ``None`` if it may run.
+
+    Args:
+        source: the cell, without notebook commands.
+        may_import: modules that the assignment allows, with everything inside them.
+        may_not_use: names that would be the solution itself.
+    """
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
@@ -41,7 +47,8 @@ def objection(source: str, may_import: tuple[str, ...], may_not_use: tuple[str, 
         for name in _names(node):
             if name in may_not_use:
                 return f"it uses {name}, which is what this assignment asks you to write"
-            if name in AROUND or (name.startswith("__") and name.endswith("__") and name not in ALLOWED_DUNDER):
+            dunder = name.startswith("__") and name.endswith("__")
+            if name in FORBIDDEN_NAMES or (dunder and name not in ALLOWED_DUNDER):
                 return f"it uses {name}, which these assignments do not allow because it can reach around the tests"
         if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
             root: ast.expr = node
@@ -55,18 +62,21 @@ def objection(source: str, may_import: tuple[str, ...], may_not_use: tuple[str, 
 
 
 def _imports(node: ast.AST) -> list[tuple[str, str]]:
-    """(the name it gets, the dotted module) of what a statement imports."""
+    """Pairs (local name, dotted module) of an import statement; empty for other nodes."""
     if isinstance(node, ast.Import):
         return [(alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         start = "." * node.level + (node.module or "")
-        return [(alias.asname or alias.name, start if alias.name == "*" else f"{start}.{alias.name}")
-                for alias in node.names]  # fmt: skip
+        pairs: list[tuple[str, str]] = []
+        for alias in node.names:
+            module = start if alias.name == "*" else f"{start}.{alias.name}"
+            pairs.append((alias.asname or alias.name, module))
+        return pairs
     return []
 
 
 def _names(node: ast.AST) -> list[str]:
-    """The names that a piece of syntax reads, writes or defines."""
+    """Names that a syntax node reads, writes or defines."""
     if isinstance(node, ast.Name):
         return [node.id]
     if isinstance(node, ast.Attribute):

@@ -1,4 +1,4 @@
-"""What students hand in: found in whatever folders a platform makes, read with suspicion, put into the source."""
+"""Submissions: find them in any platform's folders, read them safely, put their answers into the source notebook."""
 
 from __future__ import annotations
 
@@ -11,41 +11,49 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-LARGEST = 10 * 2**20  # bytes of a notebook; those of the course have less than one million
-LONGEST = 100_000  # characters of an answer cell
+from ..files.input_error import InputError
+
+MAX_NOTEBOOK_BYTES = 10 * 2**20  # those of the course have less than one million
+MAX_ARCHIVE_BYTES = 10 * MAX_NOTEBOOK_BYTES  # of one file in a .zip, which may be a .zip itself
+MAX_CELL_CHARACTERS = 100_000
 
 
 class Submission(NamedTuple):
-    """One notebook of one student, not read yet."""
+    """One student's notebook for one assignment, not read yet."""
 
     student: str
     assignment: str
     path: Path
 
 
-class UnreadableError(ValueError):
-    """A submission that is no notebook; the message says why, for the student."""
+class UnreadableError(InputError):
+    """Submission that cannot be read as a notebook; the message tells the student why."""
 
 
 def find_submissions(
     folder: Path, assignments: Iterable[str], only: str | None = None
 ) -> tuple[list[Submission], list[Path]]:
-    """Everything handed in under ``folder``, by student and assignment, and the files that could not be placed.
+    """Find every notebook under ``folder``, and say whose it is and for which assignment.
 
-    Understood are nbgrader's ``STUDENT/ASSIGNMENT/*.ipynb``, one notebook for each student (``STUDENT.ipynb``), and the
-    folders of learning platforms: ``NAME_12345_assignsubmission_file/x.ipynb`` (Moodle, a folder for each student) and
-    ``name_12345_67890_a1_noise_schedule.ipynb`` (Canvas). A notebook's assignment is told by its path or, if that does
-    not name one, by its cells. The newest of several wins.
+    It understands nbgrader's ``STUDENT/ASSIGNMENT/*.ipynb``, one notebook per student (``STUDENT.ipynb``), and the
+    folders of learning platforms: ``NAME_12345_assignsubmission_file/x.ipynb`` (Moodle, one folder per student) and
+    ``name_12345_67890_a1_noise_schedule.ipynb`` (Canvas). The assignment is read from the path or, if that does not
+    name one, from the cells. Of several notebooks for one assignment the newest wins.
 
     Args:
-        only: the assignment they all belong to, where neither path nor cells can say.
+        folder: the folder to search.
+        assignments: names of the course's assignments.
+        only: the assignment they all belong to, for notebooks whose path and cells do not say.
+
+    Returns:
+        The submissions by student and assignment, and the files whose assignment is unknown.
     """
     names = list(assignments)
     found: dict[tuple[str, str], Submission] = {}
     unplaced: list[Path] = []
     for path in sorted(folder.rglob("*.ipynb"), key=lambda path: (path.lstat().st_mtime, path)):
         inside = path.relative_to(folder)
-        if any(part.startswith(".") for part in inside.parts):  # checkpoints, and what systems leave behind
+        if any(part.startswith(".") for part in inside.parts):  # checkpoints, and files that systems leave behind
             continue
         assignment = only or next((name for name in names if name in str(inside)), None) or _by_cells(path, names)
         if assignment is None:
@@ -57,12 +65,12 @@ def find_submissions(
 
 
 def _student_of(name: str, assignment: str) -> str:
-    """The student in the name of a file or folder, less the assignment and what a platform puts behind it."""
+    """Student named by a file or folder: its name without the assignment and without the platform's suffix."""
     return re.sub(r"_assignsubmission_file.*$", "", name.replace(assignment, "")).strip("_-. ") or name
 
 
 def _by_cells(path: Path, names: list[str]) -> str | None:
-    """The assignment whose number the test cells speak of, ``require("a1/...``."""
+    """Assignment whose number the test cells use, as in ``require("a1/...``."""
     try:
         text = "\n".join(cell["source"] for cell in read_cells(path))
     except UnreadableError:
@@ -72,41 +80,41 @@ def _by_cells(path: Path, names: list[str]) -> str | None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Take the notebooks out of a platform's .zip, those in it included, and nothing else.
+    """Extract only the notebooks of a platform's .zip into ``folder``, also those of .zip files inside it.
 
     Raises:
-        ValueError: it is not a zip file.
+        InputError: it is not a zip file.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:
             for member in zipped.infolist():
                 parts = [part for part in PurePosixPath(member.filename).parts if part not in ("/", "..")]
                 kind = PurePosixPath(member.filename).suffix
-                if member.is_dir() or member.file_size > 10 * LARGEST or kind not in (".ipynb", ".zip"):
+                if member.is_dir() or member.file_size > MAX_ARCHIVE_BYTES or kind not in (".ipynb", ".zip"):
                     continue
                 target = folder.joinpath(*parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with zipped.open(member) as content:
-                    target.write_bytes(content.read(LARGEST * 10))
+                    target.write_bytes(content.read(MAX_ARCHIVE_BYTES))
                 if kind == ".zip":
                     unpack(target, target.with_suffix(""))
                     target.unlink()
     except zipfile.BadZipFile:
-        raise ValueError(f"{archive} is not a zip file") from None
+        raise InputError(f"{archive} is not a zip file") from None
 
 
 def read_cells(path: Path) -> list[dict[str, Any]]:
-    """The cells of a submitted notebook, each with ``cell_type``, ``source`` as one text, and ``metadata``.
+    """Read the cells of a submitted notebook: ``cell_type``, ``source`` as one text, ``grade_id``, ``metadata``.
 
     Raises:
-        UnreadableError: it is not a notebook; with the reason.
+        UnreadableError: it is not a notebook; the message says why.
     """
     if path.is_symlink() or not path.is_file():
         raise UnreadableError("it is not a file of its own but a link")
     size = path.stat().st_size
     if size == 0:
         raise UnreadableError("the file is empty")
-    if size > LARGEST:
+    if size > MAX_NOTEBOOK_BYTES:
         raise UnreadableError(f"the file has {size / 2**20:.0f} MiB; clear the outputs and hand it in again")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -119,20 +127,29 @@ def read_cells(path: Path) -> list[dict[str, Any]]:
 
 
 def _tidy(cell: dict[str, Any]) -> dict[str, Any]:
+    """Cell in a known form, for any types of its parts."""
     source = cell.get("source", "")
     source = "".join(str(line) for line in source) if isinstance(source, list) else str(source)
     metadata = cell.get("metadata")
     marks = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    name = marks.get("grade_id") if isinstance(marks, dict) else None
-    return {"cell_type": cell.get("cell_type"), "source": source[:LONGEST], "grade_id": name, "metadata": metadata}
+    return {
+        "cell_type": cell.get("cell_type"),
+        "source": source[:MAX_CELL_CHARACTERS],
+        "grade_id": marks.get("grade_id") if isinstance(marks, dict) else None,
+        "metadata": metadata,
+    }
 
 
 def take_answers(source: dict[str, Any], cells: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
-    """The source notebook with the student's answers in its answer cells, and what there is to say about it.
+    """Put a student's answers into the answer cells of the source notebook.
 
-    Whatever else was submitted stays outside: locked cells and tests are the source's own.
+    Everything else that was submitted is left out: locked cells and tests are the source's own.
+
+    Returns:
+        The merged notebook, and notes for the student about missing or duplicate answers.
     """
-    merged, notes = copy.deepcopy(source), []
+    merged = copy.deepcopy(source)
+    notes: list[str] = []
     submitted: dict[str, list[str]] = {}
     for cell in cells:
         submitted.setdefault(str(cell["grade_id"]), []).append(cell["source"])
@@ -153,7 +170,7 @@ def take_answers(source: dict[str, Any], cells: list[dict[str, Any]]) -> tuple[d
 
 
 def _by_function(name: str, cells: list[dict[str, Any]]) -> Iterator[str]:
-    """Cells that define a function or class of this name, for notebooks whose marks a platform has thrown away."""
+    """Cells that define a function or class of this name, for notebooks whose metadata a platform has removed."""
     for cell in cells:
         if cell["cell_type"] != "code" or not re.search(rf"^(def|class) {re.escape(name)}\b", cell["source"], re.M):
             continue

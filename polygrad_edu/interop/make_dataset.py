@@ -1,4 +1,4 @@
-"""Making a dataset: train a policy with Stable-Baselines3, keep it at three levels, and store what each does."""
+"""Making a dataset: a policy trained with Stable-Baselines3, kept at three levels, and the episodes that each plays."""
 
 from __future__ import annotations
 
@@ -12,43 +12,57 @@ import numpy as np
 import torch
 
 from .. import environments
+from ..files.input_error import InputError
 from ..score_guidance import actions_from_noise
 from .datasets import LEVELS, minari
 from .outside_policies import MLPPolicy, from_stable_baselines3, save_policy
 
-N_ENVS, ROLLOUT = 8, 256  # of PPO
-Tell = Callable[[str, int, int], None]
+N_ENVS = 8  # of PPO
+ROLLOUT_STEPS = 256  # of PPO, in each environment between two updates
+
+OnProgress = Callable[[str, int, int], None]  # (what, done, total)
 
 
-def train_policies(env_id: str, train_steps: int, seed: int, tell: Tell) -> dict[str, MLPPolicy]:
-    """Stable-Baselines3's PPO, untrained, after half of ``train_steps`` and after all of them."""
+def train_policies(env_id: str, train_steps: int, seed: int, on_progress: OnProgress) -> dict[str, MLPPolicy]:
+    """Policies of Stable-Baselines3's PPO: untrained, after half of ``train_steps``, and after all of them.
+
+    Raises:
+        InputError: Stable-Baselines3 is not installed, or there is no such task.
+    """
     try:
         from stable_baselines3 import PPO
         from stable_baselines3.common.callbacks import BaseCallback
         from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
     except ImportError:
-        raise ValueError('making a dataset needs Stable-Baselines3: pip install "polygrad-edu[data]"') from None
+        raise InputError('making a dataset needs Stable-Baselines3: pip install "polygrad-edu[data]"') from None
 
-    class Progress(BaseCallback):
+    class Report(BaseCallback):
         def _on_step(self) -> bool:
-            tell("train the policy", min(self.num_timesteps, train_steps), train_steps)
+            on_progress("train the policy", min(self.num_timesteps, train_steps), train_steps)
             return True
 
     envs = VecNormalize(DummyVecEnv([lambda: environments.make(env_id)] * N_ENVS))
     # a smaller spread than PPO's usual 1, so that few actions are cut off at the task's range
     options = {"log_std_init": -0.5}
-    model = PPO("MlpPolicy", envs, n_steps=ROLLOUT, batch_size=256, policy_kwargs=options, seed=seed, device="cpu")
+    model = PPO(
+        "MlpPolicy", envs, n_steps=ROLLOUT_STEPS, batch_size=256, policy_kwargs=options, seed=seed, device="cpu"
+    )
     policies = {LEVELS[0]: from_stable_baselines3(model)}
     for level, until in zip(LEVELS[1:], (train_steps // 2, train_steps), strict=True):
         if until > model.num_timesteps:
-            model.learn(until - model.num_timesteps, callback=Progress(), reset_num_timesteps=False)
+            model.learn(until - model.num_timesteps, callback=Report(), reset_num_timesteps=False)
         policies[level] = from_stable_baselines3(model)
     envs.close()
     return policies
 
 
 def collect_dataset(
-    directory: Path, env_id: str, steps: int, train_steps: int, seed: int, tell: Tell = lambda what, done, total: None
+    directory: Path,
+    env_id: str,
+    steps: int,
+    train_steps: int,
+    seed: int,
+    on_progress: OnProgress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Train a policy, collect from it at three levels, and write a Minari dataset, whole or not at all.
 
@@ -56,26 +70,31 @@ def collect_dataset(
         directory: new or empty; holds ``data/`` (Minari's) and ``policies/`` afterwards.
         steps: transitions, a third from each level.
         train_steps: of PPO; the half-trained policy has learned from half of them.
-        tell: told (what, done, total) as the work goes on.
+        on_progress: called with (what, done, total) as the work goes on.
 
     Returns:
-        What was made, with the mean return of each level's complete episodes.
+        The directory, the task, the steps and the seed, with the mean return of each level's complete episodes.
+
+    Raises:
+        InputError: there is no such task, or a library is not installed.
     """
-    library, env = minari(), environments.make(env_id)
-    policies = train_policies(env_id, train_steps, seed, tell)
+    library = minari()
+    env = environments.make(env_id)
+    policies = train_policies(env_id, train_steps, seed, on_progress)
     generator = torch.Generator().manual_seed(seed)
     episodes: list[dict[str, Any]] = []
     returns: dict[str, float | None] = {}
     for level, (name, policy) in enumerate(policies.items()):
         wanted = steps * (level + 1) // len(policies) - steps * level // len(policies)
-        stored, complete = 0, []
+        stored = 0
+        complete: list[float] = []
         while stored < wanted:
             episode, done = _play(env, policy, generator, 1_000_000 * seed + len(episodes), wanted - stored)
             episode["infos"]["level"] = np.full(len(episode["observations"]), level)
             episodes.append(episode)
             stored += len(episode["rewards"])
             complete += [float(episode["rewards"].sum())] if done else []
-            tell(f"collect {name}", stored, wanted)
+            on_progress(f"collect {name}", stored, wanted)
         returns[name] = float(np.mean(complete)) if complete else None
     # whole, because Minari reads a relative path as one inside the folder that it writes to
     partial = directory.absolute().with_name(directory.name + ".partial")
@@ -98,18 +117,21 @@ def collect_dataset(
 
 
 def _play(
-    env: gymnasium.Env, policy: MLPPolicy, generator: torch.Generator, seed: int, most: int
+    env: gymnasium.Env, policy: MLPPolicy, generator: torch.Generator, seed: int, max_steps: int
 ) -> tuple[dict[str, Any], bool]:
-    """An episode of at most ``most`` steps of the policy's sampled actions, and whether it came to its end.
+    """An episode of at most ``max_steps`` of the policy's sampled actions, and whether it came to its end.
 
     Minari's order: one observation more than actions, actions in the task's own units. The infos hold the
     simulator's states and the policy's own actions, which the task's range may have cut.
     """
     observation, _ = env.reset(seed=seed)
     own = cast(gymnasium.spaces.Box, env.unwrapped.action_space)
-    observations, states = [observation], [environments.get_simulator_state(env)]
-    actions, rewards, terminal, truncated = [], [], False, False
-    while not (terminal or truncated) and len(actions) < most:
+    observations = [observation]
+    states = [environments.get_simulator_state(env)]
+    actions: list[np.ndarray] = []
+    rewards: list[float] = []
+    terminal = truncated = False
+    while not (terminal or truncated) and len(actions) < max_steps:
         distribution = policy(torch.as_tensor(observation, dtype=torch.float32))
         noise = torch.randn(distribution.mean.shape, generator=generator)
         actions.append(actions_from_noise(distribution, noise).numpy())

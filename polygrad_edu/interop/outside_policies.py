@@ -1,7 +1,7 @@
-"""Policies by others: what Stable-Baselines3 trained guides the world model too.
+"""Policies by others: one that Stable-Baselines3 trained guides the world model, too.
 
-All that a world model asks of a policy is a distribution of actions at given observations. A policy is kept
-here as plain data (weights and a few words), so it is stored and loaded without running anybody's code.
+A world model asks of a policy only a distribution of actions at given observations. A policy is kept here as plain data
+(weights and a few words), so that storing and loading it runs nobody's code.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
+from ..files.input_error import InputError
 from ..files.safe_files import (
     DAMAGE,
     MIB,
@@ -31,11 +32,15 @@ from ..files.safe_files import (
 )
 
 FORMAT = "polygrad-edu policy 1"
-MOST_BYTES = 256 * MIB
+MAX_BYTES = 256 * MIB
 _ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
-_NODES, _weights = (torch.as_tensor(part, dtype=torch.float32) for part in np.polynomial.hermite_e.hermegauss(64))
-_WEIGHTS = _weights / math.sqrt(2 * math.pi)
-_LEAST_LOG_STD, _MOST_LOG_STD = -20.0, 2.0  # the limits that SAC gives its own log-std
+# Gauss-Hermite quadrature: nodes and weights of the mean over a standard normal distribution
+_nodes, _weights = np.polynomial.hermite_e.hermegauss(64)
+_NODES = torch.as_tensor(_nodes, dtype=torch.float32)
+_WEIGHTS = torch.as_tensor(_weights, dtype=torch.float32) / math.sqrt(2 * math.pi)
+# the limits that SAC gives its own log-std
+_MIN_LOG_STD = -20.0
+_MAX_LOG_STD = 2.0
 
 
 class _Tanh(TanhTransform):
@@ -53,7 +58,8 @@ class SquashedGaussian(TransformedDistribution):
     """
 
     def __init__(self, loc: Tensor, scale: Tensor):
-        self.loc, self.scale = loc, scale
+        self.loc = loc
+        self.scale = scale
         base = Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
         super().__init__(base, [_Tanh()], validate_args=False)
 
@@ -62,13 +68,14 @@ class SquashedGaussian(TransformedDistribution):
 
     @property
     def mean(self) -> Tensor:
-        # E[f(\epsilon)] = \sum_i w_i f(x_i) for a standard normal epsilon (Gauss-Hermite quadrature)
+        # E[f(\epsilon)] = \sum_i w_i f(x_i) for a standard normal epsilon
         return (self._squashed_nodes() * _WEIGHTS.to(self.loc)).sum(dim=-1)  # [..., A]
 
     @property
     def variance(self) -> Tensor:
         # of deviations from the mean: a difference of moments would be lost to rounding where tanh is flat
-        nodes, weights = self._squashed_nodes(), _WEIGHTS.to(self.loc)
+        nodes = self._squashed_nodes()
+        weights = _WEIGHTS.to(self.loc)
         deviations = nodes - (nodes * weights).sum(dim=-1, keepdim=True)
         return (deviations**2 * weights).sum(dim=-1).clamp(min=1e-12)  # [..., A]
 
@@ -118,7 +125,7 @@ class MLPPolicy(nn.Module):
         hidden = self.body(normed.clamp(-self.description["clip"], self.description["clip"]))
         mean = self.mean_head(hidden)  # [..., A]
         if self.description["squashed"]:
-            return SquashedGaussian(mean, self.log_std_head(hidden).clamp(_LEAST_LOG_STD, _MOST_LOG_STD).exp())
+            return SquashedGaussian(mean, self.log_std_head(hidden).clamp(_MIN_LOG_STD, _MAX_LOG_STD).exp())
         std = self.log_std.exp().expand_as(mean)
         return Independent(Normal(mean, std, validate_args=False), 1, validate_args=False)
 
@@ -131,36 +138,41 @@ def from_stable_baselines3(model: Any) -> MLPPolicy:
     statistics of a ``VecNormalize`` around its environments are taken along.
 
     Raises:
-        ValueError: a kind of policy that this does not know, saying which it does.
+        InputError: a kind of policy that cannot be copied; the message says which kinds can.
     """
     try:
         from stable_baselines3.common.base_class import BaseAlgorithm
         from stable_baselines3.common.torch_layers import FlattenExtractor
     except ImportError:
-        raise ValueError('copying a policy needs Stable-Baselines3: pip install "polygrad-edu[data]"') from None
+        raise InputError('copying a policy needs Stable-Baselines3: pip install "polygrad-edu[data]"') from None
     if not isinstance(model, BaseAlgorithm):
-        raise ValueError(f"a {type(model).__name__} is no Stable-Baselines3 model; give a PPO, A2C or SAC model")
-    policy, space = cast(Any, model.policy), cast(Any, model.action_space)
+        raise InputError(f"a {type(model).__name__} is no Stable-Baselines3 model; give a PPO, A2C or SAC model")
+    policy = cast(Any, model.policy)
+    space = cast(Any, model.action_space)
     what = f"{type(model).__name__} with {type(policy).__name__}"
     if getattr(model, "use_sde", False) or len(getattr(model.observation_space, "shape", None) or ()) != 1:
-        raise ValueError(f"{what}: only vector observations without state-dependent exploration are supported")
+        raise InputError(f"{what}: only vector observations without state-dependent exploration are supported")
     if policy.features_extractor_class is not FlattenExtractor:
         extractor = policy.features_extractor_class.__name__
-        raise ValueError(f"{what} extracts features with {extractor}; use the observations as they are")
+        raise InputError(f"{what} extracts features with {extractor}; use the observations as they are")
     if not (hasattr(space, "low") and np.allclose(space.low, -1) and np.allclose(space.high, 1)):
-        raise ValueError(f"{what} acts in {space}, not in -1 to 1: train it on polygrad_edu.environments.make")
+        raise InputError(f"{what} acts in {space}, not in -1 to 1: train it on polygrad_edu.environments.make")
     if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):  # PPO, A2C
-        body, mean_head, squashed = policy.mlp_extractor.policy_net, policy.action_net, False
+        body = policy.mlp_extractor.policy_net
+        mean_head = policy.action_net
+        squashed = False
     elif hasattr(policy, "actor") and hasattr(policy.actor, "latent_pi") and hasattr(policy.actor, "log_std"):  # SAC
-        body, mean_head, squashed = policy.actor.latent_pi, policy.actor.mu, True
+        body = policy.actor.latent_pi
+        mean_head = policy.actor.mu
+        squashed = True
     else:
-        raise ValueError(f"{what} is not supported; use a PPO, A2C or SAC model with an MlpPolicy")
+        raise InputError(f"{what} is not supported; use a PPO, A2C or SAC model with an MlpPolicy")
     linear = [layer for layer in body if isinstance(layer, nn.Linear)]
     kinds = {type(layer) for layer in body if not isinstance(layer, nn.Linear)}
     names = [name for name, kind in _ACTIVATIONS.items() if kinds == {kind}]
     if not names or not linear:
         layers = ", ".join(type(layer).__name__ for layer in body) or "no hidden ones"
-        raise ValueError(f"{what} has the layers {layers}; hidden layers with Tanh or ReLU are supported")
+        raise InputError(f"{what} has the layers {layers}; hidden layers with Tanh or ReLU are supported")
     sizes = [linear[0].in_features, *(layer.out_features for layer in linear), mean_head.out_features]
     normalised = model.get_vec_normalize_env()
     ours = MLPPolicy(sizes, names[0], squashed, normalised.clip_obs if normalised and normalised.norm_obs else math.inf)
@@ -188,36 +200,41 @@ def load_policy(path: Path) -> MLPPolicy:
     """Read what :func:`save_policy` wrote.
 
     Raises:
-        ValueError: no such file, not a policy, or damaged.
+        InputError: no such file, not a policy, or damaged.
     """
     try:
-        tensors = parse_tensors(read_bytes(path, MOST_BYTES))
+        tensors = parse_tensors(read_bytes(path, MAX_BYTES))
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:
-            raise ValueError("it was not written by save_policy")
+            raise InputError("it was not written by save_policy")
         description = _checked_description(parse_json(metadata["policy"]))
         with at_most_parameters(path.stat().st_size, path):
             policy = MLPPolicy(**description)
         policy.load_state_dict(tensors)
     except (OSError, *DAMAGE) as error:
-        raise ValueError(f"{path} is not a policy file: {one_line(error)}") from None
+        raise InputError(f"{path} is not a policy file: {one_line(error)}") from None
     if not (policy.observation_scale > 0).all():
-        raise ValueError(f"{path} is not a usable policy: it divides observations by a scale that is not positive")
+        raise InputError(f"{path} is not a usable policy: it divides observations by a scale that is not positive")
     if not policy(policy.observation_mean).stddev.isfinite().all():
-        raise ValueError(f"{path} is not a usable policy: its spread is not finite")
+        raise InputError(f"{path} is not a usable policy: its spread is not finite")
     return policy
 
 
 def _checked_description(description: Any) -> dict[str, Any]:
-    """What makes an :class:`MLPPolicy`, if it does."""
-    sizes, clip = description["sizes"], description["clip"]
+    """Arguments of an :class:`MLPPolicy`.
+
+    Raises:
+        InputError: they are none.
+    """
+    sizes = description["sizes"]
+    clip = description["clip"]
     if not isinstance(sizes, list) or len(sizes) < 2 or not all(type(size) is int and size > 0 for size in sizes):
-        raise ValueError(f"its sizes must be two or more positive whole numbers, not {sizes!r}")
+        raise InputError(f"its sizes must be two or more positive whole numbers, not {sizes!r}")
     if description["activation"] not in _ACTIVATIONS:
-        raise ValueError(f"its activation {description['activation']!r} is none of {', '.join(_ACTIVATIONS)}")
+        raise InputError(f"its activation {description['activation']!r} is none of {', '.join(_ACTIVATIONS)}")
     if type(description["squashed"]) is not bool:
-        raise ValueError(f"squashed must be true or false, not {description['squashed']!r}")
+        raise InputError(f"squashed must be true or false, not {description['squashed']!r}")
     if not isinstance(clip, int | float) or not clip > 0:
-        raise ValueError(f"its clip must be a positive number, not {clip!r}")
+        raise InputError(f"its clip must be a positive number, not {clip!r}")
     return description

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .. import environments
 from ..baselines.stepwise import StepwiseWorldModel
+from ..files.input_error import InputError
 from ..runs.checkpoint import load_checkpoint, read_config
 from ..runs.shipped import load_result
 from ..settings import WORLD_MODELS
@@ -28,10 +29,11 @@ Array = NDArray[np.float32]
 class WorldModelEnv(gymnasium.Env[Array, Array]):
     """Imagined steps from real states, in the units of the task that the model learned.
 
-    An episode begins at a real state drawn from all that the run has seen. It terminates where the model holds an
-    ending for more likely than not; as in the replay, the observation then stays where it was, for what comes after
-    an ending was never seen. It is truncated after ``horizon`` steps, or when the model runs away to numbers that
-    are not finite (``info["exploded"]``), and there, too, the last observation stays. Same seed, same episodes.
+    An episode begins at a real state drawn from all that the run has seen. It terminates where the model predicts an
+    ending with more than half a probability. As in the replay, the observation then stays where it was, because the
+    model never saw what comes after an ending. An episode is truncated after ``horizon`` steps, or when the model
+    predicts numbers that are not finite (``info["exploded"]``); there, too, the last observation stays. Same seed, same
+    episodes.
 
     Args:
         run: a run directory, or what ``polygrad-edu export`` made of one.
@@ -40,7 +42,7 @@ class WorldModelEnv(gymnasium.Env[Array, Array]):
         device: that the model computes on.
 
     Raises:
-        ValueError: no such run, one without a checkpoint, or one in a world model that cannot be stepped.
+        InputError: no such run, one without a checkpoint, or one in a world model that cannot be stepped.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's way)
@@ -48,33 +50,34 @@ class WorldModelEnv(gymnasium.Env[Array, Array]):
     def __init__(self, run: str | Path, horizon: int | None = None, device: str = "cpu"):
         run = Path(run)
         self.preset = read_config(run)[1]
-        if self.preset.world_model == "polygrad":
-            raise ValueError(
+        if self.preset.world_model.kind == "polygrad":
+            raise InputError(
                 f"{run} learned in polygrad, which imagines whole trajectories and has no single step; train a run in "
                 f"one that has: polygrad-edu train --world-model mlp-ensemble (or {', '.join(WORLD_MODELS[1:])})"
             )
         if horizon is not None and horizon < 1:
-            raise ValueError(f"horizon must be at least 1 step, not {horizon}")
-        self.horizon = horizon or self.preset.horizon
+            raise InputError(f"horizon must be at least 1 step, not {horizon}")
+        self.horizon = horizon or self.preset.world_model.horizon
         self.model, self.starts = _model_and_starts(run, device)  # [N, O]
         if not len(self.starts):
-            raise ValueError(f"{run} has seen no whole window yet; train it longer")
-        sizes = self.model.normaliser.observations.size, self.model.normaliser.actions.size
-        # what is imagined may lie beyond the task's own bounds
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (sizes[0],), np.float32)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (sizes[1],), np.float32)
+            raise InputError(f"{run} has seen no whole window yet; train it longer")
+        normaliser = self.model.normaliser
+        # imagined observations may lie beyond the task's own bounds
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (normaliser.observations.size,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (normaliser.actions.size,), np.float32)
         self.generator = torch.Generator(device)
 
     def make_task(self) -> gymnasium.Env[Any, Any]:
         """The real task with the same actions, to evaluate in what was learned here."""
-        return environments.make(self.preset.env_id, self.preset.action_scale)
+        return environments.make(self.preset.task.env_id, self.preset.task.action_scale)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         super().reset(seed=seed)
         row = int(self.np_random.integers(len(self.starts)))
         self.generator.manual_seed(int(self.np_random.integers(2**63)))
         self.observation = self.starts[row : row + 1]  # [1, O]
-        self.predict, self.elapsed = self.model.predictor(self.generator), 0
+        self.predict = self.model.predictor(self.generator)
+        self.elapsed = 0
         return self._get_obs(), {}
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""World models compared: all imagine from the same real states, and the simulator tells how far each goes wrong.
+"""World models compared: all imagine from the same real states, and the simulator shows how far each goes wrong.
 
 Given a run, its own world model is measured in new episodes of its policy. Given a dataset, each model is
 trained on the same nine tenths of its episodes and measured on the rest.
@@ -6,9 +6,10 @@ trained on the same nine tenths of its episodes and measured on the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -16,20 +17,176 @@ import torch
 from torch.distributions import Distribution, Independent, Normal
 
 from .. import environments
+from ..files.input_error import InputError
 from ..files.safe_files import write_json
 from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from ..interop.datasets import OfflineData, load_dataset
 from ..interop.outside_policies import load_policy
 from ..runs.checkpoint import load_checkpoint, read_config
-from ..settings import IMAGINE_ONLY, Preset, closest_name
-from ..trajectory_diffusion import Policy
+from ..score_guidance import Policy
+from ..settings import IMAGINE_ONLY, closest_name
 from ..world_model import WorldModel
 from ..world_model_error import Starts, measure_errors, on_policy
 from .error_report import Compared, Report
-from .trained_models import COMPARED, compared_preset, fingerprint, train
+from .progress import OnProgress
+from .trained_models import COMPARED, Candidate, Trained, fingerprint, make_candidate, train
 
-Tell = Callable[[str, int, int], None]  # what, done, total
-HELD_OUT, TUNING_ROUNDS, TUNING_TRAJECTORIES = 0.1, 100, 128
+HELD_OUT = 0.1  # share of a dataset's episodes that nothing is trained on
+TUNING_ROUNDS = 100
+TUNING_TRAJECTORIES = 128
+LOOK_EVERY = 50  # updates between looks at the loss, which wait for the device
+
+
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """Settings of a comparison.
+
+    Attributes:
+        source: a run directory, a dataset's directory or a Minari dataset's name.
+        out: directory for the models, the table and the figure.
+        models: their names, of ``COMPARED``, or ``all``; none: a run's own model, or all for a dataset.
+        ahead: the furthest step ahead that is measured.
+        trajectories: imagined by each model.
+        updates: of each model; None: its own number.
+        policy: a run directory or a policy file that acts; None: the policies that made the data.
+        overrides: settings of every model, by name.
+    """
+
+    source: str | Path
+    out: Path
+    models: Sequence[str] = ()
+    ahead: int = 10
+    trajectories: int = 256
+    updates: int | None = None
+    policy: Path | None = None
+    seed: int = 0
+    device: str = "cpu"
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+class Material(NamedTuple):
+    """Everything that is read from the source of a comparison.
+
+    Attributes:
+        action_scale: part of the task's range that the data's actions of -1 to 1 span.
+        data: to train on.
+        starts: to imagine from.
+        own: the world model of a run, if it is to be measured.
+    """
+
+    env_id: str
+    action_scale: float
+    longest_episode: int
+    data: OfflineData
+    starts: list[Starts]
+    own: Trained | None = None
+
+
+def measure_all(settings: ComparisonSettings, on_progress: OnProgress = lambda what, done, total: None) -> Report:
+    """Measure a run's world model, or train and measure several on a dataset.
+
+    Writes error.json, error.md and error.png to ``settings.out``.
+
+    Raises:
+        InputError: unusable source, policy, settings or horizon, before anything is trained.
+        NotFiniteError: the loss of a world model went wrong.
+    """
+    asked = list(COMPARED) if list(settings.models) == ["all"] else settings.models
+    names = [closest_name(name, COMPARED, "world model") for name in asked]
+    if (Path(settings.source) / "config.json").is_file():
+        material = _from_run(settings, own_model=not names)
+    else:
+        material = _from_dataset(settings)
+        names = names or list(COMPARED)
+    if settings.ahead >= material.longest_episode:
+        raise InputError(
+            f"the longest episode has {material.longest_episode} steps, so --ahead can be at most "
+            f"{material.longest_episode - 1}, not {settings.ahead}"
+        )
+    candidates = [
+        make_candidate(name, material.env_id, material.action_scale, settings.overrides)
+        for name in dict.fromkeys(names)
+    ]
+    settings.out.mkdir(parents=True, exist_ok=True)
+    results: list[Compared] = []
+    if material.own is not None:
+        results.append(_measure(material.own, material.starts, settings, on_progress))
+    for candidate in candidates:
+        trained = _train(candidate, material.data, settings, on_progress)
+        results.append(_measure(trained, material.starts, settings, on_progress))
+    trained_on = f"{len(material.data.rewards):,} steps ({fingerprint(material.data)})"
+    report = Report(material.env_id, trained_on, settings.seed, results)
+    write_json(settings.out / "error.json", report.to_json())
+    (settings.out / "error.md").write_text(report.markdown(), encoding="utf-8")
+    report.draw(settings.out / "error.png")
+    return report
+
+
+def _from_run(settings: ComparisonSettings, own_model: bool) -> Material:
+    """Read a run.
+
+    Args:
+        own_model: measure the run's own world model, which cannot be trained again.
+    """
+    kept = {name: value for name, value in settings.overrides.items() if name in IMAGINE_ONLY}
+    if own_model and (fixed := sorted(set(settings.overrides) - set(kept))):
+        raise InputError(
+            f"a run's world model is trained already: {fixed[0]} cannot be changed; give --models to train"
+        )
+    loop, seconds = load_checkpoint(Path(settings.source), settings.device, kept)
+    task = loop.preset.task
+    longest_episode = gymnasium.spec(task.env_id).max_episode_steps or settings.ahead + 1
+    starts = run_starts(loop, settings.trajectories, settings.seed)
+    own = Trained(loop.preset.world_model.kind, loop.world_model, loop.world_model_updates, seconds)
+    return Material(
+        task.env_id, task.action_scale, longest_episode, replay_data(loop), starts, own if own_model else None
+    )
+
+
+def _from_dataset(settings: ComparisonSettings) -> Material:
+    """Read a dataset, and hold a tenth of its episodes out to start from."""
+    whole = load_dataset(settings.source)
+    data, held_out = whole.split(HELD_OUT, settings.seed)
+    policies = acting_policies(whole, settings.policy, settings.source)
+    starts = dataset_starts(held_out, policies, settings.trajectories, settings.seed)
+    return Material(whole.env_id, 1.0, whole.longest_episode, data, starts)
+
+
+def _train(candidate: Candidate, data: OfflineData, settings: ComparisonSettings, on_progress: OnProgress) -> Trained:
+    """Train a candidate, with its progress shown and its loss checked now and then."""
+    candidate = candidate._replace(updates=settings.updates or candidate.updates)
+    done = 0
+
+    def on_update(loss: torch.Tensor) -> None:
+        nonlocal done
+        done += 1
+        if done % LOOK_EVERY == 0 or done == candidate.updates:
+            if not bool(loss.isfinite()):
+                raise NotFiniteError(
+                    f"{candidate.name}'s loss became {loss.item()} at update {done}; a smaller --learning-rate may "
+                    "prevent it"
+                )
+            on_progress(f"train {candidate.name}", done, candidate.updates)
+
+    return train(candidate, data, settings.out, settings.seed, settings.device, on_update)
+
+
+def _measure(trained: Trained, starts: list[Starts], settings: ComparisonSettings, on_progress: OnProgress) -> Compared:
+    """Measure a trained world model from ``starts``."""
+    total = sum(len(start.observations) for start in starts)
+    done = 0
+
+    def on_simulated(n: int) -> None:
+        nonlocal done
+        done += n
+        on_progress(f"simulate {trained.name}", done, total)
+
+    preset = trained.world_model.preset
+    tune_guidance(trained.world_model, starts)
+    env = environments.make(preset.task.env_id, preset.task.action_scale)
+    errors = measure_errors(trained.world_model, env, starts, settings.ahead, settings.seed, on_simulated)
+    env.close()
+    return Compared(trained.name, preset, trained.updates, trained.seconds, errors)
 
 
 def dataset_starts(held_out: OfflineData, policies: list[Policy], n: int, seed: int) -> list[Starts]:
@@ -37,29 +194,35 @@ def dataset_starts(held_out: OfflineData, policies: list[Policy], n: int, seed: 
 
     Args:
         policies: one, which then starts anywhere, or one for each level of the data, which starts in its own states.
+
+    Raises:
+        InputError: the data holds no simulator states.
     """
     if held_out.simulator_states is None:
-        raise ValueError(
+        raise InputError(
             "this dataset holds no simulator states, and without them no imagined trajectory can be replayed: "
             "make one that does with polygrad-edu dataset, or store infos['simulator_state'] with yours"
         )
-    drawn = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     starts = []
     for level, policy in enumerate(policies):
         mine = np.flatnonzero(held_out.levels == level) if len(policies) > 1 else np.arange(len(held_out.levels))
-        rows = np.sort(drawn.choice(mine, size=min(len(mine), -(-n // len(policies))), replace=False))
+        rows = np.sort(generator.choice(mine, size=min(len(mine), -(-n // len(policies))), replace=False))
         starts.append(Starts(policy, held_out.observations[rows], held_out.simulator_states[rows]))
     return starts
 
 
 def run_starts(loop: ImaginationLoop, n: int, seed: int) -> list[Starts]:
-    """``n`` states that a run's policy comes through in new episodes, which no training has seen."""
-    env, policy = loop.make_env(), loop.actor_critic.policy
+    """``n`` states that a run's policy visits in new episodes, which no training has seen."""
+    env = loop.make_env()
+    policy = loop.actor_critic.policy
     generator = torch.Generator().manual_seed(seed)
-    observations, states = [], []
+    observations: list[np.ndarray] = []
+    states: list[np.ndarray] = []
     episode = 0
-    while len(observations) < 4 * n and episode < 2 * n:  # then a quarter of them, so that they are less alike
-        observation, done = env.reset(seed=REPORT_SEED + episode)[0], False
+    while len(observations) < 4 * n and episode < 2 * n:  # a quarter of them is kept, so that they are less alike
+        observation, _ = env.reset(seed=REPORT_SEED + episode)
+        done = False
         episode += 1
         while not done and len(observations) < 4 * n:
             observations.append(observation)
@@ -76,7 +239,7 @@ def run_starts(loop: ImaginationLoop, n: int, seed: int) -> list[Starts]:
 
 def tune_guidance(world_model: WorldModel[Any], starts: list[Starts]) -> None:
     """Let the gradient rule's scale settle for these policies, as it would have during training."""
-    if world_model.preset.guidance != "gradient" or world_model.preset.world_model != "polygrad":
+    if world_model.preset.guidance.rule != "gradient" or world_model.preset.world_model.kind != "polygrad":
         return
     for _ in range(TUNING_ROUNDS):
         standardised = []
@@ -85,139 +248,32 @@ def tune_guidance(world_model: WorldModel[Any], starts: list[Starts]) -> None:
             first = first.to(world_model.generator.device)
             imagined = world_model.imagine(first, start.policy, world_model.window)
             standardised.append(on_policy(start.policy, imagined))
-        world_model.tune(torch.cat(standardised).std(dim=0).mean())
+        world_model.adapt_guidance(torch.cat(standardised).std(dim=0).mean())
 
 
-def compare(
-    name: str,
-    world_model: WorldModel[Any],
-    starts: list[Starts],
-    steps_ahead: int,
-    seed: int,
-    updates: int,
-    training_seconds: float,
-    on_progress: Callable[[int], None] = lambda n: None,
-) -> Compared:
-    """Measure a trained world model from ``starts``."""
-    preset = world_model.preset
-    tune_guidance(world_model, starts)
-    env = environments.make(preset.env_id, preset.action_scale)
-    errors = measure_errors(world_model, env, starts, steps_ahead, seed, on_progress)
-    env.close()
-    return Compared(name, preset, updates, training_seconds, errors)
-
-
-def measure_all(
-    source: str,
-    names: list[str],
-    ahead: int,
-    trajectories: int,
-    updates: int | None,
-    policy: Path | None,
-    out: Path,
-    seed: int,
-    device: str,
-    overrides: dict[str, str],
-    tell: Tell,
-) -> Report:
-    """Measure a run's world model, or train and measure several on a dataset.
-
-    Writes error.json, error.md and error.png to ``out``.
+def acting_policies(data: OfflineData, path: Path | None, source: str | Path) -> list[Policy]:
+    """The policy that was asked for, or those that made the data, one for each of its levels.
 
     Raises:
-        ValueError: unusable source, policy, settings or horizon, before anything is trained.
+        InputError: there is no policy, or it is for another task.
     """
-    names = list(COMPARED) if names == ["all"] else [closest_name(name, COMPARED, "world model") for name in names]
-    loop, seconds = None, 0.0
-    if (Path(source) / "config.json").is_file():
-        kept = {name: value for name, value in overrides.items() if name in IMAGINE_ONLY}
-        if not names and (fixed := sorted(set(overrides) - set(kept))):
-            raise ValueError(
-                f"a run's world model is trained already: {fixed[0]} cannot be changed; give --models to train"
-            )
-        loop, seconds = load_checkpoint(Path(source), device, kept)
-        env_id, longest = loop.preset.env_id, gymnasium.spec(loop.preset.env_id).max_episode_steps or ahead + 1
-        data = replay_data(loop)
-        starts = run_starts(loop, trajectories, seed)
-    else:
-        whole = load_dataset(source)
-        data, held_out = whole.split(HELD_OUT, seed)
-        env_id, longest = whole.env_id, whole.longest_episode
-        names = names or list(COMPARED)
-        starts = dataset_starts(held_out, acting_policies(whole, policy, source), trajectories, seed)
-    if ahead >= longest:
-        raise ValueError(
-            f"the longest episode has {longest} steps, so --ahead can be at most {longest - 1}, not {ahead}"
-        )
-    scale = loop.preset.action_scale if loop else 1.0
-    presets = {name: compared_preset(name, env_id, scale, overrides) for name in names}
-    out.mkdir(parents=True, exist_ok=True)
-    results = []
-    if loop is not None and not names:
-        name = loop.preset.world_model
-        results.append(_measured(name, loop.world_model, starts, ahead, seed, loop.world_model_updates, seconds, tell))
-    for name, (preset, usual) in presets.items():
-        world_model, seconds = _trained(name, preset, updates or usual, data, out, seed, device, tell)
-        results.append(_measured(name, world_model, starts, ahead, seed, updates or usual, seconds, tell))
-    report = Report(env_id, f"{len(data.rewards):,} steps ({fingerprint(data)})", seed, results)
-    write_json(out / "error.json", report.to_json())
-    (out / "error.md").write_text(report.markdown(), encoding="utf-8")
-    report.draw(out / "error.png")
-    return report
-
-
-def _trained(
-    name: str, preset: Preset, updates: int, data: OfflineData, out: Path, seed: int, device: str, tell: Tell
-) -> tuple[WorldModel[Any], float]:
-    """:func:`train`, with its progress told and its loss watched."""
-    done = 0
-
-    def on_update(loss: torch.Tensor) -> None:
-        nonlocal done
-        done += 1
-        if done % 50 == 0 or done == updates:
-            if not bool(loss.isfinite()):
-                raise NotFiniteError(
-                    f"{name}'s loss became {loss.item()} at update {done}; a smaller --learning-rate may prevent it"
-                )
-            tell(f"train {name}", done, updates)
-
-    return train(name, preset, updates, data, out, seed, device, on_update)
-
-
-def _measured(
-    name: str, world_model: WorldModel[Any], starts: list[Starts], ahead: int, seed: int, updates: int, seconds: float,
-    tell: Tell,
-) -> Compared:  # fmt: skip
-    """:func:`compare`, with its progress told."""
-    done, total = 0, sum(len(start.observations) for start in starts)
-
-    def on_progress(n: int) -> None:
-        nonlocal done
-        done += n
-        tell(f"simulate {name}", done, total)
-
-    return compare(name, world_model, starts, ahead, seed, updates, seconds, on_progress)
-
-
-def acting_policies(data: OfflineData, path: Path | None, source: str) -> list[Policy]:
-    """The policy that was asked for, or those that made the data, one for each of its levels."""
     if path is not None:
         if (path / "config.json").is_file():
             _, preset, _ = read_config(path)
-            if preset.env_id != data.env_id:
-                raise ValueError(f"the policy in {path} is for {preset.env_id}, the data for {data.env_id}")
-            return [with_whole_range(load_checkpoint(path)[0].best_policy, preset.action_scale)]
+            if preset.task.env_id != data.env_id:
+                raise InputError(f"the policy in {path} is for {preset.task.env_id}, the data for {data.env_id}")
+            return [with_whole_range(load_checkpoint(path)[0].best_policy, preset.task.action_scale)]
         acting = load_policy(path)
-        sizes, wanted = acting.description["sizes"], (data.observations.shape[1], data.actions.shape[1])
+        sizes = acting.description["sizes"]
+        wanted = (data.observations.shape[1], data.actions.shape[1])
         if (sizes[0], sizes[-1]) != wanted:
-            raise ValueError(
+            raise InputError(
                 f"the policy in {path} takes {sizes[0]} observations and {sizes[-1]} actions; "
                 f"{data.env_id} has {wanted[0]} and {wanted[1]}"
             )
         return [acting]
     if not data.policies:
-        raise ValueError(
+        raise InputError(
             f"{source} comes without the policies that made it; say which one acts with --policy "
             "(a run directory, or a file written by polygrad_edu.interop.outside_policies.save_policy)"
         )
@@ -236,7 +292,8 @@ def with_whole_range(policy: Policy, action_scale: float) -> Policy:
 
 def replay_data(loop: ImaginationLoop) -> OfflineData:
     """A run's real steps as a dataset, to train other world models on; one environment's after the other's."""
-    replay, n = loop.replay, loop.replay.size
+    replay = loop.replay
+    n = replay.size
     order = torch.arange(n).reshape(-1, replay.n_envs).T.flatten()
     last = replay.last_of_episode[:n].cpu()[order]
     observations, actions, rewards, terminals = (
@@ -244,7 +301,13 @@ def replay_data(loop: ImaginationLoop) -> OfflineData:
         for part in (replay.observations, replay.actions, replay.rewards, replay.terminals)
     )
     return OfflineData(
-        loop.preset.env_id, observations, actions, rewards, terminals.astype(bool),
-        np.concatenate([[0], (last[:-1] == order[:-1]).cumsum(0).numpy()]), np.full(n, -1),
-        replay.simulator_states[:n][order].numpy(), {},
-    )  # fmt: skip
+        loop.preset.task.env_id,
+        observations,
+        actions,
+        rewards,
+        terminals.astype(bool),
+        episodes=np.concatenate([[0], (last[:-1] == order[:-1]).cumsum(0).numpy()]),
+        levels=np.full(n, -1),
+        simulator_states=replay.simulator_states[:n][order].numpy(),
+        policies={},
+    )

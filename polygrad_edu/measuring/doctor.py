@@ -1,4 +1,4 @@
-"""The doctor: is everything here that the course needs, and if not, what to do about it."""
+"""The doctor: checks whether this machine has everything that the course needs, each with a remedy if not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ FOR_DATASETS = ("minari", "stable-baselines3")  # the extra "data"
 
 
 class Check(NamedTuple):
-    """One thing looked at: whether it is well, whether the course needs it, what was found, what would mend it."""
+    """The outcome of one check.
+
+    Attributes:
+        needed: the course does not work without it.
+        found: a version, a measurement, or the error.
+        remedy: for a check that is not ok.
+    """
 
     name: str
     ok: bool
@@ -27,9 +33,8 @@ class Check(NamedTuple):
 
 
 def examine() -> list[Check]:
-    """All checks, each on its own: one that fails does not stop the others."""
-    version = sys.version_info[:2]
-    supported = (3, 10) <= version <= (3, 13)
+    """Run all checks, each on its own: one that fails does not stop the others."""
+    supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
     remedy = "use Python 3.10 to 3.13; the tests ran on these"
     checks = [Check("python", supported, True, platform.python_version(), remedy)]
     checks += [_package(name) for name in PACKAGES]
@@ -51,7 +56,7 @@ def _package(name: str, needed: bool = True) -> Check:
 def _attempt(name: str, attempt: Callable[[], str]) -> Check:
     try:
         return Check(name, True, True, attempt())
-    except Exception as error:  # whatever it is, the doctor names it and goes on
+    except Exception as error:  # of any kind: it becomes this check's outcome
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Check(name, False, True, reason, "reinstall: python -m pip install --force-reinstall polygrad-edu")
 
@@ -95,7 +100,7 @@ def _write_video() -> str:
 
 
 def _opengl() -> Check:
-    """MuJoCo's own renderer, tried in a process of its own: a broken OpenGL can end the one that asks."""
+    """Try MuJoCo's own renderer in a process of its own, because a broken OpenGL can end the process that uses it."""
     script = (
         "import mujoco; model = mujoco.MjModel.from_xml_string('<mujoco/>');"
         "r = mujoco.Renderer(model, 32, 32); r.update_scene(mujoco.MjData(model)); r.render(); r.close()"

@@ -14,15 +14,20 @@ from rich.table import Table
 from ..settings import Preset
 from ..world_model_error import Errors, Interval
 
-# Okabe and Ito's colours, told apart by everybody; PolyGRAD's in blues and black
+# Okabe and Ito's palette, which colour-blind readers can tell apart; PolyGRAD's models in blues and black
 COLOURS = {
-    "polygrad": "#0072B2", "polygrad-causal": "#000000", "polygrad-transformer": "#56B4E9",
-    "autoregressive-diffusion": "#D55E00", "mlp-ensemble": "#009E73", "transformer": "#CC79A7", "recurrent": "#E69F00",
-}  # fmt: skip
+    "polygrad": "#0072B2",
+    "polygrad-causal": "#000000",
+    "polygrad-transformer": "#56B4E9",
+    "autoregressive-diffusion": "#D55E00",
+    "mlp-ensemble": "#009E73",
+    "transformer": "#CC79A7",
+    "recurrent": "#E69F00",
+}
 
 
 class Compared(NamedTuple):
-    """One world model's part in a comparison."""
+    """The errors of one world model, with the training that it had."""
 
     name: str
     preset: Preset
@@ -32,7 +37,11 @@ class Compared(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was measured, and on what."""
+    """A comparison of world models on one task.
+
+    Attributes:
+        trained_on: the data, in words.
+    """
 
     env_id: str
     trained_on: str
@@ -40,7 +49,7 @@ class Report(NamedTuple):
     results: list[Compared]
 
     def rows(self) -> list[list[str]]:
-        """What the table says, by lines: a name and a cell for each world model, with the interval in brackets."""
+        """Lines of the table: a name and a cell for each world model, with the interval in brackets."""
         errors = [result.errors for result in self.results]
         steps = errors[0].steps_ahead
         lines = [[f"{h} ahead", *(shown(e.observation[i]) for e in errors)] for i, h in enumerate(steps)]
@@ -56,10 +65,11 @@ class Report(NamedTuple):
         ]
 
     def title(self) -> str:
+        """The task and the quantity."""
         return f"{self.env_id}: median squared error of imagined observations (1 is their variance)"
 
     def legend(self) -> str:
-        """What the lines of the table mean."""
+        """The meaning of the table's lines."""
         furthest = self.results[0].errors.steps_ahead[-1]
         return (
             f"Trained on {self.trained_on}. In brackets 95% bootstrap intervals. reward: its squared error in units "
@@ -87,26 +97,28 @@ class Report(NamedTuple):
         return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{self.legend()}\n"
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "env_id": self.env_id, "trained_on": self.trained_on, "seed": self.seed,
-            "models": {
-                result.name: {
-                    "settings": result.preset.to_json(), "updates": result.updates,
-                    "training_seconds": round(result.training_seconds, 1), **result.errors.to_json(),
-                }
-                for result in self.results
-            },
-        }  # fmt: skip
+        """The content of error.json."""
+        models = {
+            result.name: {
+                "settings": result.preset.to_json(),
+                "updates": result.updates,
+                "training_seconds": round(result.training_seconds, 1),
+                **result.errors.to_json(),
+            }
+            for result in self.results
+        }
+        return {"env_id": self.env_id, "trained_on": self.trained_on, "seed": self.seed, "models": models}
 
     def draw(self, path: Path) -> None:
-        """The figure: error by steps ahead, and what that error costs in time."""
+        """Draw the error by steps ahead, and beside it the time that each model takes."""
         figure = Figure(figsize=(11, 4.8), layout="constrained")
         by_steps, by_cost = figure.subplots(1, 2, width_ratios=[3, 2])
         steps = self.results[0].errors.steps_ahead
         measured = [h for h in steps if all(np.isfinite(result.errors.at(h).value) for result in self.results)]
         reference = max((h for h in measured if h <= 10), default=steps[0])
         for result in self.results:
-            colour, errors = COLOURS.get(result.name, "black"), result.errors
+            colour = COLOURS.get(result.name, "black")
+            errors = result.errors
             values, low, high = np.array(errors.observation).T
             by_steps.plot(steps, values, "o-", color=colour, label=result.name, markersize=4)
             by_steps.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -121,10 +133,14 @@ class Report(NamedTuple):
                 color=colour,
             )
         by_steps.set(
-            xscale="log", yscale="log", xticks=steps, xticklabels=steps, xlabel="steps ahead",
+            xscale="log",
+            yscale="log",
+            xticks=steps,
+            xticklabels=steps,
+            xlabel="steps ahead",
             ylabel="squared error of the imagined state\n(1 = the data's variance; lower is better)",
             title=f"{self.env_id}: how far imagination drifts from the simulator",
-        )  # fmt: skip
+        )
         by_steps.minorticks_off()
         by_steps.legend(frameon=False, fontsize=9, loc="upper left")
         by_cost.set(
@@ -145,6 +161,6 @@ class Report(NamedTuple):
 
 
 def shown(interval: Interval) -> str:
-    """``0.012 (.010–.014)``, with as many digits as tell something."""
+    """An interval as text, for example ``0.012 (.010–.014)``, with two significant digits."""
     value, low, high = (f"{number:.2g}" for number in interval)
     return f"{value} ({low.removeprefix('0')}–{high.removeprefix('0')})"

@@ -1,16 +1,16 @@
-"""Run directories: what a run leaves on disk, complete or not at all, and only data (safetensors and JSON).
+"""Run directories: the files of a run, each written whole or not at all, and only data (safetensors and JSON).
 
 ::
 
     config.json                     the preset's name, every setting and the seed
     metrics.jsonl                   a line for each evaluation
-    checkpoint/step-000004000.json  what is no tensor, and which shards hold the rest; the last two are kept
+    checkpoint/step-000004000.json  counters and the like, and the names of the shards; the last two are kept
     checkpoint/shards/              the tensors, see :mod:`polygrad_edu.files.shards`
     result.json  video.mp4          when the run is done
-    progress.jsonl  policy.mp4      what a watched run shows, see :mod:`polygrad_edu.runs.supervised`
+    progress.jsonl  policy.mp4      of a supervised run, see :mod:`polygrad_edu.runs.supervised`
 
-A checkpoint counts from the moment its own file is there. Everything it asks for is on the disk before that, and
-nothing an older one asks for is removed before that; so a run can be killed at any moment and goes on.
+A checkpoint counts from the moment its own file is there. Everything it needs is on the disk before that, and nothing
+that an older one needs is removed before that; so a run can be killed at any moment and goes on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..files.input_error import InputError
 from ..files.safe_files import (
     DAMAGE,
     MIB,
@@ -37,33 +38,37 @@ from ..files.safe_files import (
 from ..files.shards import read_shards, remove_unused, write_shards
 from ..imagination_loop import ImaginationLoop, NotFiniteError
 from ..settings import Preset
-from .loop_state import apply, capture
+from .loop_state import restore, state_of
 
 FORMAT = "polygrad-edu checkpoint 3"
 KEPT = 2
-MOST_BYTES = 16 * MIB  # of a checkpoint's own file: 256 Humanoids' states take 5
+MAX_BYTES = 16 * MIB  # of a checkpoint's own file: 256 Humanoids' states take 5
 _log = logging.getLogger(__name__)
 
 
 def write_config(run: Path, preset_name: str, preset: Preset, seed: int) -> None:
-    """Make the run directory and say in it what the run is."""
+    """Make the run directory and write its config.json."""
     run.mkdir(parents=True, exist_ok=True)
     write_json(run / "config.json", {"preset": preset_name, "seed": seed, "settings": preset.to_json()})
 
 
 def read_config(run: Path) -> tuple[str, Preset, int]:
-    """The preset's name, the settings and the seed of a run."""
+    """Read the preset's name, the settings and the seed of a run.
+
+    Raises:
+        InputError: ``run`` is not a run directory, or its config.json is damaged.
+    """
     path = run / "config.json"
     if not path.is_file():
-        raise ValueError(f"{run} is not a run directory: it holds no config.json (make one with: polygrad-edu train)")
+        raise InputError(f"{run} is not a run directory: it holds no config.json (make one with: polygrad-edu train)")
     config = read_json(path)
     check_fields(config, {"preset": str, "seed": int, "settings": dict}, path)
     if not 0 <= config["seed"] < 2**63:
-        raise ValueError(f"{path} must hold a seed from 0 to 2^63, not {config['seed']}")
+        raise InputError(f"{path} must hold a seed from 0 to 2^63, not {config['seed']}")
     try:
         return config["preset"], Preset.from_json(config["settings"]), config["seed"]
-    except ValueError as error:
-        raise ValueError(f"{path}: {one_line(error)}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {one_line(error)}") from None
 
 
 def save_checkpoint(
@@ -72,25 +77,25 @@ def save_checkpoint(
     """Write a checkpoint; it appears under its name only when it is whole. The last two are kept.
 
     Args:
-        latest: what was shown last, which the next line of metrics.jsonl repeats where nothing newer is known.
+        latest: the losses that were shown last; the next line of metrics.jsonl repeats those that it has no news of.
 
     Raises:
         OSError: the disk is full or cannot be written to; the checkpoints that were there are as they were.
         NotFiniteError: a tensor holds a number that is not finite; nothing was written.
     """
-    tensors, state = capture(loop)
+    tensors, state = state_of(loop)
     on_host = {name: value.detach().cpu() for name, value in tensors.items()}
     for name, value in on_host.items():
         if not all_finite(value):
             raise NotFiniteError(f"{name} holds numbers that are not finite at step {loop.env_step}; it is not saved")
     root = run / "checkpoint"
     try:
-        shards = write_shards(root / "shards", on_host, loop.preset.checkpoint_shards * MIB)
+        shards = write_shards(root / "shards", on_host, loop.preset.run.checkpoint_shards * MIB)
         state |= {"format": FORMAT, "wall_seconds": wall_seconds, "latest": latest or {}, "shards": shards}
         state["settings"] = loop.preset.to_json()
         path = _path(run, loop.env_step)
         write_json(path, state | {"sha256": _checksum(state)})
-        for directory in (run, run.parent):  # they hold the names checkpoint/ and, at first, the run's own
+        for directory in (run, run.parent):  # they hold the names of checkpoint/ and, at first, of the run
             sync_directory(directory)
         remove_old(run, loop.env_step)
     except OSError as error:  # a disk that is full or gone
@@ -103,11 +108,12 @@ def _checksum(state: dict[str, Any]) -> str:
 
 
 def remove_old(run: Path, env_step: int) -> None:
-    """Remove what is older than the checkpoint of ``env_step`` and the one before it, and what is later than it.
+    """Keep the checkpoint of ``env_step`` and the one before it; remove all others.
 
     Later ones were passed over as damaged, and their steps made again.
     """
-    newest, every = _path(run, env_step), list_checkpoints(run)
+    newest = _path(run, env_step)
+    every = list_checkpoints(run)
     earlier = [path for path in every if path.name < newest.name]
     kept = [newest, *earlier[len(earlier) - (KEPT - 1) :]]
     for path in every:
@@ -117,7 +123,7 @@ def remove_old(run: Path, env_step: int) -> None:
     for path in kept:
         try:
             used += _read_manifest(path)["shards"]
-        except ValueError:  # a damaged one: nothing can be read by it
+        except InputError:  # a damaged one: nothing can be read by it
             continue
     remove_unused(run / "checkpoint" / "shards", used)
 
@@ -127,11 +133,12 @@ def _path(run: Path, env_step: int) -> Path:
 
 
 def list_checkpoints(run: Path) -> list[Path]:
+    """The checkpoints' own files, oldest first."""
     return sorted((run / "checkpoint").glob("step-*.json"))
 
 
 class Stored(NamedTuple):
-    """A checkpoint as it lies on the disk: whole, but not yet known to fit a run."""
+    """A checkpoint as read from the disk: whole, but not yet known to fit a run."""
 
     path: Path
     state: dict[str, Any]
@@ -139,45 +146,51 @@ class Stored(NamedTuple):
 
 
 def has_checkpoint(run: Path) -> bool:
-    """Whether a run came as far as its first checkpoint."""
+    """True if a run has come to its first checkpoint."""
     return bool(list_checkpoints(run))
 
 
 def read_checkpoint(run: Path) -> Stored:
-    """The last whole checkpoint of a run. A damaged one is told of, and passed over for the one before it.
+    """Read the last whole checkpoint of a run; a damaged one is logged, and the one before it used.
 
     Raises:
-        ValueError: there is no checkpoint, or no whole one, or it is of another version.
+        InputError: there is no checkpoint, or no whole one, or it is of another version.
     """
     damaged: list[str] = []
     for path in reversed(list_checkpoints(run)):
         try:
             state = _read_manifest(path)
             tensors = read_shards(run / "checkpoint" / "shards", state["shards"])
-        except ValueError as error:
+        except InputError as error:
             damaged.append(f"the checkpoint {path} is damaged: {str(error).removeprefix(f'{path} ')}")
             continue
         if damaged:
             _log.warning("%s; using the one before it, %s", damaged[0], path.name)
         return Stored(path, state, tensors)
     if damaged:
-        raise ValueError(f"{damaged[0]}; there is no older one that is whole, so the run has to be made anew")
-    raise ValueError(
+        raise InputError(f"{damaged[0]}; there is no older one that is whole, so the run has to be made anew")
+    raise InputError(
         f"{run} holds no checkpoint yet; train it longer with: polygrad-edu train --resume {run} "
         "(which then starts from its beginning)"
     )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    state = read_json(path, MOST_BYTES)
+    state = read_json(path, MAX_BYTES)
     if state.get("format") != FORMAT:
-        raise ValueError(f"it is not a checkpoint of this version (its format is {state.get('format')!r:.60})")
+        raise InputError(f"it is not a checkpoint of this version (its format is {state.get('format')!r:.60})")
     if state.pop("sha256", None) != _checksum(state):
-        raise ValueError("its own checksum is wrong")
+        raise InputError("its own checksum is wrong")
     kinds = {
-        "counters": dict, "replay": dict, "environments": list, "device": str, "wall_seconds": float, "latest": dict,
-        "shards": list, "settings": dict,
-    }  # fmt: skip
+        "counters": dict,
+        "replay": dict,
+        "environments": list,
+        "device": str,
+        "wall_seconds": float,
+        "latest": dict,
+        "shards": list,
+        "settings": dict,
+    }
     check_fields(state, kinds, path)
     check_fields(state["latest"], dict.fromkeys(state["latest"], float), path)
     return state
@@ -186,45 +199,45 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 def rebuild(
     stored: Stored, preset: Preset, seed: int, device: str = "cpu", base: Preset | None = None
 ) -> ImaginationLoop:
-    """The loop as it stood at a stored checkpoint.
+    """Make the loop as it stood at a stored checkpoint.
 
     Args:
         base: the run's own settings, if ``preset`` has some of them changed.
 
     Raises:
-        ValueError: the checkpoint is another run's, or holds what no run does.
+        InputError: the checkpoint belongs to another run, or is damaged.
     """
     where = f"the checkpoint {stored.path}"
     own = (base or preset).to_json()
     changed = [name for name, value in stored.state["settings"].items() if name in own and own[name] != value]
     if changed := sorted(set(changed) - {"env_steps"}):
-        raise ValueError(
+        raise InputError(
             f"{where} belongs to another run: there {changed[0]} is {stored.state['settings'][changed[0]]!r:.60}"
         )
-    if len(stored.state["environments"]) != preset.parallel_envs:
+    if len(stored.state["environments"]) != preset.task.parallel_envs:
         n = len(stored.state["environments"])
-        raise ValueError(
-            f"{where} belongs to another run: it holds {n} environments, this run has {preset.parallel_envs}"
+        raise InputError(
+            f"{where} belongs to another run: it holds {n} environments, this run has {preset.task.parallel_envs}"
         )
     loop = None
     try:
         with at_most_parameters(sum(tensor.nbytes for tensor in stored.tensors.values()), "its run"):
             loop = ImaginationLoop(preset, seed, device)
-        apply(loop, stored.tensors, stored.state)
+        restore(loop, stored.tensors, stored.state)
         return loop
     except DAMAGE as error:
         if loop is not None:
             loop.collector.close()
-        raise ValueError(f"{where} does not fit its run: {one_line(error)}") from None
+        raise InputError(f"{where} does not fit its run: {one_line(error)}") from None
 
 
 def load_checkpoint(
     run: Path, device: str = "cpu", overrides: dict[str, str] | None = None
 ) -> tuple[ImaginationLoop, float]:
-    """The loop as it stood at the run's last whole checkpoint, and the seconds it had taken.
+    """Make the loop as it stood at the run's last whole checkpoint; returns it and the seconds it had taken.
 
     Raises:
-        ValueError: no run, no checkpoint, a damaged or a foreign one.
+        InputError: no run, no checkpoint, a damaged or a foreign one.
     """
     _, preset, seed = read_config(run)
     stored = read_checkpoint(run)

@@ -1,7 +1,7 @@
-"""The watch: a number that goes wrong is caught with its name and its step, without waiting for the device each time.
+"""Finite check: names the first metric that became nan or inf, and its step, without synchronising at each update.
 
-Every update's losses are put aside as they are. When the progress line fetches its numbers anyway, all those put
-aside are looked at, oldest first, so that the first wrong one is named and not what it led to.
+Every update's losses are put aside as they are. When losses are fetched for the progress line anyway, all those put
+aside are checked, oldest first, so that the error names the first wrong one and not one that followed from it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from ..imagination_loop import NotFiniteError
 
-# In the order in which one leads to the other.
-WATCHED = {
+# Metrics that are checked, with their names in words; each can make those below it wrong.
+CHECKED = {
     "world_model_loss": "world_model_loss",
     "imagined_reach": "an imagined state",
     "imagined_reward": "an imagined reward",
@@ -32,29 +32,30 @@ WATCHED = {
 REMEDY = "A smaller learning_rate or critic_learning_rate may prevent it; --detect-anomaly finds the line"
 
 
-class Watch:
-    """What has been computed and not yet looked at."""
+class FiniteCheck:
+    """Check of the metrics that were computed since the last one, and of the weights."""
 
     def __init__(self) -> None:
-        self._unseen: list[tuple[int, tuple[str, ...], Tensor]] = []
+        self._unchecked: list[tuple[int, tuple[str, ...], Tensor]] = []
 
     def add(self, step: int, metrics: dict[str, Any]) -> None:
-        """Put the update's numbers aside; nothing waits for them."""
-        names = tuple(name for name in WATCHED if name in metrics)
+        """Put a step's metrics aside for the next :meth:`check`; nothing waits for them."""
+        names = tuple(name for name in CHECKED if name in metrics)
         if names:  # one small copy: the tensors themselves may be overwritten by the next update
-            self._unseen.append((step, names, torch.stack([metrics[name] for name in names])))
+            self._unchecked.append((step, names, torch.stack([metrics[name] for name in names])))
 
-    def look(self, networks: dict[str, nn.Module], step: int) -> None:
-        """Wait for all that was put aside, and look at it and at the weights.
+    def check(self, networks: dict[str, nn.Module], step: int) -> None:
+        """Wait for the metrics put aside, and check them and the weights of ``networks``.
 
         Raises:
-            NotFiniteError: naming the first quantity that went wrong, and the step.
+            NotFiniteError: naming the first quantity that is not finite, and its step.
         """
-        unseen, self._unseen = self._unseen, []
-        for when, names, values in unseen:
+        unchecked = self._unchecked
+        self._unchecked = []
+        for when, names, values in unchecked:
             for name, value in zip(names, values.tolist(), strict=True):
                 if not math.isfinite(value):
-                    raise NotFiniteError(f"{WATCHED[name]} became {value} at step {when}. {REMEDY}")
+                    raise NotFiniteError(f"{CHECKED[name]} became {value} at step {when}. {REMEDY}")
                 if name == "exploded_share" and value == 1:
                     raise NotFiniteError(
                         f"every imagined trajectory exploded at step {when}: each went further than explosion_factor "
@@ -68,9 +69,9 @@ class Watch:
                 raise NotFiniteError(f"a weight of {name} became {size} by step {step}. {REMEDY}")
 
     def cause(self) -> NotFiniteError | None:
-        """What went wrong first, if it lies among the numbers that were put aside."""
+        """The error for the first wrong number among the metrics put aside; None if all of them are finite."""
         try:
-            self.look({}, 0)
+            self.check({}, 0)
         except NotFiniteError as error:
             return error
         return None
@@ -78,12 +79,12 @@ class Watch:
 
 @contextlib.contextmanager
 def anomaly_detection() -> Generator[None, None, None]:
-    """Within it a gradient that becomes nan ends in an error that names the line which computed it (slow).
+    """Within it, a gradient that becomes nan ends in an error that names the line which computed it (slow).
 
     Raises:
         NotFiniteError: with the file, the line and its code.
     """
-    with warnings.catch_warnings(record=True) as told, torch.autograd.set_detect_anomaly(True):
+    with warnings.catch_warnings(record=True) as caught, torch.autograd.set_detect_anomaly(True):
         warnings.simplefilter("always")
         try:
             yield
@@ -91,13 +92,14 @@ def anomaly_detection() -> Generator[None, None, None]:
             if "returned nan values" not in str(error):
                 raise
             function = str(error).split("'")[1]
-            place = next((found for told_one in told if (found := _own_line(str(told_one.message)))), "an unknown line")
+            lines = [_own_line(str(warning.message)) for warning in caught]
+            place = next(filter(None, lines), "an unknown line")
             raise NotFiniteError(f"the gradient became nan in {function}, computed in {place}") from None
 
 
 def _own_line(text: str) -> str:
-    """The innermost line of this package in a traceback: where, and what it says."""
-    package = str(Path(__file__).parent)
+    """The innermost line of this package in a traceback, with its place; empty if there is none."""
+    package = str(Path(__file__).parents[1])
     frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)\n\s+(.+)', text)
     own = [frame for frame in frames if frame[0].startswith(package)]
     if not own:

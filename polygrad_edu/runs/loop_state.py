@@ -1,7 +1,7 @@
-"""The whole state of a run: everything that decides its future, as tensors and as data that JSON can hold.
+"""The state of a loop: everything that decides its future, as tensors and as data that JSON can hold.
 
 Networks and their averages, optimisers, normaliser, guidance scale, replay, environments, random states, counters. A
-loop brought to a captured state goes on as the first one would have, to the last bit.
+loop that a state is restored to goes on as the first one would have, to the last bit.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..replay import Normaliser
 _STATISTICS = ("count", "running_mean", "sum_of_squares", "lowest", "highest", "mean", "scale", "extent")
 
 
-def capture(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """All that decides a run's future: tensors by name, and the rest as data that JSON can hold."""
+def state_of(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Everything that decides the future of ``loop``: tensors by name, and the rest as data that JSON can hold."""
     tensors: dict[str, torch.Tensor] = {}
     for name, module in _modules(loop).items():
         tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
@@ -33,7 +33,7 @@ def capture(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, A
                 tensors[f"normaliser/{field}/{key}"] = torch.as_tensor(value)
     tensors["generator"] = loop.generator.get_state()
     tensors["torch_generator"] = torch.get_rng_state()
-    tensors |= loop.world_model.tuned() | {"exploded": loop.exploded}
+    tensors |= loop.world_model.extra_state() | {"exploded": loop.exploded}
     tensors["observations"] = torch.as_tensor(loop.collector.observations)
     state = {
         "counters": {name: _or_none(getattr(loop, name)) for name in loop.counters},
@@ -44,8 +44,12 @@ def capture(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, A
     return tensors, state
 
 
-def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-    """Bring a freshly made loop to a captured state; raises KeyError, ValueError or RuntimeError if it cannot fit."""
+def restore(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+    """Bring a freshly made loop to the state that :func:`state_of` gave.
+
+    Raises:
+        Exception: one of ``files.safe_files.DAMAGE``, if the state is damaged or does not fit the loop.
+    """
     for name, module in _modules(loop).items():
         module.load_state_dict(_under(tensors, name))
     for name, optimiser in _optimisers(loop).items():
@@ -62,7 +66,8 @@ def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[s
     for field in Normaliser.fields:
         standardiser = getattr(loop.replay.normaliser, field)
         for key in _STATISTICS:
-            value, old = tensors[f"normaliser/{field}/{key}"], getattr(standardiser, key)
+            value = tensors[f"normaliser/{field}/{key}"]
+            old = getattr(standardiser, key)
             on_host = int(value) if key == "count" else value.numpy()
             setattr(standardiser, key, value.to(old) if isinstance(old, torch.Tensor) else on_host)
     if state["device"] == loop.device.type:
@@ -70,8 +75,8 @@ def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[s
     else:  # a state means nothing to another kind of device: go on from a seed that depends on the step
         loop.generator.manual_seed(loop.seed + int(state["counters"]["env_step"]))
     torch.set_rng_state(tensors["torch_generator"])
-    for name, tensor in (loop.world_model.tuned() | {"exploded": loop.exploded}).items():
-        tensor.copy_(tensors[name])
+    loop.world_model.load_extra_state(tensors)
+    loop.exploded.copy_(tensors["exploded"])
     loop.collector.restore(state["environments"], tensors["observations"].numpy())
     for name in loop.counters:
         setattr(loop, name, _like(getattr(loop, name), state["counters"][name]))
@@ -80,7 +85,7 @@ def apply(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict[s
 
 
 def _or_none(value: Any) -> Any:
-    """``value`` as JSON knows it: None for what has not been measured yet, nan or infinite."""
+    """``value`` as JSON knows it: None for a number that has not been measured yet, which is nan or infinite."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

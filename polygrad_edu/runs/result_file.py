@@ -1,4 +1,4 @@
-"""result.json: what a finished run reached, on how many episodes, in what time, with which versions."""
+"""result.json: the return that a finished run reached, on how many episodes, in what time, with which versions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..files.input_error import InputError
 from ..files.safe_files import check_fields, read_json
 from ..imagination_loop import ImaginationLoop
 
 FIELDS = {
-    "preset": str, "env_id": str, "seed": int, "env_steps": int, "return_mean": float, "return_std": float,
-    "episodes": int, "wall_seconds": float, "device": str, "versions": dict,
-}  # fmt: skip
+    "preset": str,
+    "env_id": str,
+    "seed": int,
+    "env_steps": int,
+    "return_mean": float,
+    "return_std": float,
+    "episodes": int,
+    "wall_seconds": float,
+    "device": str,
+    "versions": dict,
+}
 
 
 def versions() -> dict[str, str]:
-    """What a result depends on."""
+    """Versions of everything that the numbers of a run depend on."""
     return {
         "polygrad_edu": __version__,
         "python": python_version(),
@@ -34,12 +43,16 @@ def versions() -> dict[str, str]:
 
 
 def make_result(preset_name: str, loop: ImaginationLoop, returns: np.ndarray, wall_seconds: float) -> dict[str, Any]:
-    """What result.json holds; ``returns`` are those of the kept policy's final episodes."""
+    """The content of result.json.
+
+    Args:
+        returns: of the best policy in its final episodes.
+    """
     return {
         "preset": preset_name,
-        "env_id": loop.preset.env_id,
-        "world_model": loop.preset.world_model,
-        "guidance": loop.preset.guidance,
+        "env_id": loop.preset.task.env_id,
+        "world_model": loop.preset.world_model.kind,
+        "guidance": loop.preset.guidance.rule,
         "seed": loop.seed,
         "env_steps": loop.env_step,
         "return_mean": float(returns.mean()),
@@ -54,10 +67,14 @@ def make_result(preset_name: str, loop: ImaginationLoop, returns: np.ndarray, wa
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A run's result.json, or a ValueError that says what is wrong with it."""
+    """Read a run's result.json.
+
+    Raises:
+        InputError: it is damaged or holds something else.
+    """
     result = read_json(path)
     check_fields(result, FIELDS, path)
     for name in ("seed", "env_steps", "episodes"):
         if result[name] < 0:
-            raise ValueError(f"{path} must hold 0 or more as {name}, not {result[name]}")
+            raise InputError(f"{path} must hold 0 or more as {name}, not {result[name]}")
     return result

@@ -1,4 +1,4 @@
-"""Results that stay: what is left of a run when it is to be kept in a repository, and read by a lesson.
+"""Shipped results: the small part of a finished run that is kept in a repository and read by lessons.
 
 ::
 
@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..files.input_error import InputError
 from ..files.safe_files import DAMAGE, at_most_parameters, one_line, read_tensors, write_json, write_tensors
 from ..imagination_loop import ImaginationLoop
 from ..presets import PRESETS
@@ -24,15 +24,17 @@ from ..settings import Preset
 from .checkpoint import load_checkpoint, read_config
 from .result_file import read_result
 
-N_STARTS = 256
+N_STARTS = 256  # real states to imagine from
 
 
 class ShippedResult(NamedTuple):
-    """A kept run, ready to imagine with.
+    """A shipped result, ready to imagine with.
 
-    ``loop`` holds the world model, the critic and the normaliser, and a replay that is empty; its policy is the best
-    one. Real states to imagine from, with the simulator's state at each, are ``observations`` [N, O] and
-    ``simulator_states`` [N, S].
+    Attributes:
+        loop: with the world model, the critic and the normaliser; its replay is empty, its policy the best one.
+        result: the content of result.json.
+        observations: [N, O], real states to imagine from.
+        simulator_states: [N, S], the simulator's state at each of them.
     """
 
     loop: ImaginationLoop
@@ -44,29 +46,39 @@ class ShippedResult(NamedTuple):
 def command_of(preset_name: str, preset: Preset, seed: int) -> str:
     """The command line that makes this run."""
     base = PRESETS.get(preset_name, Preset())
-    changed = {
-        field.name: getattr(preset, field.name)
-        for field in dataclasses.fields(Preset)
-        if getattr(preset, field.name) != getattr(base, field.name)
-    }
+    known = base.to_json()
+    changed = {name: value for name, value in preset.to_json().items() if value != known[name]}
     written = {name: str(value).lower() if isinstance(value, bool) else value for name, value in changed.items()}
     options = [f"--{name.replace('_', '-')} {value}" for name, value in written.items()]
     return " ".join(["polygrad-edu train", preset_name, f"--seed {seed}", *options])
 
 
 def export_result(run: Path, directory: Path) -> Path:
-    """Keep what matters of a finished ``run`` in ``directory``, which must be new.
+    """Write the shipped result of a finished ``run`` to ``directory``, which must be new.
 
     Raises:
-        ValueError: the run is not finished, or ``directory`` is there.
+        InputError: the run is not finished, or ``directory`` is there.
     """
     if directory.exists():
-        raise ValueError(f"{directory} is there already; name a directory that is not")
+        raise InputError(f"{directory} is there already; name a directory that is not")
     name, preset, seed = read_config(run)
     if not (run / "result.json").is_file():
-        raise ValueError(f"{run} is not finished; go on with: polygrad-edu train --resume {run}")
+        raise InputError(f"{run} is not finished; go on with: polygrad-edu train --resume {run}")
     result = read_result(run / "result.json")
     loop, _ = load_checkpoint(run)
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write_tensors(partial / "model.safetensors", _tensors_of(loop, seed))
+    shutil.copyfile(run / "config.json", partial / "config.json")
+    shutil.copyfile(run / "metrics.jsonl", partial / "metrics.jsonl")
+    write_json(partial / "result.json", result | {"command": command_of(name, preset, seed)})
+    partial.rename(directory)
+    return directory
+
+
+def _tensors_of(loop: ImaginationLoop, seed: int) -> dict[str, Tensor]:
+    """The tensors to keep, with states to imagine from that are drawn with ``seed``."""
     weights = dict(loop.world_model.averaged_network.named_parameters())
     tensors = {
         f"world_model/{key}": value.bfloat16() if key in weights else value
@@ -77,33 +89,22 @@ def export_result(run: Path, directory: Path) -> Path:
     for field in loop.world_model.normaliser.fields:
         standardiser = getattr(loop.world_model.normaliser, field)
         tensors |= {f"normaliser/{field}/mean": standardiser.mean, f"normaliser/{field}/scale": standardiser.scale}
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(loop.replay.size, generator=generator)[:N_STARTS]
-    tensors |= {
-        "starts/observations": loop.replay.observations[rows],
-        "starts/simulator_states": loop.replay.simulator_states[rows],
-        **{f"tuned/{key}": value for key, value in loop.world_model.tuned().items()},
-    }
-    partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write_tensors(partial / "model.safetensors", tensors)
-    shutil.copyfile(run / "config.json", partial / "config.json")
-    shutil.copyfile(run / "metrics.jsonl", partial / "metrics.jsonl")
-    write_json(partial / "result.json", result | {"command": command_of(name, preset, seed)})
-    partial.rename(directory)
-    return directory
+    tensors |= {f"tuned/{key}": value for key, value in loop.world_model.extra_state().items()}
+    rows = torch.randperm(loop.replay.size, generator=torch.Generator().manual_seed(seed))[:N_STARTS]
+    tensors["starts/observations"] = loop.replay.observations[rows]
+    tensors["starts/simulator_states"] = loop.replay.simulator_states[rows]
+    return tensors
 
 
 def load_result(directory: Path) -> ShippedResult:
-    """Read what :func:`export_result` kept.
+    """Read what :func:`export_result` wrote.
 
     Raises:
-        ValueError: no such result, or a damaged one.
+        InputError: no such result, or a damaged one.
     """
     _, preset, seed = read_config(directory)
     result = read_result(directory / "result.json")
-    preset = dataclasses.replace(preset, parallel_envs=1, precision="float32", compile="none")
+    preset = preset.with_overrides(parallel_envs=1, precision="float32", compile="none")
     tensors = read_tensors(directory / "model.safetensors")
     try:
         with at_most_parameters(4 * sum(tensor.nbytes for tensor in tensors.values()), directory):
@@ -117,14 +118,14 @@ def load_result(directory: Path) -> ShippedResult:
             standardiser = getattr(loop.world_model.normaliser, field)
             standardiser.mean.copy_(tensors[f"normaliser/{field}/mean"])
             standardiser.scale.copy_(tensors[f"normaliser/{field}/scale"])
-        for name, tensor in loop.world_model.tuned().items():
-            tensor.copy_(tensors[f"tuned/{name}"])
-        observations, states = tensors["starts/observations"], tensors["starts/simulator_states"]
+        loop.world_model.load_extra_state(_under(tensors, "tuned/"))
+        observations = tensors["starts/observations"]
+        states = tensors["starts/simulator_states"]
         if observations.shape[1:] != loop.replay.observations.shape[1:] or len(states) != len(observations):
-            raise ValueError(f"its states to start from do not fit {preset.env_id}")
+            raise InputError(f"its states to start from do not fit {preset.task.env_id}")
         return ShippedResult(loop, result, observations, states)
     except DAMAGE as error:
-        raise ValueError(f"{directory} is no result that can be used: {one_line(error)}") from None
+        raise InputError(f"{directory} is no result that can be used: {one_line(error)}") from None
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
-"""A run that somebody watches: it tells how far it is and shows its policy, and ends well when the watcher leaves.
+"""Supervised runs: a run that writes down its progress for the process that started it, and stops when that is gone.
 
-Whoever starts ``polygrad-edu train --attended`` holds the other end of its standard input. The moment that end is
-closed, on purpose or because the process that held it is gone, the run writes a checkpoint and ends. An end of a pipe
-is closed by every operating system however a process dies, so no run is left behind.
+The supervisor, for example a notebook's widget, starts ``polygrad-edu train --supervised`` and holds the other end of
+its standard input. When that end is closed, on purpose or because the supervisor has died, the run writes a checkpoint
+and stops. Every operating system closes a pipe however a process ends, so no run is left behind.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ..drawing.rendering import draw_states
 from ..environments import play_episode
-from ..imagination_loop import REPORT_SEED
+from ..imagination_loop import REPORT_SEED, ImaginationLoop
+from .observers import PROGRESS, REFRESH_EVERY, Observer, RunView
 from .video import with_caption, write_video
 
-if TYPE_CHECKING:
-    from .training import Training
+FILM = "policy.mp4"  # in the run directory
+MAX_LINES = 1_000  # of progress.jsonl in a run, beside those of the evaluations
+FILM_FRAMES = 60
+FILM_SIZE = (200, 150)
+FILM_FPS = 20
 
-PROGRESS, FILM = "progress.jsonl", "policy.mp4"  # in the run directory
-MOST_LINES = 1_000
-FILM_FRAMES, FILM_SIZE, FILM_FPS = 60, (200, 150), 20
 
-
-class Attendant:
-    """Waits beside a run for its watcher to leave, and writes down what there is to see."""
+class Supervision(Observer):
+    """Writes a run's progress for its supervisor, and notices when the supervisor has left."""
 
     def __init__(self) -> None:
         self._left = threading.Event()
-        self._told = -1
+        self._written = -1  # the step of the last line
         threading.Thread(target=self._wait, args=(sys.stdin.fileno(),), daemon=True).start()
 
     def _wait(self, standard_input: int) -> None:
@@ -43,25 +43,25 @@ class Attendant:
         self._left.set()
 
     @property
-    def left(self) -> bool:
-        """Whether standard input has ended."""
+    def supervisor_left(self) -> bool:
+        """True if standard input has ended."""
         return self._left.is_set()
 
-    def tell(self, training: Training, evaluated: bool) -> None:
-        """Write a line of progress, at most ``MOST_LINES`` in a run, and a short film after each evaluation."""
-        loop = training.loop
-        if loop.env_step - self._told >= loop.preset.env_steps / MOST_LINES or evaluated:
-            self._told = loop.env_step
-            line = {"env_step": loop.env_step, "wall_seconds": round(training.wall_seconds, 1)} | training.latest
-            with (training.directory / PROGRESS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+    def after_step(self, run: RunView, metrics: dict[str, Any]) -> None:
+        evaluated = "eval_return" in metrics
+        if not (evaluated or run.loop.times_due(REFRESH_EVERY)):
+            return
+        step = run.loop.env_step
+        if evaluated or step - self._written >= run.loop.preset.loop.env_steps / MAX_LINES:
+            self._written = step
+            with (run.directory / PROGRESS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(run.progress_line()) + "\n")
         if evaluated:
-            write_film(training, training.directory / FILM)
+            write_film(run.loop, run.directory / FILM)
 
 
-def write_film(training: Training, path: Path) -> None:
-    """A small film of the kept policy's episode; it draws from no generator of the run's."""
-    loop = training.loop
+def write_film(loop: ImaginationLoop, path: Path) -> None:
+    """Write a small film of an episode of the best policy; draws from none of the run's generators."""
     env = loop.make_env()
     states = play_episode(env, loop.best_policy, REPORT_SEED, loop.device)
     shown = np.linspace(0, len(states) - 1, min(FILM_FRAMES, len(states))).round().astype(int)

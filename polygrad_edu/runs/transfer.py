@@ -1,22 +1,25 @@
-"""Run directories that travel: what a machine without a common disk needs to go on, and what it sends back.
+"""Transfer of run directories between machines that share no disk.
 
-A shard of a checkpoint is named by its checksum (:mod:`shards`), so one that the other side has already need not
-travel again: of a long run's replay only the newest part does.
+A shard of a checkpoint is named by its checksum (:mod:`polygrad_edu.files.shards`), so one that the other side has
+already need not be sent again: of a long run's replay only the newest part is.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from ..files.input_error import InputError
+from ..files.safe_files import write_whole
+
 SHARDS = "checkpoint/shards/"
+LAST = ("result.json", "video.mp4")  # written last, for they say that a run is done
 
 Files = dict[str, bytes | None]
 
 
 def pack(run: Path, known: Iterable[str] = ()) -> Files:
-    """The files of a run by their names within it; None for a shard that is among the ``known`` names."""
+    """Read the files of a run, by their names within it; None for a shard that is among the ``known`` names."""
     known = {name for name in known if name.startswith(SHARDS)}
     paths = {path.relative_to(run).as_posix(): path for path in sorted(run.rglob("*")) if path.is_file()}
     return {
@@ -27,38 +30,31 @@ def pack(run: Path, known: Iterable[str] = ()) -> Files:
 
 
 def unpack(run: Path, files: Files) -> None:
-    """Make ``run`` hold what was packed, in an order that leaves it whole at every moment.
+    """Write packed files to ``run``, in an order that leaves it whole at every moment.
 
-    First the shards, then what names them, last what says that the run is done; old checkpoints go at the end.
+    First the shards, then the files that name them, then those that say that the run is done; old checkpoints are
+    removed at the end.
 
     Raises:
-        ValueError: a name leads out of the run directory, or a shard was left out that is not here.
+        InputError: a name leads out of the run directory, or a shard was left out that is not here.
     """
     for name, content in files.items():
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
-            raise ValueError(f"{name!r} is no file of a run directory")
+            raise InputError(f"{name!r} is no file of a run directory")
         if content is None and not (name.startswith(SHARDS) and (run / name).is_file()):
-            raise ValueError(f"{name} was left out, and {run} does not hold it")
+            raise InputError(f"{name} was left out, and {run} does not hold it")
     for name in sorted(files, key=_rank):
         if (content := files[name]) is not None:
-            _write(run / name, content)
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(run / name, content)
     for path in (run / "checkpoint").rglob("*"):
         if path.is_file() and path.relative_to(run).as_posix() not in files:
             path.unlink()
 
 
 def _rank(name: str) -> tuple[int, str]:
-    last = ("result.json", "video.mp4")
-    return (last.index(name) + 3 if name in last else 0 if name.startswith(SHARDS) else 1), name
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside ``path`` and move it there: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Key to sort names by, in the order in which they are written."""
+    if name.startswith(SHARDS):
+        return 0, name
+    return (2 + LAST.index(name) if name in LAST else 1), name

@@ -1,4 +1,4 @@
-"""Videos: what the world model imagined, what the simulator makes of it, and what the policy can do."""
+"""Videos: imagined trajectories, the same actions in the simulator, and an episode of the policy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ..drawing.rendering import INK, draw_states
 from ..files.safe_files import one_line
 from ..imagination_loop import REPORT_SEED, ImaginationLoop
 
-FRAMES_PER_SECOND, HOLD, EPISODE_FRAMES = 30, 3, 300
+FRAMES_PER_SECOND = 30
+HOLD = 3  # frames for which each time point of a trajectory is shown
+EPISODE_FRAMES = 300  # at most, of the agent's episode
 
 
 def with_caption(frame: np.ndarray, text: str) -> np.ndarray:
@@ -39,7 +41,7 @@ def stack_frames(top: list[np.ndarray], bottom: list[np.ndarray]) -> list[np.nda
 
 
 def write_video(path: Path, frames: list[np.ndarray], fps: int = FRAMES_PER_SECOND) -> None:
-    """Write frames [height, width, 3] as mp4, whole or not at all; odd sizes get a line more, as the codec wants."""
+    """Write frames [height, width, 3] as mp4, whole or not at all; odd sizes are padded by a pixel for the codec."""
     if not frames:
         raise ValueError("a video needs at least one frame")
     mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
@@ -50,7 +52,7 @@ def write_video(path: Path, frames: list[np.ndarray], fps: int = FRAMES_PER_SECO
     try:
         mediapy.write_video(partial, [np.pad(frame, margin, mode="edge") for frame in frames], fps=fps)
         partial.replace(path)
-    except RuntimeError as error:  # ffmpeg's last words, which are many
+    except RuntimeError as error:  # with ffmpeg's output, which is long
         raise OSError(f"{path} could not be written: {one_line(error)}") from None
     finally:
         partial.unlink(missing_ok=True)
@@ -59,7 +61,7 @@ def write_video(path: Path, frames: list[np.ndarray], fps: int = FRAMES_PER_SECO
 def imagined_and_real_video(
     env: gymnasium.Env, segments: list[dict[str, np.ndarray]], episode: np.ndarray, path: Path, renderer: str = "drawn"
 ) -> None:
-    """Write a run's video: imagined trajectories above what the simulator does, then the agent's real episode.
+    """Write imagined trajectories above what the simulator does, then the agent's real episode.
 
     Args:
         segments: each with ``imagined_states`` and ``real_states`` [H, S], and ``real_terminals`` [H].
@@ -68,10 +70,14 @@ def imagined_and_real_video(
     frames: list[np.ndarray] = []
     for segment in segments:
         ended = np.concatenate([[0], segment["real_terminals"][:-1]]).astype(bool)
-        imagined = [with_caption(f, "imagined by the world model") for f in
-                    draw_states(env, segment["imagined_states"], renderer=renderer)]  # fmt: skip
-        real = [with_caption(f, "same actions in the simulator" + (" - ended" if over else "")) for f, over in
-                zip(draw_states(env, segment["real_states"], renderer=renderer), ended, strict=True)]  # fmt: skip
+        imagined = [
+            with_caption(frame, "imagined by the world model")
+            for frame in draw_states(env, segment["imagined_states"], renderer=renderer)
+        ]
+        real = [
+            with_caption(frame, "same actions in the simulator" + (" - ended" if over else ""))
+            for frame, over in zip(draw_states(env, segment["real_states"], renderer=renderer), ended, strict=True)
+        ]
         frames += [frame for frame in stack_frames(imagined, real) for _ in range(HOLD)]
     shown = np.arange(0, len(episode), max(1, -(-len(episode) // EPISODE_FRAMES)))
     agent = [
@@ -92,7 +98,7 @@ def _padded(frame: np.ndarray, height: int) -> np.ndarray:
 def make_video(
     loop: ImaginationLoop, path: Path, renderer: str = "drawn", seed: int = 0, n_trajectories: int = 6
 ) -> None:
-    """Write the run's video: imagined above, the same actions simulated below, then the kept policy's episode."""
+    """Write a run's video: imagined above, the same actions simulated below, then an episode of the best policy."""
     generator = torch.Generator(loop.device).manual_seed(seed)
     env = loop.make_env()
     first = loop.replay.sample(n_trajectories, generator)

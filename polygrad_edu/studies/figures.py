@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from .statistics import learning_curve, performance_profile
 from .trials import Trial
 
-# Okabe and Ito's colours, told apart by everybody
+# Okabe and Ito's palette, which colour-blind readers can tell apart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def draw_curves(trials: list[Trial], path: Path) -> None:
-    """The return by real steps: a panel for each preset, a line with its band for each variant."""
+    """Draw the return by real steps: a panel for each preset, a line with its band for each variant."""
     presets = list(dict.fromkeys(trial.preset_name for trial in trials))
     variants = list(dict.fromkeys(trial.variant for trial in trials))
     columns = min(3, len(presets))
@@ -48,7 +48,11 @@ def draw_curves(trials: list[Trial], path: Path) -> None:
 
 
 def draw_scores(scores: dict[str, np.ndarray], results: dict[str, Any], path: Path) -> None:
-    """Interquartile means with their intervals, and performance profiles, of each variant's scores [N, M]."""
+    """Draw interquartile means with their intervals, and performance profiles, of each variant's scores [N, M].
+
+    Args:
+        results: the numbers of the report, see :func:`polygrad_edu.studies.report.study_results`.
+    """
     if not scores:
         path.unlink(missing_ok=True)
         return
@@ -57,16 +61,20 @@ def draw_scores(scores: dict[str, np.ndarray], results: dict[str, Any], path: Pa
     everything = np.concatenate([values.ravel() for values in scores.values()])
     levels = np.linspace(min(0.0, everything.min()), max(1.0, everything.max()), 201)
     for place, (variant, values) in enumerate(scores.items()):
-        colour, row = COLOURS[place % len(COLOURS)], results["scores"][variant]
+        colour = COLOURS[place % len(COLOURS)]
+        row = results["scores"][variant]
         means.barh(place, row["high"] - row["low"], left=row["low"], height=0.5, color=colour, alpha=0.35)
         means.vlines(row["value"], place - 0.25, place + 0.25, color=colour, linewidth=2)
         share, low, high = performance_profile(values, levels)
         profiles.plot(levels, share, color=colour, label=variant)
         profiles.fill_between(levels, low, high, color=colour, alpha=0.2, linewidth=0)
     means.set(
-        yticks=range(len(scores)), yticklabels=list(scores), xlabel="score (0: random actions, 1: the goal)",
-        title="interquartile mean, 95% interval", ylim=(len(scores) - 0.4, -0.6),
-    )  # fmt: skip
+        yticks=range(len(scores)),
+        yticklabels=list(scores),
+        xlabel="score (0: random actions, 1: the goal)",
+        title="interquartile mean, 95% interval",
+        ylim=(len(scores) - 0.4, -0.6),
+    )
     means.margins(x=0.05)
     profiles.set(xlabel="score", ylabel="share of runs above it", title="performance profiles", ylim=(-0.02, 1.02))
     if len(scores) > 1:

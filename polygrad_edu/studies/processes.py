@@ -1,4 +1,4 @@
-"""Trials on this machine: each in a process of its own, exactly as ``polygrad-edu train`` would run it."""
+"""Trials on this machine, each in a process of its own, exactly as ``polygrad-edu train`` would run it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ POLL_SECONDS = 0.5
 
 
 class Processes:
-    """Trains trials side by side in processes; one that is killed from outside is a lost worker.
+    """Engine that trains side by side in processes; a process that is killed from outside is a lost worker.
 
     Args:
         jobs: processes at a time.
-        threads: for each, on a CPU; more threads than cores make all of them slower.
+        threads: of each process, on a CPU; more threads than cores make all of them slower.
         keep_open: file descriptors that each process holds until it ends, such as a lock's.
+        options: of ``polygrad-edu train`` that are no settings, for every process.
     """
 
-    def __init__(self, jobs: int, threads: int = 1, keep_open: tuple[int, ...] = ()):
-        self.jobs, self.threads, self.keep_open = jobs, threads, keep_open
+    def __init__(self, jobs: int, threads: int = 1, keep_open: tuple[int, ...] = (), options: tuple[str, ...] = ()):
+        self.jobs = jobs
+        self.threads = threads
+        self.keep_open = keep_open
+        self.options = options
         self.running: dict[str, tuple[Trial, subprocess.Popen[bytes]]] = {}
 
     def slots(self) -> int:
@@ -40,9 +44,13 @@ class Processes:
         trial.directory.parent.mkdir(parents=True, exist_ok=True)
         with trial.log.open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "polygrad_edu", *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=self.keep_open,
-            )  # fmt: skip
+                [sys.executable, "-m", "polygrad_edu", *arguments, *self.options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=self.keep_open,
+            )
         self.running[trial.name] = trial, process
 
     def ended(self) -> list[tuple[Trial, Ending]]:
@@ -54,7 +62,7 @@ class Processes:
         return [(trial, _ending(trial, process.returncode)) for trial, process in over]
 
     def stop(self) -> None:
-        """An interrupt from the keyboard reaches them too; they are waited for, so that what they write is whole."""
+        """End the processes, and wait for them: the files that they are writing become whole."""
         for _, process in self.running.values():
             process.terminate()
         for _, process in self.running.values():

@@ -1,4 +1,4 @@
-"""A study's report: what its seeds say together, how sure that is, and the command that repeats each trial."""
+"""A study's report: the results over all seeds with their intervals, and the command that repeats each trial."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files.input_error import InputError
 from ..files.safe_files import write_json
 from ..world_model_error import Interval
 from . import figures
@@ -16,16 +17,18 @@ from .statistics import RANDOM_EPISODES, REPETITIONS, Scale, find_scale, interqu
 from .study import Study
 from .trials import Trial
 
-ONLY = "all trials"  # what the only variant is called where nothing varies
+ONLY = "all trials"  # name of the only variant where nothing varies
 
 
 @dataclass
-class Found:
-    """What a study's finished trials say.
+class Findings:
+    """Results of a study's finished trials.
 
     Attributes:
+        trials: all of them, the unfinished ones too.
+        scales: by preset.
         returns: by preset and variant, a return for each seed.
-        scores: by variant [N, M]: the seeds that are finished on all M tasks, with returns made comparable.
+        scores: by variant [N, M]: returns made comparable, of the N seeds that are finished on all M tasks.
     """
 
     trials: list[Trial]
@@ -38,11 +41,11 @@ class Found:
         return [trial for trial in self.trials if trial.finished]
 
 
-def find(directory: Path, study: Study) -> Found:
+def read_findings(directory: Path, study: Study) -> Findings:
     """Read the finished trials of a study.
 
     Raises:
-        ValueError: none is finished, or a result is damaged.
+        InputError: none is finished, or a result is damaged.
     """
     trials = study.trials(directory)
     returns: dict[str, dict[str, dict[int, float]]] = {name: {} for name in study.presets}
@@ -51,13 +54,13 @@ def find(directory: Path, study: Study) -> Found:
             of_variant = returns[trial.preset_name].setdefault(trial.variant or ONLY, {})
             of_variant[trial.seed] = float(trial.result()["return_mean"])
     if not any(returns.values()):
-        raise ValueError(f"no trial of {directory} is finished yet; go on with: polygrad-edu sweep --out {directory}")
+        raise InputError(f"no trial of {directory} is finished yet; go on with: polygrad-edu sweep --out {directory}")
     scales = {}
     for name, _, preset in study.combinations():
         if name not in scales and returns[name]:
             best = max(value for of_variant in returns[name].values() for value in of_variant.values())
             scales[name] = find_scale(preset, best)
-    found = Found(trials, scales, returns)
+    found = Findings(trials, scales, returns)
     for variant, _ in study.variants():
         of_task = [returns[name].get(variant or ONLY, {}) for name in study.presets]
         if seeds := [seed for seed in study.seeds if all(seed in task for task in of_task)]:
@@ -69,7 +72,7 @@ def find(directory: Path, study: Study) -> Found:
     return found
 
 
-def study_results(found: Found) -> dict[str, Any]:
+def study_results(found: Findings) -> dict[str, Any]:
     """The report's numbers as one JSON object."""
     first, *others = found.scores or {ONLY: None}
     return {
@@ -99,12 +102,12 @@ def _mean_of(returns: list[float]) -> dict[str, float]:
 
 
 def write_report(directory: Path, study: Study) -> Path:
-    """Write report.md, report.json and the figures; returns the first.
+    """Write report.md, report.json and the figures; returns the path of the first.
 
     Raises:
-        ValueError: no trial is finished.
+        InputError: no trial is finished.
     """
-    found = find(directory, study)
+    found = read_findings(directory, study)
     results = study_results(found)
     write_json(directory / "report.json", results)
     figures.draw_curves(found.finished, directory / "curves.png")
@@ -114,8 +117,9 @@ def write_report(directory: Path, study: Study) -> Path:
     return path
 
 
-def _markdown(directory: Path, study: Study, found: Found, results: dict[str, Any]) -> str:
-    done, trials = len(found.finished), found.trials
+def _markdown(directory: Path, study: Study, found: Findings, results: dict[str, Any]) -> str:
+    done = len(found.finished)
+    trials = found.trials
     fixed = ", ".join(f"{name} = {value}" for name, value in study.settings.items()) or "none"
     varied = "; ".join(f"{name}: {', '.join(values)}" for name, values in study.vary.items()) or "nothing"
     parts = [
@@ -129,15 +133,22 @@ def _markdown(directory: Path, study: Study, found: Found, results: dict[str, An
         _table(
             ["preset", "variant", "seeds", "interquartile mean", "95% interval", "median", "lowest", "highest"],
             [
-                [name, variant, len(row["seeds"]), *_shown(row, ".1f"), f"{np.median(row['returns']):.1f}",
-                 f"{min(row['returns']):.1f}", f"{max(row['returns']):.1f}"]
+                [
+                    name,
+                    variant,
+                    len(row["seeds"]),
+                    *_shown(row, ".1f"),
+                    f"{np.median(row['returns']):.1f}",
+                    f"{min(row['returns']):.1f}",
+                    f"{max(row['returns']):.1f}",
+                ]
                 for name, of_task in results["returns"].items()
                 for variant, row in of_task.items()
             ],
         ),
         "![Learning curves](curves.png)",
         "*Interquartile mean of the return at each evaluation, over the finished seeds, with 95% bootstrap bands.*",
-    ]  # fmt: skip
+    ]
     if found.scores:
         parts += _across(found, results)
     parts += [
@@ -152,8 +163,8 @@ def _markdown(directory: Path, study: Study, found: Found, results: dict[str, An
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _across(found: Found, results: dict[str, Any]) -> list[str]:
-    """What can be said across tasks, in scores."""
+def _across(found: Findings, results: dict[str, Any]) -> list[str]:
+    """The report's part across tasks, in scores."""
     parts = [
         "## Across tasks",
         "Returns are made comparable by two returns on each task: a score is 0 at what random actions reach (measured "
@@ -178,11 +189,9 @@ def _across(found: Found, results: dict[str, Any]) -> list[str]:
             "an interval that holds 0.5 says that the seeds do not tell.",
             _table(
                 ["variant", "against", "probability of improvement", "95% interval"],
-                [
-                    [variant, row["over"], *_shown(row, ".2f")] for variant, row in results["improvement"].items()
-                ],
+                [[variant, row["over"], *_shown(row, ".2f")] for variant, row in results["improvement"].items()],
             ),
-        ]  # fmt: skip
+        ]
     parts.append(
         f"Intervals by rliable, stratified by task, {REPETITIONS:,} bootstrap samples (arXiv 2108.13264); only seeds "
         "that are finished on every task take part here."
@@ -205,7 +214,7 @@ def _row(trial: Trial) -> list[str]:
 
 
 def _same_machines(trials: list[Trial]) -> str:
-    """What the numbers depend on, and a warning if it was not the same for all."""
+    """Device and versions of the trials, with a warning if they are not the same for all."""
     results = [trial.result() for trial in trials]
     kinds = {(r["device"], r["threads"], *sorted(r["versions"].items())) for r in results}
     device, threads, *versions = min(kinds, key=str)

@@ -1,12 +1,12 @@
-"""Studies: seeds x presets x changed settings, in one folder that can be left and taken up again.
+"""Running a study: all its trials in one folder, where a study that was stopped goes on.
 
 ::
 
     study.json      everything that decides the numbers
-    trials/NAME/    an ordinary run directory for each trial, and NAME.log, what it said
+    trials/NAME/    an ordinary run directory for each trial, and NAME.log, its output
     failures.json   trials that failed, how often, and why
-    ray.log         what Ray said, where it was the engine
-    report.md       what came out (see :mod:`sweep_report`), with its figures
+    ray.log         Ray's output, where it is the engine
+    report.md       the report (see :mod:`polygrad_edu.studies.report`), with its figures
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
+from ..files.input_error import InputError
 from ..files.safe_files import read_json, write_json
 from .study import Study
 from .trials import Engine, Trial, run_trials
 
-MOST_TRIES = 2  # of a trial that fails by itself
+MAX_TRIES = 2  # of a trial that fails by itself
 
 
 def lock(directory: Path) -> TextIO:
-    """Keep others from working on the folder, until the file is closed here and in every process that inherited it.
+    """Lock the folder, until the file is closed here and in every process that inherited it.
 
     Raises:
-        ValueError: another process is at work on it.
+        InputError: another process is at work on it.
     """
     file = (directory / ".lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise ValueError(
+        raise InputError(
             f"another process is at work on {directory}, perhaps trials that outlived their sweep; "
             "wait for it, or end it"
         ) from None
@@ -43,17 +44,18 @@ def lock(directory: Path) -> TextIO:
 
 
 def run_study(directory: Path, study: Study, engine: Engine, console: Console) -> dict[str, Any]:
-    """Train what is not finished yet; returns how it ended, trial by trial."""
+    """Train the trials that are not finished yet; returns the :func:`summary`."""
     trials = study.trials(directory)
     record = _read_failures(directory)
     given_up = {}
     for trial in trials:
         if trial.finished or trial.name not in record:
             continue
-        tries, why = record[trial.name]["tries"], record[trial.name]["why"]
-        again = "is tried once more" if tries < MOST_TRIES else "is left; to try again, remove failures.json"
+        tries = record[trial.name]["tries"]
+        why = record[trial.name]["why"]
+        again = "is tried once more" if tries < MAX_TRIES else "is left; to try again, remove failures.json"
         console.print(f"{trial.name} failed {tries} times ({why}) and {again}", soft_wrap=True, highlight=False)
-        if tries >= MOST_TRIES:
+        if tries >= MAX_TRIES:
             given_up[trial.name] = why
     failures = dict(given_up)
     try:
@@ -71,17 +73,14 @@ def _read_failures(directory: Path) -> dict[str, dict[str, Any]]:
     path = directory / "failures.json"
     record = read_json(path) if path.exists() else {}
     for entry in record.values():
-        if (
-            not isinstance(entry, dict)
-            or not isinstance(entry.get("tries"), int)
-            or not isinstance(entry.get("why"), str)
-        ):
-            raise ValueError(f"{path} is damaged; remove it to try the trials that failed again")
+        whole = isinstance(entry, dict) and isinstance(entry.get("tries"), int) and isinstance(entry.get("why"), str)
+        if not whole:
+            raise InputError(f"{path} is damaged; remove it to try the trials that failed again")
     return record
 
 
 def summary(directory: Path, trials: list[Trial], failures: dict[str, str]) -> dict[str, Any]:
-    """A study's state as one JSON object."""
+    """The state of a study as one JSON object, trial by trial."""
     rows = []
     for trial in trials:
         row: dict[str, Any] = {"name": trial.name, "preset": trial.preset_name, "variant": trial.variant}

@@ -1,4 +1,4 @@
-"""What a study is: seeds x presets x changed settings, checked as a whole before anything is trained."""
+"""Studies: seeds x presets x changed settings, checked as a whole before anything is trained."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from .. import environments
+from ..files.input_error import InputError
 from ..files.safe_files import read_json, write_json
 from ..presets import get_preset
 from ..settings import Preset, closest_name
 from .trials import Trial
 
 FORMAT = "polygrad-edu study 1"
-MOST_TRIALS = 100_000
+MAX_TRIALS = 100_000
+# Fields of study.json, beside its format.
+FIELDS = {"presets": list, "seeds": list, "settings": dict, "vary": dict, "device": str, "combinations": dict}
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is trained: every preset with every variant and every seed.
+    """Every preset with every variant and every seed.
 
     Attributes:
         settings: changes that all trials share, as text.
         vary: settings with several values each; a variant is one of their combinations.
 
     Raises:
-        ValueError: an unknown preset, setting or value, or twice the same.
+        InputError: an unknown preset, setting or value, or twice the same.
     """
 
     presets: tuple[str, ...]
@@ -40,33 +43,33 @@ class Study:
 
     def __post_init__(self):
         if not self.presets or not self.seeds or not all(self.vary.values()):
-            raise ValueError("a study needs at least a preset, a seed, and a value for each setting that varies")
+            raise InputError("a study needs at least a preset, a seed, and a value for each setting that varies")
         if len(set(self.presets)) < len(self.presets):
-            raise ValueError(f"a preset is named twice: {', '.join(self.presets)}")
+            raise InputError(f"a preset is named twice: {', '.join(self.presets)}")
         if both := set(self.settings) & set(self.vary):
-            raise ValueError(f"{both.pop()} is both fixed and varied; choose one")
+            raise InputError(f"{both.pop()} is both fixed and varied; choose one")
         n = len(self.presets) * len(self.seeds) * math.prod(len(values) for values in self.vary.values())
-        if n > MOST_TRIALS:
-            raise ValueError(f"{n:,} trials are more than the {MOST_TRIALS:,} that a study may have")
+        if n > MAX_TRIALS:
+            raise InputError(f"{n:,} trials are more than the {MAX_TRIALS:,} that a study may have")
         for name in self.presets:
             seen: dict[Preset, str] = {}
             for variant, overrides in self.variants():
                 preset = self._preset(name, overrides)
                 if preset in seen:
-                    raise ValueError(f"{variant} and {seen[preset]} are the same for {name}; leave one out")
+                    raise InputError(f"{variant} and {seen[preset]} are the same for {name}; leave one out")
                 seen[preset] = variant
-        for env_id, scale in {(preset.env_id, preset.action_scale) for _, _, preset in self.combinations()}:
-            environments.make(env_id, scale).close()  # a ValueError if there is no such task
+        for env_id, scale in {(preset.task.env_id, preset.task.action_scale) for _, _, preset in self.combinations()}:
+            environments.make(env_id, scale).close()  # an InputError if there is no such task
 
     def variants(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """The name (empty if nothing varies) and the changes of each combination of varied settings."""
+        """Name (empty if nothing varies) and changes of each combination of varied settings."""
         for values in itertools.product(*self.vary.values()):
             chosen = dict(zip(self.vary, values, strict=True))
             varied = [f"{name}={value}" for name, value in chosen.items() if len(self.vary[name]) > 1]
             yield "+".join(varied), self.settings | chosen
 
     def combinations(self) -> Iterator[tuple[str, str, Preset]]:
-        """Each preset's name with each variant's name, and the settings that they make together."""
+        """Name of each preset, with the name of each variant and the settings of both together."""
         for name in self.presets:
             for variant, overrides in self.variants():
                 yield name, variant, self._preset(name, overrides)
@@ -76,11 +79,11 @@ class Study:
         preset = get_preset(name)
         try:
             return preset.with_overrides(overrides)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
 
     def trials(self, directory: Path) -> list[Trial]:
-        """All of them, those with the same seed side by side, so that an unfinished study compares like with like."""
+        """Every trial, ordered by seed, so that an unfinished study compares like with like."""
         return [
             Trial(
                 name := trial_name(preset_name, variant, seed),
@@ -98,59 +101,63 @@ class Study:
         ]
 
     def to_json(self) -> dict[str, Any]:
+        """The content of study.json."""
         combined = {trial_name(name, variant): preset.to_json() for name, variant, preset in self.combinations()}
         return {
-            "format": FORMAT, "presets": list(self.presets), "seeds": list(self.seeds), "settings": self.settings,
-            "vary": {name: list(values) for name, values in self.vary.items()}, "device": self.device,
+            "format": FORMAT,
+            "presets": list(self.presets),
+            "seeds": list(self.seeds),
+            "settings": self.settings,
+            "vary": {name: list(values) for name, values in self.vary.items()},
+            "device": self.device,
             "combinations": combined,
-        }  # fmt: skip
+        }
 
 
 def trial_name(preset_name: str, variant: str, seed: int | None = None) -> str:
-    """``PRESET+SETTING=VALUE-seedN``, fit for a directory: a task's ``/`` becomes ``_``."""
+    """Name ``PRESET+SETTING=VALUE-seedN``, fit for a directory: a task's ``/`` becomes ``_``."""
     name = "+".join(part for part in (preset_name, variant) if part)
     return re.sub(r"[^\w.=+-]", "_", name) + ("" if seed is None else f"-seed{seed}")
 
 
 def read_study(directory: Path) -> Study:
-    """The study in a folder.
+    """Read the study in a folder.
 
     Raises:
-        ValueError: there is none, it is damaged, or this version's presets have other settings.
+        InputError: there is none, it is damaged, or this version's presets have other settings.
     """
     path = directory / "study.json"
     if not path.is_file():
-        raise ValueError(f"{directory} holds no study.json; make a study with: polygrad-edu sweep PRESET --seeds 5")
+        raise InputError(f"{directory} holds no study.json; make a study with: polygrad-edu sweep PRESET --seeds 5")
     data = read_json(path)
     if data.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a study of this version (its format is {data.get('format')!r:.60})")
-    shape = {"presets": list, "seeds": list, "settings": dict, "vary": dict, "device": str, "combinations": dict}
-    for name, kind in shape.items():
+        raise InputError(f"{path} is not a study of this version (its format is {data.get('format')!r:.60})")
+    for name, kind in FIELDS.items():
         if not isinstance(data.get(name), kind):
-            raise ValueError(f"{path} must hold {name} as a JSON {'text' if kind is str else kind.__name__}")
+            raise InputError(f"{path} must hold {name} as a JSON {'text' if kind is str else kind.__name__}")
     texts = [*data["presets"], *data["settings"].values(), *data["vary"], *itertools.chain(*_lists(path, data["vary"]))]
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{path} must hold the presets' names and all settings' values as text")
+        raise InputError(f"{path} must hold the presets' names and all settings' values as text")
     if not all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in data["seeds"]):
-        raise ValueError(f"{path} must hold whole numbers from 0 on as seeds")
+        raise InputError(f"{path} must hold whole numbers from 0 on as seeds")
     try:
         study = make_study(data["presets"], data["seeds"], data["settings"], data["vary"], data["device"])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if difference := _difference(data["combinations"], study.to_json()["combinations"]):
-        raise ValueError(f"{path} was made with other presets: {difference} in this version")
+        raise InputError(f"{path} was made with other presets: {difference} in this version")
     return study
 
 
 def _lists(path: Path, vary: dict[str, Any]) -> Iterator[list[Any]]:
     for name, values in vary.items():
         if not isinstance(values, list):
-            raise ValueError(f"{path} must hold a list of values for {name}")
+            raise InputError(f"{path} must hold a list of values for {name}")
         yield values
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The first thing that differs, in words; empty if nothing does."""
+    """The first difference in words; empty if there is none."""
     for name in [*old, *new]:
         if name not in old or name not in new:
             return f"{name} is only in the {'folder' if name in old else 'command'}"
@@ -163,7 +170,7 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def make_study(presets: list[str], seeds: Any, settings: dict[str, str], vary: dict[str, Any], device: str) -> Study:
-    """A checked :class:`Study`; settings are known by their names with dashes, too."""
+    """Make a :class:`Study`; names of settings may be written with dashes."""
     return Study(
         tuple(presets),
         tuple(seeds),
@@ -174,29 +181,30 @@ def make_study(presets: list[str], seeds: Any, settings: dict[str, str], vary: d
 
 
 def check_folder(directory: Path, wanted: Study) -> None:
-    """See that a folder is free for a study, or holds this one.
+    """Check that a folder is free for a study, or holds this one.
 
     Raises:
-        ValueError: it holds something else.
+        InputError: it holds something else.
     """
     if directory.exists() and not directory.is_dir():
-        raise ValueError(f"{directory} is a file; name a folder for the study with --out")
+        raise InputError(f"{directory} is a file; name a folder for the study with --out")
     if not (directory / "study.json").exists():
         if directory.exists() and any(directory.iterdir()):
-            raise ValueError(f"{directory} is there already and holds no study; choose another --out")
+            raise InputError(f"{directory} is there already and holds no study; choose another --out")
         return
     stored = read_study(directory)
     for name in ("presets", "seeds", "settings", "vary", "device"):
-        old, new = getattr(stored, name), getattr(wanted, name)
+        old = getattr(stored, name)
+        new = getattr(wanted, name)
         if old != new:
-            raise ValueError(
+            raise InputError(
                 f"{directory} holds another study: its {name} are {old}, not {new}; choose another --out, or go on "
                 f"with that one: polygrad-edu sweep --out {directory}"
             )
 
 
 def start_study(directory: Path, study: Study) -> None:
-    """Make the folder and say in it what the study is."""
+    """Make the folder and write its study.json."""
     if not (directory / "study.json").exists():
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / "study.json", study.to_json())

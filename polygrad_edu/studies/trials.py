@@ -1,7 +1,8 @@
-"""Trials: training runs that belong together, driven to their ends by an engine, with one table for all of them.
+"""Trials: the runs of a study, driven to their ends by an engine, with one table for all of them.
 
-What a trial has reached is read off its run directory alone, so it does not matter who trained it, where, or how
-often that was interrupted. An engine (:mod:`trial_processes`, :mod:`sweep_ray`) only makes directories grow.
+The progress of a trial is read from its run directory alone, so it does not matter who trained it, where, or how often
+it was interrupted. An engine (:mod:`polygrad_edu.studies.processes`, :mod:`polygrad_edu.studies.ray_cluster`) only adds
+to the directories.
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ from rich.table import Table
 
 from ..files.metrics_log import read_metrics
 from ..files.safe_files import read_json
+from ..runs.checkpoint import has_checkpoint, list_checkpoints
 from ..settings import Preset
 
-MOST_LOSSES = 5  # times that a trial may lose its worker before it counts as failed
+MAX_LOSSES = 5  # times that a trial may lose its worker before it counts as failed
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a study: a preset with changes, a seed, and the directory that the run lives in.
+    """One run of a study: a preset with changes, a seed, and a run directory.
 
     Attributes:
+        preset: the settings with the changes.
         overrides: the changes as text, by setting, as on a command line.
-        preset: the settings with these changes.
-        variant: its name among those that a study compares.
+        variant: name of the changes, among those that the study compares.
     """
 
     name: str
@@ -46,31 +48,34 @@ class Trial:
 
     @property
     def finished(self) -> bool:
-        """The video is the last thing that a run writes."""
+        """True if the run has written everything; the video comes last."""
         return all((self.directory / name).is_file() for name in ("result.json", "video.mp4"))
 
     @property
     def has_checkpoint(self) -> bool:
-        return any((self.directory / "checkpoint").glob("step-*.json"))
+        """True if there is a checkpoint to go on from."""
+        return has_checkpoint(self.directory)
 
     @property
     def log(self) -> Path:
+        """File for the output of its processes, beside the run."""
         return self.directory.with_name(self.directory.name + ".log")
 
     def arguments(self) -> list[str]:
-        """What ``polygrad-edu`` has to be told to train this from its beginning, but for the directory."""
+        """Arguments of ``polygrad-edu`` that train this from its beginning, except for the directory."""
         options = [part for name, value in self.overrides for part in (f"--{name.replace('_', '-')}", value)]
         return ["train", self.preset_name, "--seed", str(self.seed), "--device", self.device, *options]
 
     def command(self) -> str:
-        """The line that repeats this trial alone."""
+        """The command line that repeats this trial alone."""
         return shlex.join(["polygrad-edu", *self.arguments()])
 
     def result(self) -> dict[str, Any]:
+        """Read its result.json."""
         return read_json(self.directory / "result.json")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The evaluations so far, oldest first."""
+        """Read the evaluations so far, oldest first."""
         path = self.directory / "metrics.jsonl"
         return read_metrics(path) if path.exists() else []
 
@@ -81,9 +86,10 @@ class Trial:
 
 
 class Ending(NamedTuple):
-    """How a worker came back from a trial, and why.
+    """The way in which a worker ended its work on a trial, and why.
 
-    ``paused`` ones want to go on; a ``lost`` worker was killed, or its machine was; ``failed`` is the run's own word.
+    ``finished``: the run is done. ``paused``: it can go on at once. ``lost``: the worker or its machine was killed.
+    ``failed``: the run ended by itself with an error.
     """
 
     kind: Literal["finished", "paused", "lost", "failed"]
@@ -91,33 +97,33 @@ class Ending(NamedTuple):
 
 
 class Engine(Protocol):
-    """Something that trains: here in processes, or on a cluster."""
+    """Trains trials, in processes here or on a cluster."""
 
     def slots(self) -> int:
-        """How many trials it can train at a time, as of now."""
+        """Number of trials that it can train at a time, as of now."""
         ...
 
     def start(self, trial: Trial) -> None:
-        """Begin a trial, or go on from its last checkpoint."""
+        """Start a trial, or continue it from its last checkpoint."""
         ...
 
     def ended(self) -> list[tuple[Trial, Ending]]:
-        """Those that came back since the last call; waits for a moment if there are none."""
+        """Trials whose workers ended since the last call; waits for a moment if there are none."""
         ...
 
     def stop(self) -> None:
-        """End everything at once; directories stay such that their runs can go on."""
+        """End all work at once, such that every run can go on."""
         ...
 
 
 def run_trials(trials: list[Trial], engine: Engine, console: Console, failures: dict[str, str]) -> None:
-    """Drive every trial to its end and show how far each has come.
+    """Train every trial to its end and show the progress of each.
+
+    A trial whose worker is lost goes on from its last checkpoint, at most ``MAX_LOSSES`` times.
 
     Args:
         trials: the finished ones among them are shown, not trained.
-        failures: why trials failed, by name; those that are in it are not tried, and those that fail are added.
-
-    A trial whose worker is lost goes on from its last checkpoint, at most ``MOST_LOSSES`` times.
+        failures: the reasons of trials that failed, by name. Trials in it are not tried; new failures are added.
     """
     waiting = deque(trial for trial in trials if not trial.finished and trial.name not in failures)
     running: dict[str, Trial] = {}
@@ -140,8 +146,8 @@ def run_trials(trials: list[Trial], engine: Engine, console: Console, failures: 
                     del running[trial.name]
                     if ending.kind == "lost":
                         losses[trial.name] = losses.get(trial.name, 0) + 1
-                        _tell(console, trial, ending, losses[trial.name])
-                        if losses[trial.name] > MOST_LOSSES:
+                        _print_loss(console, trial, ending, losses[trial.name])
+                        if losses[trial.name] > MAX_LOSSES:
                             ending = Ending("failed", f"lost its worker {losses[trial.name]} times: {ending.why}")
                     if ending.kind == "failed":
                         failures[trial.name] = ending.why
@@ -154,15 +160,15 @@ def run_trials(trials: list[Trial], engine: Engine, console: Console, failures: 
         engine.stop()
 
 
-def _tell(console: Console, trial: Trial, ending: Ending, losses: int) -> None:
-    steps = sorted((trial.directory / "checkpoint").glob("step-*.json"))
-    where = f"from step {int(steps[-1].stem[5:]):,}" if steps else "from its beginning"
-    again = f"and goes on {where}" if losses <= MOST_LOSSES else "once too often"
+def _print_loss(console: Console, trial: Trial, ending: Ending, losses: int) -> None:
+    checkpoints = list_checkpoints(trial.directory)
+    where = f"from step {int(checkpoints[-1].stem[5:]):,}" if checkpoints else "from its beginning"
+    again = f"and goes on {where}" if losses <= MAX_LOSSES else "once too often"
     console.print(f"{trial.name} lost its worker ({ending.why}) {again}", soft_wrap=True, highlight=False)
 
 
 def trial_table(trials: list[Trial], state: Callable[[Trial], str], console: Console) -> Group:
-    """How far each trial has come, by its latest evaluation; where they are too many, those that are at work."""
+    """Table of each trial's latest evaluation; if they do not fit, only of trials that are running or failed."""
     states = {trial.name: state(trial) for trial in trials}
     shown = trials
     if len(trials) > console.height - 6:
@@ -176,12 +182,12 @@ def trial_table(trials: list[Trial], state: Callable[[Trial], str], console: Con
         cells = [trial.name, states[trial.name]]
         metrics = trial.metrics()
         if not metrics:
-            table.add_row(*cells, f"- of {trial.preset.env_steps:,}", "-", "-", "-")
+            table.add_row(*cells, f"- of {trial.preset.loop.env_steps:,}", "-", "-", "-")
             continue
         latest = metrics[-1]
         table.add_row(
             *cells,
-            f"{latest['env_step']:,} of {trial.preset.env_steps:,}",
+            f"{latest['env_step']:,} of {trial.preset.loop.env_steps:,}",
             f"{latest['eval_return']:.0f}",
             f"{latest['best_return']:.0f}",
             f"{latest['wall_seconds'] / 60:.1f}",
@@ -191,6 +197,6 @@ def trial_table(trials: list[Trial], state: Callable[[Trial], str], console: Con
 
 
 def last_line(log: Path) -> str:
-    """What a run said last."""
-    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return said[-1].strip() if said else "it ended without a word"
+    """The last line of a run's output."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1].strip() if lines else "it ended without a word"

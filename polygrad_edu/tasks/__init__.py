@@ -1,1 +1,1 @@
-"""Tasks that Gymnasium lacks, and the returns that others published."""
+"""Tasks: a point mass, tasks that Gymnasium lacks, and published returns."""

@@ -1,8 +1,8 @@
-"""Tasks that Gymnasium lacks: early-terminating ones of model-based benchmarks, and a pendulum seen without speed.
+"""Tasks that Gymnasium lacks: early-terminating ones of model-based benchmarks, and a pendulum without velocity.
 
-Importing this registers them. The early-terminating ones follow "Benchmarking Model-Based Reinforcement
-Learning" (arXiv 1907.02057) in all that its rewards say; as in that benchmark's code, velocity, height and
-contact forces are those at the start of the step. The robots are Gymnasium's v5 models.
+Importing this module registers them. The early-terminating ones have the rewards and terminals of "Benchmarking
+Model-Based Reinforcement Learning" (arXiv 1907.02057); as in that benchmark's code, velocity, height and contact forces
+are those at the start of the step. The robots are Gymnasium's v5 models.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ STACKED = 3  # observations of PendulumNoVelocity
 
 
 class Walker2dEarlyTermination(Walker2dEnv):
-    """Walker2D-ET: upright or over. Observes what Walker2d-v5 does (17 numbers)."""
+    """Walker2D-ET: ends unless the robot is upright. Observes the same 17 numbers as Walker2d-v5."""
 
     def step(self, action: np.ndarray) -> Step:
-        velocity, height = self.data.qvel[0], self.data.qpos[1]
+        velocity = self.data.qvel[0]
+        height = self.data.qpos[1]
         self.do_simulation(action, self.frame_skip)
         # r = v_x - 3 (h - 1.3)^2 - 0.1 |a|^2 + 1
         reward = velocity - 3 * (height - 1.3) ** 2 - 0.1 * np.square(action).sum() + 1
@@ -33,13 +34,14 @@ class Walker2dEarlyTermination(Walker2dEnv):
 
 
 class AntEarlyTermination(AntEnv):
-    """Ant-ET: over once it lies or jumps. Observes positions and velocities (27 numbers), no contact forces."""
+    """Ant-ET: ends once the robot lies or jumps. Observes positions and velocities (27 numbers), no contact forces."""
 
     def __init__(self, **kwargs: Any):
         super().__init__(include_cfrc_ext_in_observation=False, **kwargs)
 
     def step(self, action: np.ndarray) -> Step:
-        velocity, height = self.data.qvel[0], self.data.qpos[2]
+        velocity = self.data.qvel[0]
+        height = self.data.qpos[2]
         self.do_simulation(action, self.frame_skip)
         # r = v_x - 3 (h - 0.57)^2 - 0.1 |a|^2 + 1
         reward = velocity - 3 * (height - 0.57) ** 2 - 0.1 * np.square(action).sum() + 1
@@ -48,9 +50,9 @@ class AntEarlyTermination(AntEnv):
 
 
 class HumanoidEarlyTermination(HumanoidEnv):
-    """Humanoid-ET: over outside heights of 1 to 2, as Gym's. Observes positions and velocities (45 numbers).
+    """Humanoid-ET: ends outside heights of 1 to 2, as Gymnasium's. Observes positions and velocities (45 numbers).
 
-    Gymnasium's other 303 numbers (inertias, forces) would cost a world model far more than they tell.
+    Gymnasium's other 303 numbers (inertias, forces) would cost a world model far more than they are worth.
     """
 
     def __init__(self, **kwargs: Any):
@@ -58,7 +60,8 @@ class HumanoidEarlyTermination(HumanoidEnv):
         super().__init__(**{f"include_{part}_in_observation": False for part in parts}, **kwargs)
 
     def step(self, action: np.ndarray) -> Step:
-        velocity, impact = self.data.qvel[0], min(5e-7 * np.square(self.data.cfrc_ext).sum(), 10)
+        velocity = self.data.qvel[0]
+        impact = min(5e-7 * np.square(self.data.cfrc_ext).sum(), 10)
         self.do_simulation(action, self.frame_skip)
         # r = (0.25 / 0.015) v_x + 5 - 0.1 |a|^2 - \min(5 \cdot 10^{-7} |f|^2, 10)
         reward = 0.25 / 0.015 * velocity + 5 - 0.1 * np.square(action).sum() - impact
@@ -67,9 +70,9 @@ class HumanoidEarlyTermination(HumanoidEnv):
 
 
 def pendulum_no_velocity(**kwargs: Any) -> gymnasium.Env:
-    """Pendulum-v1 whose observation leaves out the angular velocity: the last three angles tell it instead.
+    """Make Pendulum-v1 with the last three angles as its observation, in place of the angular velocity.
 
-    A partially observed task made Markov again by Gymnasium's own frame stacking (6 numbers, oldest first).
+    It is a partially observed task made Markov again by Gymnasium's own frame stacking (6 numbers, oldest first).
     """
     env = gymnasium.make("Pendulum-v1", max_episode_steps=-1, disable_env_checker=True, **kwargs)
     angle = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -88,6 +91,6 @@ for _name, _entry_point, _steps in (
     if _id not in gymnasium.registry:  # a reloaded module registers nothing twice
         gymnasium.register(_id, _entry_point, max_episode_steps=_steps)
 
-# by name: it is made of parts that import this module
+# by name, because the parts it is made of import this module
 if "polygrad_edu/WorldModel-v0" not in gymnasium.registry:
     gymnasium.register("polygrad_edu/WorldModel-v0", "polygrad_edu.interop.world_model_env:WorldModelEnv")

@@ -1,7 +1,7 @@
-"""A task to learn on: a point mass pushed about in a square, small enough to model in seconds and easy to draw.
+"""Point mass: a task to learn on, small enough to model in seconds and easy to draw.
 
-Importing this registers ``polygrad_edu/PointMass-v0``. Its physics has a closed form, so what a world model
-imagines can be checked by hand: with friction k, mass m and a force F, the velocity decays by 1 - k dt / m in each
+Importing this module registers ``polygrad_edu/PointMass-v0``. Its physics has a closed form, so the trajectories of a
+world model can be checked by hand: with friction k, mass m and a force F, the velocity decays by 1 - k dt / m in each
 step and gains F dt / m.
 """
 
@@ -36,18 +36,20 @@ class PointMass(gymnasium.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        position, velocity = self.np_random.uniform(-0.7, 0.7, 2), self.np_random.uniform(-0.5, 0.5, 2)
+        position = self.np_random.uniform(-0.7, 0.7, 2)
+        velocity = self.np_random.uniform(-0.5, 0.5, 2)
         self.state = np.concatenate([position, velocity])
         return self._get_obs(), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        position, velocity = self.state[:2], self.state[2:]
+        position = self.state[:2]
+        velocity = self.state[2:]
         push = self.force * np.clip(np.asarray(action, dtype=np.float64), -1, 1)
         # v' = v + (F - k v) dt / m, x' = x + v' dt
         velocity = velocity + (push - self.friction * velocity) * self.dt / self.mass
         position = position + velocity * self.dt
         self.state = np.concatenate([position, velocity])
-        # r = 1 - |x'| / half the side: 1 in the middle, 0 at the middle of a wall, so that to leave never pays
+        # r = 1 - |x'| / half the side: 1 in the middle, 0 at the middle of a wall, so leaving never pays
         reward = 1 - float(np.linalg.norm(position)) / self.arena
         return self._get_obs(), reward, bool((np.abs(position) > self.arena).any()), False, {}
 

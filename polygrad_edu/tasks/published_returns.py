@@ -1,7 +1,7 @@
-"""Published returns, to be shown beside ours: a number alone says little.
+"""Published returns of other algorithms, to compare ours with.
 
-Versions of a task differ in their rewards and their physics, so each return names its own, and a
-comparison across versions always says that it is one.
+Versions of a task differ in their rewards and their physics, so each return names its version, and a comparison across
+versions says so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class ReferenceReturn(NamedTuple):
-    """What an algorithm reached, averaged over its source's seeds."""
+    """Published return of an algorithm on a task, averaged over its source's seeds."""
 
     algorithm: str
     env_id: str
@@ -32,13 +32,13 @@ REFERENCE_RETURNS = tuple(
 
 
 def references_for(env_id: str) -> list[ReferenceReturn]:
-    """The published returns on a task, whatever its version; variants such as the ``-ET`` ones have none."""
+    """Published returns on any version of a task; variants such as the ``-ET`` ones have none."""
     family = env_id.rpartition("-v")[0]
     return [reference for reference in REFERENCE_RETURNS if reference.env_id.rpartition("-v")[0] == family]
 
 
 def reference_sentence(env_id: str) -> str:
-    """One sentence with the published returns on a task, or nothing where there are none."""
+    """Sentence with the published returns on a task; empty if there are none."""
     by_source: dict[tuple[str, str], list[str]] = {}
     for reference in references_for(env_id):
         shown = f"{reference.algorithm} {reference.mean:,}"

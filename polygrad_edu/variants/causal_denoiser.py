@@ -4,7 +4,7 @@ In recorded data every action answers the state it was taken in, so a denoiser t
 sequence learns to infer $s_t$ from $a_t$ as well as from the actions before it. Under guidance that runs
 backwards: the guided action answers the state imagined so far, and the denoiser then moves the state to
 agree with the action. Both come to rest on something that no simulator would do. Here the state at time t
-is computed from earlier actions alone. See book/world_model_error.md for what that is worth.
+is computed from earlier actions alone. See book/measured/world_model_error.md for what that is worth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..denoiser import FourierStepFeatures
+from ..denoiser import EMBEDDING_SIZE, FourierStepFeatures
 
 
 class MaskedLinear(nn.Linear):
@@ -65,7 +65,6 @@ class CausalMLPDenoiser(nn.Module):
         action_size: int,
         width: int = 1024,
         depth: int = 6,
-        embedding_size: int = 128,
         step_unit: float = 1.0,
     ):
         super().__init__()
@@ -81,7 +80,7 @@ class CausalMLPDenoiser(nn.Module):
         self.enter = MaskedLinear(torch.cat([group >= of_trajectory, group > of_actions], dim=1))
         features = FourierStepFeatures(unit=step_unit)
         self.embed_step = nn.Sequential(
-            features, nn.Linear(features.size, embedding_size), nn.SiLU(), nn.Linear(embedding_size, len(group))
+            features, nn.Linear(features.size, EMBEDDING_SIZE), nn.SiLU(), nn.Linear(EMBEDDING_SIZE, len(group))
         )
         self.norms = nn.ModuleList(GroupedNorm(n_groups, group_size) for _ in range(depth + 1))
         self.linears = nn.ModuleList(MaskedLinear(group >= group.T) for _ in range(depth))

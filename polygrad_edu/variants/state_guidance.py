@@ -18,7 +18,7 @@ from torch.nn import functional as F
 def states_shift(
     states: Tensor, actions: Tensor, policy_at: Callable[[Tensor], Distribution], scale: float | Tensor
 ) -> Tensor:
-    r"""How far ``update_states`` moves normalised states [B, H, O]: $\lambda \nabla_s \log \pi(a \mid s)$.
+    r"""Shift of normalised states [B, H, O] by ``update_states``: $\lambda \nabla_s \log \pi(a \mid s)$.
 
     Args:
         actions: [B, H, A] guided, before noise is added.
@@ -32,7 +32,7 @@ def states_shift(
 
 
 def advantage_score(trajectory: Tensor, advantage_of: Callable[[Tensor], Tensor], scale: float) -> Tensor:
-    r"""Where the critic's advantages draw a normalised trajectory [B, H, O+2]; the actions stay the policy's own.
+    r"""Direction in which the critic's advantages draw a normalised trajectory [B, H, O+2]; actions stay as they are.
 
     Sigmoid advantage guidance (arXiv 2604.09035) weighs trajectories by $\prod_t \mathrm{sigm}(\eta A_t)$. By
     classifier guidance the reverse step's mean then moves by its variance times the gradient of the

@@ -1,6 +1,6 @@
-"""What all widgets share: controls, live computing, and a frozen copy that moves in a page without a kernel.
+"""Base of all widgets: controls, live frames, and a frozen copy that works in a page without a kernel.
 
-A widget is a pure function from the controls' state to what is drawn, and a small JavaScript file that draws it. In
+A widget is a pure function from the controls' state to a frame, and a small JavaScript file that draws it. In
 JupyterLab a moved control asks the kernel for its frame. :meth:`LessonWidget.freeze` stores the frames of a grid, and
 the same JavaScript moves through them in the book.
 """
@@ -21,19 +21,19 @@ import numpy as np
 import torch
 import traitlets
 
-LARGEST_FROZEN = 1_500_000  # bytes
+MAX_FROZEN_BYTES = 1_500_000
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to move: a slider through numbers, or a menu of words.
+    """Control of a widget: a slider through numbers, or a menu of words.
 
     Attributes:
         name: the argument of the pure function that it sets.
-        label: what the reader sees beside it.
-        values: all that it can be set to, in order.
-        default: what it is set to at first.
+        label: shown to the reader.
+        values: its possible values, in order.
+        default: its first value.
         unit: written after the number.
     """
 
@@ -48,33 +48,35 @@ class Control:
             raise ValueError(f"{self.name} cannot start at {self.default!r}: it is none of its values {self.values}")
 
     @classmethod
-    def log(cls, name: str, label: str, least: float, most: float, count: int, default: float) -> Control:
-        """``count`` numbers from ``least`` to ``most``, each the same factor above the one before."""
-        values = [float(f"{value:.2g}") for value in np.geomspace(least, most, count)]
+    def log(cls, name: str, label: str, min_value: float, max_value: float, count: int, default: float) -> Control:
+        """Slider through ``count`` numbers from ``min_value`` to ``max_value``, evenly spaced in their logarithm."""
+        values = [float(f"{value:.2g}") for value in np.geomspace(min_value, max_value, count)]
         return cls(name, label, tuple(values), min(values, key=lambda value: abs(math.log(value / default))))
 
     @property
     def kind(self) -> str:
+        """``menu`` or ``slider``."""
         return "menu" if isinstance(self.values[0], str) else "slider"
 
 
-def check_number(name: str, value: Any, least: float, most: float = math.inf, whole: bool = False) -> None:
-    """Refuse what is no number from ``least`` to ``most``, with a line that the widget shows.
+def check_number(name: str, value: Any, min_value: float, max_value: float = math.inf, whole: bool = False) -> None:
+    """Check that ``value`` is a number from ``min_value`` to ``max_value``, with a message that the widget can show.
 
     Raises:
-        ValueError: naming the value and what would be right.
+        ValueError: it is not; the message names the value and what would be right.
     """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not least <= value <= most or (whole and value != int(value)):
-        bounds = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+    in_range = number and math.isfinite(value) and min_value <= value <= max_value
+    if not in_range or (whole and value != int(value)):
+        bounds = f"of at least {min_value:g}" if max_value == math.inf else f"from {min_value:g} to {max_value:g}"
         raise ValueError(f"{name} must be a {'whole ' if whole else ''}number {bounds}, not {value!r}")
 
 
 def compact(value: Any) -> Any:
-    """Arrays, tensors and numbers as JSON has them, rounded to what a screen can show.
+    """Convert arrays, tensors and numbers to JSON values, rounded to what a screen can show.
 
-    An array keeps a ten-thousandth of its largest number: what an axis can show. A number that stands alone or in a
-    list keeps four digits: for a logarithmic axis. Not a number becomes null.
+    An array is rounded to a ten-thousandth of its largest number, which is what an axis can show. A number alone or in
+    a list keeps four digits, for a logarithmic axis. NaN and infinity become null.
     """
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
@@ -95,21 +97,24 @@ def compact(value: Any) -> Any:
 
 
 def _without_nan(value: Any) -> Any:
+    """Nested lists with ``None`` for NaN and infinity, and 0.0 for -0.0."""
     if isinstance(value, list):
         return [_without_nan(part) for part in value]
     return value + 0.0 if math.isfinite(value) else None  # -0.0 + 0.0 is 0.0
 
 
 class LessonWidget(anywidget.AnyWidget):
-    """A pure function with controls and a drawing.
+    """Widget made of a pure function, controls and a drawing.
 
-    A subclass names its ``title``, ``script`` (a file beside this one that defines ``draw(panels, data, state)``) and
-    ``controls``, and has a ``compute``: keyword arguments in, a dictionary of what is drawn out. That has a key
-    ``text``, a sentence that says in words what is shown, and raises ValueError for what it refuses. A script that adds
-    to the live view more than a drawing, buttons for example, names its function as ``entry``; it calls ``render``.
+    A subclass has a ``title``, a ``script`` (a file beside this one that defines ``draw(panels, data, state)``) and a
+    ``compute``: a function from the controls' values, as keyword arguments, to a dictionary of data to draw. Its key
+    ``text`` is a sentence that says in words what is shown. It raises ValueError for values that it refuses. A script
+    that adds more than a drawing to the live view, buttons for example, names its function as ``entry``; that calls
+    ``render``.
 
     Args:
-        state: what controls are set to at first, where not to their default.
+        controls: in the order in which they are shown.
+        state: first values of controls, by name, where they are not the defaults.
     """
 
     title: ClassVar[str]
@@ -119,7 +124,7 @@ class LessonWidget(anywidget.AnyWidget):
     live = traitlets.Bool(True).tag(sync=True)
     heading = traitlets.Unicode().tag(sync=True)
     controls = traitlets.List().tag(sync=True)
-    frame = traitlets.Dict().tag(sync=True)  # the state that is shown, its data or its error, and who asked for it
+    frame = traitlets.Dict().tag(sync=True)  # the state shown, its data or its error, and the request it answers
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "script" in cls.__dict__:
@@ -140,40 +145,45 @@ class LessonWidget(anywidget.AnyWidget):
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the controls were set to for the frame that is shown."""
+        """Values of the controls for the frame that is shown."""
         return dict(self.frame["state"])
 
     def move(self, **changes: Any) -> None:
-        """Set controls from Python, as a hand would."""
+        """Set controls from Python, as the reader's hand would."""
         unknown = sorted(set(changes) - set(self._controls))
         if unknown:
             raise ValueError(f"{self.title} has no control {unknown[0]!r}; it has {', '.join(self._controls)}")
         self.frame = self._frame(self.state | changes)
 
     def _frame(self, state: dict[str, Any], number: int = 0, view: str = "") -> dict[str, Any]:
-        """What is shown for ``state``; ``number`` and ``view`` say which request this answers."""
+        """Frame for ``state``; ``number`` and ``view`` say which request it answers."""
         answer: dict[str, Any] = {"state": state, "number": number, "view": view, "data": None, "error": None}
         try:
             answer["data"] = compact(self.compute(**state))
         except ValueError as error:
             answer["error"] = str(error)
-        except Exception as error:  # a kernel swallows what a message handler raises: the reader is to see it
+        except Exception as error:  # a kernel hides what a message handler raises, and the reader should see it
             answer["error"] = f"{type(error).__name__}: {error}"
         return answer
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """Answer a view, which asks for one frame at a time, so moves do not queue up here."""
+        """Answer the request of a view, which asks for one frame at a time, so moves do not queue up here."""
         state = {name: content["state"].get(name, control.default) for name, control in self._controls.items()}
         self.frame = self._frame(state, content["number"], content["view"])
 
     def freeze(self, grid: Mapping[str, Iterable[Any]]) -> LessonWidget:
-        """Store the frames of all combinations of ``grid``'s values, for pages without a kernel.
+        """Store the frames of all combinations of the grid's values, for pages without a kernel.
 
-        Parts that frames have in common are stored once. Controls outside the grid stay as they are now. Return the
-        widget, so that a cell can end in ``Widget().freeze({...})``.
+        Parts that frames have in common are stored once. Controls outside the grid stay as they are now.
+
+        Args:
+            grid: values by control.
+
+        Returns:
+            The widget, so that a cell can end in ``Widget().freeze({...})``.
 
         Raises:
-            ValueError: an unknown control, an empty list, or more than ``LARGEST_FROZEN`` bytes.
+            ValueError: an unknown control, an empty list, or more than ``MAX_FROZEN_BYTES`` bytes.
         """
         values = {name: list(grid[name]) for name in self._controls if name in grid}
         for name in grid:
@@ -184,7 +194,7 @@ class LessonWidget(anywidget.AnyWidget):
         start = self.state | {
             name: self.state[name] if self.state[name] in several else several[0] for name, several in values.items()
         }
-        pool: dict[str, int] = {}  # JSON to its place
+        pool: dict[str, int] = {}  # place of each part, by its JSON
         frames: list[list[int] | str] = []
         keys: list[str] = []
         size = 0
@@ -196,10 +206,11 @@ class LessonWidget(anywidget.AnyWidget):
             keys = keys or list(frame["data"])
             texts = [_json(frame["data"][key]) for key in keys]
             size += sum(len(text) + 1 for text in texts if text not in pool) + 5 * len(keys)
-            if size > LARGEST_FROZEN:
+            if size > MAX_FROZEN_BYTES:
                 total = math.prod(len(several) for several in values.values())
                 raise ValueError(
-                    f"{len(frames) + 1} of {total} frames fill {LARGEST_FROZEN:,} bytes: name fewer values in the grid"
+                    f"{len(frames) + 1} of {total} frames fill {MAX_FROZEN_BYTES:,} bytes: "
+                    "name fewer values in the grid"
                 )
             frames.append([pool.setdefault(text, len(pool)) for text in texts])
         self._frozen = {"grid": values, "keys": keys, "frames": frames, "pool": [json.loads(text) for text in pool]}
@@ -207,7 +218,7 @@ class LessonWidget(anywidget.AnyWidget):
         return self
 
     def frozen_frame(self, **state: Any) -> dict[str, Any] | str:
-        """The stored data of a grid point, or its error: what the page's JavaScript finds there."""
+        """Stored data of a grid point, or its error message, as the page's JavaScript finds it."""
         if self._frozen is None:
             raise ValueError("nothing is frozen yet; call freeze first")
         place = 0
@@ -219,7 +230,7 @@ class LessonWidget(anywidget.AnyWidget):
         return {key: self._frozen["pool"][i] for key, i in zip(self._frozen["keys"], found, strict=True)}
 
     def to_html(self) -> str:
-        """A piece of a page that draws the widget with no kernel and no network."""
+        """HTML that draws the widget without a kernel and without a network."""
         shown = self.frame | {"number": 0, "view": ""}
         text = _json({"heading": self.title, "controls": self.controls, "frame": shown, "frozen": self._frozen})
         island = "widget-" + hashlib.sha256((text + self._source).encode()).hexdigest()[:12]
@@ -238,5 +249,5 @@ class LessonWidget(anywidget.AnyWidget):
 
 
 def _json(value: Any) -> str:
-    """JSON without spaces that stays whole inside a script: no less-than sign, so nothing can end it early."""
+    """JSON without spaces and without a less-than sign, so that nothing in it can end a script early."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import environments
-from ..score_guidance import Guidance
+from ..guided_sampler import GuidedSampler
+from ..settings import GuidanceSettings
 from .base import Control, LessonWidget, check_number
 from .guided_imagination import TASKS, load_playground
 from .robot import drawn_robots
@@ -21,7 +22,7 @@ ROBOTS_AT = (0, 3, 6, 9)
 
 
 def scrubber_frame(task: str, visit: int, seed: int) -> dict[str, Any]:
-    """What :class:`DenoisingScrubber` draws.
+    """A frame of :class:`DenoisingScrubber`.
 
     Args:
         task: ``point-mass`` or ``hopper``.
@@ -41,22 +42,27 @@ def scrubber_frame(task: str, visit: int, seed: int) -> dict[str, Any]:
 def _chain(task: str, seed: int) -> list[dict[str, Any]]:
     """The frames of a whole chain, noisiest first."""
     playground = load_playground(task)
-    model, normaliser, size = playground.diffusion, playground.normaliser, playground.diffusion.observation_size
-    policy, generator = playground.policy_with(POLICY_STD[task]), torch.Generator().manual_seed(seed)
+    normaliser = playground.normaliser
+    size = playground.diffusion.observation_size
+    policy = playground.policy_with(POLICY_STD[task])
+    generator = torch.Generator().manual_seed(seed)
     row = int(torch.randint(len(playground.observations), (1,), generator=generator))
     first = playground.observations[row : row + 1]  # [1, O]
-    rule, horizon = Guidance(rule="fixed-noise"), playground.horizon
-    imagined = model.imagine(first, policy, normaliser, rule, horizon, VISITS, generator, return_chain=True)
-    schedule, start = model.schedule.respaced(VISITS), normaliser.observations.normalise(first)
-    trajectories, moves = cast(Tensor, imagined.trajectory_chain), cast(Tensor, imagined.action_chain)
-    end, frames = trajectories[-1], []
-    for visit, (noisy, actions) in enumerate(zip(trajectories, moves, strict=True)):
-        index = VISITS - 1 - visit  # the step that the sampler takes next; -1 when it has arrived
-        signal, predicted = torch.ones(()), noisy
-        if index >= 0:
-            signal = schedule.alphas_cumprod[index].sqrt()
-            step = schedule.trained_steps[index : index + 1]
-            predicted = model.reconstruct(noisy.clone(), signal * actions, step, start)  # [1, H, O+2]
+    walk = playground.diffusion.schedule.walk(VISITS)
+    sampler = GuidedSampler(playground.diffusion, walk, GuidanceSettings(rule="fixed-noise"), normaliser)
+    states = list(sampler.chain(first, policy, playground.horizon, generator))
+    imagined = sampler.imagined(states[-1])
+    normed_first = normaliser.observations.normalise(first)
+    end = states[-1].trajectory
+    frames: list[dict[str, Any]] = []
+    for number, ((noisy, actions), visit) in enumerate(zip(states, [*walk, None], strict=True)):
+        signal = torch.ones(())
+        predicted = noisy
+        if visit is not None:  # the step that the sampler takes next; none when it has arrived
+            signal = visit.signal
+            predicted = playground.diffusion.reconstruct(
+                noisy, signal * actions, visit.step, normed_first
+            )  # [1, H, O+2]
         now, rewards, _ = normaliser.denormalise_trajectory(noisy)  # [1, H, O], [1, H]
         seen, seen_rewards, _ = normaliser.denormalise_trajectory(predicted)
         distribution = policy(seen)
@@ -72,7 +78,7 @@ def _chain(task: str, seed: int) -> list[dict[str, Any]]:
                     "low": mean - std,
                     "high": mean + std,
                 },
-                "text": _sentence(visit, signal.item(), *away),
+                "text": _sentence(number, signal.item(), *away),
             }
         )
     return frames

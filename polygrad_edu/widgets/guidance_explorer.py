@@ -1,4 +1,4 @@
-"""Guidance explorer: move the guidance strength and see what becomes of imagined trajectories and their actions."""
+"""Guidance explorer: move the guidance strength and see imagined trajectories and their actions change."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import functools
 from typing import Any, cast
 
 import numpy as np
+import torch
 
-from ..score_guidance import RULES, Guidance
+from ..settings import RULES, GuidanceSettings
 from .base import Control, LessonWidget, check_number
 from .guided_imagination import (
     CONVENTIONS,
     STRENGTHS,
     TASKS,
+    ConventionalSampler,
     Playground,
     expected_curve,
-    guided_trajectories,
     load_playground,
     measure,
 )
@@ -29,19 +30,19 @@ BINS = 24
 def guidance_frame(
     task: str, rule: str, convention: str, strength: float, sampling_steps: int, policy_std: float, seed: int
 ) -> dict[str, Any]:
-    """What :class:`GuidanceExplorer` draws.
+    """Compute the frame of :class:`GuidanceExplorer`.
 
     Args:
         task: ``point-mass`` or ``hopper``.
-        rule: of ``score_guidance.RULES``.
-        convention: how the gradient rule weighs and places its pull, see ``theory.guidance_shift``.
+        rule: of ``settings.RULES``.
+        convention: how the gradient rule weighs and places its pull, see :func:`..guidance_theory.guidance_shift`.
         strength: lambda of the gradient rule, 0 or more.
         sampling_steps: S, at most the trained T.
         policy_std: sigma of the policy, in every action dimension.
         seed: of the noise.
 
     Raises:
-        ValueError: a value out of range, or no such task, rule or convention.
+        ValueError: a value is out of range, or there is no such task, rule or convention.
     """
     playground = load_playground(task)
     check_number("the guidance strength", strength, 0, 100)
@@ -54,7 +55,7 @@ def guidance_frame(
         raise ValueError(f"convention {convention!r} is unknown; choose one of {', '.join(CONVENTIONS)}")
     if rule == "gradient":
         return _frame(task, rule, convention, float(strength), sampling_steps, float(policy_std), seed)
-    return _frame(task, rule, "polygrad", 0.0, sampling_steps, float(policy_std), seed)  # they have neither
+    return _frame(task, rule, "polygrad", 0.0, sampling_steps, float(policy_std), seed)  # the other rules have neither
 
 
 @functools.lru_cache(maxsize=256)
@@ -63,24 +64,26 @@ def _frame(
 ) -> dict[str, Any]:
     playground = load_playground(task)
     rows = np.random.default_rng(0).permutation(len(playground.observations))[:N_MEASURED]
-    policy, guidance = playground.policy_with(policy_std), Guidance(rule=rule, scale=strength)
-    observations, actions = guided_trajectories(
-        playground, policy, guidance, convention, playground.observations[rows], sampling_steps, seed
-    )
-    found = measure(playground, policy, observations, actions, playground.simulator_states[rows])
+    policy = playground.policy_with(policy_std)
+    sampler = ConventionalSampler(playground, GuidanceSettings(rule=rule, scale=strength), convention, sampling_steps)
+    generator = torch.Generator().manual_seed(seed)
+    imagined = sampler.sample(playground.observations[rows], policy, playground.horizon, generator)
+    found = measure(playground, policy, imagined.observations, imagined.actions, playground.simulator_states[rows])
     heights, _ = np.histogram(np.clip(found.standardised, -3.99, 3.99), bins=BINS, range=(-4, 4))
     spread = found.deviations[..., :2].reshape(-1, 2)
     shown = np.random.default_rng(1).permutation(len(spread))[:N_ACTIONS]
-    curve, tuned = None, None
+    curve = None
+    tuned = None
     if rule == "gradient":
         *curve, tuned = expected_curve(task, convention, policy_std, sampling_steps)
     errors = np.sqrt(found.errors)
-    imagined, real = path(playground, found.observations), path(playground, found.real)
-    drawn = far_apart(imagined[..., 0], N_DRAWN)
+    imagined_path = path(playground, found.observations)
+    real_path = path(playground, found.real)
+    drawn = far_apart(imagined_path[..., 0], N_DRAWN)
     return {
         "paths": {
-            "imagined": imagined[drawn],
-            "real": real[drawn],
+            "imagined": imagined_path[drawn],
+            "real": real_path[drawn],
             "task": task,
         },
         "actions": spread[shown].T.clip(-20, 20),
@@ -94,9 +97,9 @@ def _frame(
 
 
 def path(playground: Playground, observations: np.ndarray) -> np.ndarray:
-    """What is drawn of trajectories [B, H, O]: [B, 2, H], across and up.
+    """Path to draw for trajectories [B, H, O]: [B, 2, H], across and up.
 
-    The point mass's place; the Hopper's torso, whose way forward is summed up from its velocity.
+    It is the point mass's position, or that of the Hopper's torso, whose distance is summed up from its velocity.
     """
     if playground.name == "point-mass":
         return observations[..., :2].transpose(0, 2, 1)
@@ -105,7 +108,10 @@ def path(playground: Playground, observations: np.ndarray) -> np.ndarray:
 
 
 def far_apart(points: np.ndarray, n: int) -> list[int]:
-    """Rows [n] of ``points`` [B, 2], each as far as can be from those before it: most of them lie near one another."""
+    """Choose ``n`` rows of ``points`` [B, 2], each as far as possible from those before it.
+
+    Most points lie close together, so rows chosen at random would lie over each other.
+    """
     chosen = [0]
     while len(chosen) < n:
         away = np.linalg.norm(points[:, None] - points[chosen], axis=-1).min(axis=1)  # [B] from the nearest chosen one
@@ -114,7 +120,7 @@ def far_apart(points: np.ndarray, n: int) -> list[int]:
 
 
 def sentence(rule: str, strength: float, tuned: float | None, std: float, ks: float, errors: np.ndarray) -> str:
-    """What the picture says, in words and numbers."""
+    """Sentence that says what the picture shows."""
     ahead = int(np.flatnonzero(np.isfinite(errors))[-1])  # the last step that any trajectory reached
     verdict = "as wide as the policy" if abs(std - 1) < 0.1 else "too narrow" if std < 1 else "too wide"
     words = f"The actions are {verdict}: standardised, their std is {std:.2f} (1 is right) and their distance to "
@@ -127,13 +133,13 @@ def sentence(rule: str, strength: float, tuned: float | None, std: float, ks: fl
 
 
 class GuidanceExplorer(LessonWidget):
-    """Guidance strength, rule, convention, sampling steps and the policy's spread, under your hand.
+    """Widget for guidance strength, rule, convention, sampling steps and the policy's standard deviation.
 
-    The world model and the policy are shipped ones; the policy keeps its mean and is given the spread you choose.
+    World model and policy are shipped ones; the policy keeps its mean and gets the standard deviation you choose.
 
     Args:
-        task: ``point-mass``, whose plane can be looked at, or ``hopper``.
-        state: what controls are set to at first.
+        task: ``point-mass``, whose plane is drawn, or ``hopper``.
+        state: first values of controls, by name.
     """
 
     title = "Guidance explorer"

@@ -1,7 +1,7 @@
 """Guided imagination to play with: a trained world model, a policy whose spread is free, any rule and convention.
 
-The sampler here walks the chain as ``TrajectoryDiffusion.imagine`` does, but may weigh and place the guidance of each
-step as Diffuser or policy-guided diffusion do.
+The sampler is the package's own; where another convention is chosen, it weighs and places the guidance of each step as
+Diffuser or policy-guided diffusion do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from .. import environments
 from ..actor_critic import GaussianPolicy
 from ..course.paths import shipped
 from ..guidance_theory import guidance_shift
-from ..noise_schedule import NoiseSchedule
+from ..guided_sampler import GuidedSampler, Prediction
+from ..noise_schedule import Visit
 from ..replay import Normaliser
-from ..score_guidance import Guidance, clip_to_policy, guide_actions, standardise_actions
+from ..score_guidance import clip_to_policy, guide_actions, standardise_actions
+from ..settings import GuidanceSettings
 from ..trajectory_diffusion import TrajectoryDiffusion
 from ..world_model_error import on_policyness
 
@@ -79,7 +81,7 @@ def load_playground(task: str) -> Playground:
         network,
         loop.best_policy,
         model.normaliser,
-        loop.preset.horizon,
+        loop.preset.world_model.horizon,
         loop.make_env(),
         result.observations,
         result.simulator_states.numpy(),
@@ -87,70 +89,43 @@ def load_playground(task: str) -> Playground:
 
 
 def step_weights(convention: str, diffusion: TrajectoryDiffusion) -> list[float]:
-    """What each trained step's pull is multiplied by, [T]: how far an action one unit and one std off is moved."""
-    # theory.guidance_shift is -weight * offset / sigma^2
+    """Factor of each trained step's pull, [T]: how far it moves an action that is one unit and one std off."""
+    # guidance_theory.guidance_shift is -weight * offset / sigma^2
     return (-guidance_shift(convention, diffusion.schedule, 1.0, 1.0, 1.0)).tolist()
 
 
-class Visit(NamedTuple):
-    """The trained steps that a visit of the sampler stands for, both ends included, and their mean weight."""
-
-    first: int
-    last: int
-    weight: float
+def mean_weight(visit: Visit, weights: list[float]) -> float:
+    """Mean weight of the trained steps that a visit stands for; 0 for the step to x_0, which is unguided."""
+    guided = weights[visit.trained_step - len(visit.trained_stds) + 1 : visit.trained_step + 1]
+    return sum(guided) / len(guided) if visit.trained_stds else 0.0
 
 
-def visits(schedule: NoiseSchedule, weights: list[float]) -> list[Visit]:
-    """Of a respaced schedule, noisiest first. Step 0 is unguided, and nobody's weight counts it."""
-    found = []
-    for last, jump in zip(schedule.trained_step_numbers[::-1], schedule.jumps[::-1], strict=True):
-        first = max(last - jump + 1, 1)
-        guided = weights[first : last + 1]
-        found.append(Visit(first, last, sum(guided) / len(guided) if guided else 0.0))
-    return found
-
-
-@torch.no_grad()
-def guided_trajectories(
-    playground: Playground,
-    policy: PolicyWithStd,
-    guidance: Guidance,
-    convention: str,
-    first: Tensor,
-    n_sampling_steps: int,
-    seed: int,
-) -> tuple[Tensor, Tensor]:
-    """Imagined observations [B, H, O] and actions [B, H, A], in the environment's units.
+class ConventionalSampler(GuidedSampler):
+    """The package's sampler with the guidance of another method: its weights, and where it asks the policy.
 
     A visit that stands for several trained steps is given their mean weight. With the convention ``polygrad`` this is
-    ``TrajectoryDiffusion.imagine``, to the last bit.
+    :class:`polygrad_edu.guided_sampler.GuidedSampler`, to the last bit.
     """
-    model, normaliser = playground.diffusion, playground.normaliser
-    schedule, weights = model.schedule.respaced(n_sampling_steps), step_weights(convention, model)
-    if convention != "polygrad":  # neither clips, and Diffuser asks the policy at the posterior's mean
-        place = "posterior_mean" if convention == "diffuser" else "reconstruction"
-        guidance = replace(guidance, clip_std=None, guide_at=place)
-    generator = torch.Generator().manual_seed(seed)
-    first = normaliser.observations.normalise(first)  # [B, O]
-    shape = (len(first), playground.horizon)
-    trajectory = torch.randn(*shape, model.observation_size + 2, generator=generator)
-    trajectory[:, 0, : model.observation_size] = first
-    actions = start_actions = torch.randn(*shape, normaliser.actions.size, generator=generator)
-    for index, visit in zip(reversed(range(schedule.n_steps)), visits(schedule, weights), strict=True):
-        trajectory_noise = torch.randn(trajectory.shape, generator=generator)
-        drawn = start_actions
-        if guidance.rule != "fixed-noise":
-            drawn = torch.randn(actions.shape, generator=generator)
-        weighed = replace(guidance, scale=guidance.scale * visit.weight)
-        asked = policy
-        if convention == "policy-guided":  # at x_t, whatever the denoiser makes of it
-            noisy = normaliser.observations.denormalise(trajectory[..., : model.observation_size]).clone()
-            asked = lambda _, noisy=noisy: policy(noisy)  # noqa: E731
-        trajectory, actions = model.reverse_step(
-            schedule, index, trajectory, actions, first, asked, normaliser, weighed, trajectory_noise, drawn
-        )
-    observations, _, _ = normaliser.denormalise_trajectory(trajectory)
-    return observations, normaliser.actions.denormalise(actions)
+
+    def __init__(self, playground: Playground, guidance: GuidanceSettings, convention: str, n_sampling_steps: int):
+        if convention != "polygrad":  # neither clips, and Diffuser asks the policy at the posterior's mean
+            place = "posterior_mean" if convention == "diffuser" else "reconstruction"
+            guidance = replace(guidance, clip_std=0.0, guide_at=place)
+        diffusion = playground.diffusion
+        super().__init__(diffusion, diffusion.schedule.walk(n_sampling_steps), guidance, playground.normaliser)
+        self.convention = convention
+        weights = step_weights(convention, diffusion)
+        self.by_visit = {
+            visit.index: replace(guidance, scale=guidance.scale * mean_weight(visit, weights)) for visit in self.walk
+        }
+
+    def guidance_at(self, visit: Visit) -> GuidanceSettings:
+        return self.by_visit[visit.index]
+
+    def states_to_ask_at(self, predicted: Prediction) -> Tensor:
+        if self.convention == "policy-guided":  # at x_t, whatever the denoiser makes of it
+            return predicted.noisy
+        return super().states_to_ask_at(predicted)
 
 
 class Measured(NamedTuple):
@@ -198,22 +173,22 @@ def expected_std(
 ) -> Tensor:
     """Spread of the actions about a mean that stands still, relative to the policy's, for strengths ``scales`` [N].
 
-    The gradient rule itself, played on ``N_PLAYED`` actions: ``theory.chain_std`` with the clip, the visited steps and
-    the convention's weights.
+    The gradient rule itself, played on ``N_PLAYED`` actions: ``guidance_theory.chain_std`` with the clip, the visited
+    steps and the convention's weights.
     """
-    schedule, unit = playground.diffusion.schedule.respaced(n_sampling_steps), playground.normaliser.actions.scale
-    stds = playground.diffusion.schedule.posterior_variance.sqrt().tolist()
-    clip_std = 3.0 if clip and convention == "polygrad" else None
+    unit = playground.normaliser.actions.scale
+    weights = step_weights(convention, playground.diffusion)
+    clip_std = 3.0 if clip and convention == "polygrad" else 0.0
     generator = torch.Generator().manual_seed(0)
     shape = (N_PLAYED, len(unit))
     actions = (unit * torch.randn(shape, generator=generator)).expand(len(scales), *shape)  # [N, M, A]
     policy = Independent(Normal(torch.zeros_like(actions), policy_std, validate_args=False), 1)
-    for visit in visits(schedule, step_weights(convention, playground.diffusion)):
+    for visit in playground.diffusion.schedule.walk(n_sampling_steps):
         noise = torch.randn(shape, generator=generator)
-        if visit.last:
-            guidance = Guidance(scale=scales[:, None, None] * visit.weight, clip_std=clip_std)
-            step_stds = stds[visit.first : visit.last + 1][::-1]
-            actions = guide_actions(actions, policy, guidance, noise, step_stds, unit)
+        if visit.trained_stds:
+            scale = scales[:, None, None] * mean_weight(visit, weights)
+            guidance = GuidanceSettings(scale=scale, clip_std=clip_std)
+            actions = guide_actions(actions, policy, guidance, noise, visit.trained_stds, unit)
     return clip_to_policy(actions, policy, clip_std).square().mean(dim=(1, 2)).sqrt() / policy_std
 
 

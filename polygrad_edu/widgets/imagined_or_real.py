@@ -1,10 +1,10 @@
-"""Imagined or real: an imagined trajectory beside what the simulator does with the same actions."""
+"""Imagined or real: an imagined trajectory beside the simulator's trajectory under the same actions."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -24,7 +24,7 @@ NAMES = {
     "Hopper-v5": ("height", "torso angle", "thigh angle", "leg angle", "foot angle", "forward speed", "upward speed"),
     "InvertedPendulum-v5": ("cart position", "pole angle", "cart velocity", "pole velocity"),
 }
-WAYS = {  # one world model, asked in several ways: settings of the preset
+WAYS = {  # ways to sample from one world model: settings of the preset
     "16 visits": {},
     "16 visits, no noise, with inertia": {"eta": 0.0, "inertia": 0.86},
     "128 visits": {"sampling_steps": 128},
@@ -32,9 +32,9 @@ WAYS = {  # one world model, asked in several ways: settings of the preset
 }
 
 
-@dataclass(frozen=True, eq=False)  # each is itself alone, so it can be the key of a cache
+@dataclass(frozen=True, eq=False)  # compared by identity, so it can be the key of a cache
 class Candidate:
-    """A world model with its policy, and what is to be different when it imagines."""
+    """World model with its policy, and the settings that differ when it imagines."""
 
     result: ShippedResult
     settings: dict[str, Any]
@@ -43,16 +43,17 @@ class Candidate:
 def comparison_frame(
     candidates: Mapping[str, Candidate], model: str, channel: str, ahead: int, seed: int
 ) -> dict[str, Any]:
-    """What :class:`ImaginedOrReal` draws.
+    """Compute the frame of :class:`ImaginedOrReal`.
 
     Args:
+        candidates: world models by name.
         model: a name in ``candidates``.
         channel: the observation whose curves are drawn.
         ahead: the step at which both robots are drawn, 0 to H - 1.
         seed: of the real state that both start from, and of the noise.
 
     Raises:
-        ValueError: no such model or observation, or a step beyond the horizon.
+        ValueError: there is no such model or observation, or the step is beyond the horizon.
     """
     if model not in candidates:
         raise ValueError(f"there is no world model {model!r}; choose one of {', '.join(candidates)}")
@@ -60,10 +61,12 @@ def comparison_frame(
     names = channel_names(candidate.result)
     if channel not in names:
         raise ValueError(f"there is no observation {channel!r}; choose one of {', '.join(names)}")
-    check_number("the step", ahead, 0, candidate.result.loop.preset.horizon - 1, whole=True)
+    check_number("the step", ahead, 0, candidate.result.loop.preset.world_model.horizon - 1, whole=True)
     check_number("the seed", seed, 0, 2**31, whole=True)
-    both, errors = _compared(candidate, seed), _errors(candidate)
-    place, env = names.index(channel), _env(candidate)
+    both = _compared(candidate, seed)
+    errors = _errors(candidate)
+    place = names.index(channel)
+    env = _env(candidate)
     shown = {name: drawn_robots(env, both[name]["states"][ahead : ahead + 1]) for name in ("imagined", "real")}
     own = both["error"]  # [H]
     typical = errors.at(ahead).value if ahead in errors.steps_ahead else None
@@ -85,6 +88,7 @@ def comparison_frame(
 
 
 def _sentence(model: str, ahead: int, error: float, typical: float | None, ended: int | None) -> str:
+    """Sentence that says what the picture shows."""
     if ahead == 0:
         return f"Both start in the same real state. The world model ({model}) is given it and imagines the rest."
     words = f"{ahead} step{'s' if ahead > 1 else ''} ahead "
@@ -95,29 +99,31 @@ def _sentence(model: str, ahead: int, error: float, typical: float | None, ended
 
 
 def channel_names(result: ShippedResult) -> tuple[str, ...]:
-    """Names of the observation's dimensions, numbers where nobody named them."""
-    size, named = result.observations.shape[1], NAMES.get(result.loop.preset.env_id, ())
+    """Names of the observation's dimensions, with numbers for those without a name."""
+    size = result.observations.shape[1]
+    named = NAMES.get(result.loop.preset.task.env_id, ())
     return (*named, *(f"observation {i}" for i in range(len(named), size)))
 
 
 def _world_model(candidate: Candidate) -> WorldModel[Any]:
-    """The candidate's world model, set to imagine as it should."""
+    """World model of a candidate, with the candidate's settings."""
     loop = candidate.result.loop
-    loop.world_model.preset = replace(loop.preset, **candidate.settings)
+    loop.world_model.reconfigure(loop.preset.with_overrides(candidate.settings))
     return loop.world_model
 
 
 @functools.lru_cache(maxsize=64)
 @torch.no_grad()
 def _compared(candidate: Candidate, seed: int) -> dict[str, Any]:
-    """One imagined trajectory and the simulator's replay of it."""
-    result, env = candidate.result, _env(candidate)
+    """One imagined trajectory, the simulator's trajectory under the same actions, and the error at each step."""
+    result = candidate.result
+    env = _env(candidate)
     row = int(np.random.default_rng(seed).integers(len(result.observations)))
     state = result.simulator_states[row].numpy()
     imagined = _world_model(candidate).imagine(
         result.observations[row : row + 1],
         result.loop.best_policy,
-        result.loop.preset.horizon,
+        result.loop.preset.world_model.horizon,
         torch.Generator().manual_seed(seed),
     )
     dreamt = imagined.observations[0].numpy().astype(np.float64)  # [H, O]
@@ -140,14 +146,14 @@ def _compared(candidate: Candidate, seed: int) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=16)
 def _errors(candidate: Candidate) -> Errors:
-    """Median errors by steps ahead, as ``world_model_error`` measures them."""
+    """Median errors by steps ahead, as :mod:`..world_model_error` measures them."""
     result = candidate.result
     start = Starts(
         result.loop.best_policy,
         result.observations[:N_MEASURED].numpy(),
         result.simulator_states[:N_MEASURED].numpy(),
     )
-    return measure_errors(_world_model(candidate), _env(candidate), [start], result.loop.preset.horizon - 1)
+    return measure_errors(_world_model(candidate), _env(candidate), [start], result.loop.preset.world_model.horizon - 1)
 
 
 @functools.lru_cache(maxsize=8)
@@ -156,13 +162,16 @@ def _env(candidate: Candidate) -> gymnasium.Env:
 
 
 class ImaginedOrReal(LessonWidget):
-    """The robot imagined above and simulated below, one observation of both, and the error growing.
+    """Widget with the robot imagined above and simulated below, one observation of both, and the growing error.
 
     Args:
         results: world models to choose from, by name, all of one MuJoCo task, for example checkpoints of a training
-            run kept with ``polygrad-edu export`` and read with ``shipped_results.load_result``. Without them the
-            Hopper that comes with the course is asked in several ways.
-        state: what controls are set to at first.
+            run exported with ``polygrad-edu export`` and read with :func:`..runs.shipped.load_result`. Default: the
+            Hopper that comes with the course, sampled in several ways.
+        state: first values of controls, by name.
+
+    Raises:
+        ValueError: the world models belong to different tasks.
     """
 
     title = "Imagined or real"
@@ -174,11 +183,11 @@ class ImaginedOrReal(LessonWidget):
             candidates = {name: Candidate(hopper, settings) for name, settings in WAYS.items()}
         else:
             candidates = {name: Candidate(result, {}) for name, result in results.items()}
-        tasks = {candidate.result.loop.preset.env_id for candidate in candidates.values()}
+        tasks = {candidate.result.loop.preset.task.env_id for candidate in candidates.values()}
         if len(tasks) != 1:
             raise ValueError(f"only world models of one task can be compared, not of {', '.join(sorted(tasks))}")
-        some = next(iter(candidates.values())).result
-        horizon, names = min(c.result.loop.preset.horizon for c in candidates.values()), channel_names(some)
+        names = channel_names(next(iter(candidates.values())).result)
+        horizon = min(candidate.result.loop.preset.world_model.horizon for candidate in candidates.values())
         self.compute = functools.partial(comparison_frame, candidates)
         super().__init__(
             [

@@ -1,4 +1,4 @@
-"""Return explorer: move lambda, gamma and the end of the episode; see returns, advantages and what they rest on."""
+"""Return explorer: move lambda, gamma and the episode's end; see returns, advantages and the weights behind them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ TRAJECTORIES = {"pencil": lambda: PENCIL, "hopper": hopper_trajectory}
 
 
 def check_trajectory(rewards: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Both as lists of floats.
+    """Rewards and values as lists of floats.
 
     Raises:
-        ValueError: they are no two rows of equally many numbers, at least two.
+        ValueError: they are not two rows of equal length, at least two, or not finite.
     """
     paid, expected = (torch.as_tensor(row, dtype=torch.float32) for row in (rewards, values))
     if paid.ndim != 1 or paid.shape != expected.shape or len(paid) < 2:
@@ -47,12 +47,12 @@ def check_trajectory(rewards: Sequence[float], values: Sequence[float]) -> tuple
 
 
 def return_weights(lambda_: float, n_returns: int, terminal: int | str = NONE) -> list[float]:
-    """What the lambda-return of step 0 gives to the returns of 1, 2, ... ``n_returns`` steps.
+    """Weights of the returns of 1, 2, ... ``n_returns`` steps in the lambda-return of step 0.
 
-    A terminal flag at step t makes all returns of more than t steps one and the same: the rewards up to step t, and
-    no critic. The first of them stands for all.
+    A terminal flag at step t makes all returns of more than t steps the same: the rewards up to step t, without the
+    critic. The first of them gets the weight of all.
     """
-    # w_n = (1 - \lambda) \lambda^{n-1}, and what is left over goes to the last
+    # w_n = (1 - \lambda) \lambda^{n-1}, and the last gets the rest
     last = n_returns if terminal == NONE else min(int(terminal) + 1, n_returns)
     weights = [(1 - lambda_) * lambda_ ** (n - 1) for n in range(1, last)] + [lambda_ ** (last - 1)]
     return weights + [0.0] * (n_returns - last)
@@ -61,16 +61,16 @@ def return_weights(lambda_: float, n_returns: int, terminal: int | str = NONE) -
 def return_frame(
     rewards: Sequence[float], values: Sequence[float], lambda_: float, gamma: float, terminal: int | str
 ) -> dict[str, Any]:
-    """What :class:`ReturnExplorer` draws.
+    """Compute the frame of :class:`ReturnExplorer`.
 
     Args:
-        rewards, values: [H]; the last reward is not used, for no imagined state follows it.
+        rewards, values: [H]; the last reward is not used, because no imagined state follows it.
         lambda_: weight of long returns, 0 to 1.
         gamma: discount, 0 to 1.
         terminal: the step that ends the episode, 0 to H-2, or ``none``.
 
     Raises:
-        ValueError: a value out of range, or no trajectory.
+        ValueError: a value is out of range, or rewards and values are not a trajectory.
     """
     rewards, values = check_trajectory(rewards, values)
     n = len(rewards) - 1  # actions with a state after them
@@ -78,13 +78,15 @@ def return_frame(
     check_number("gamma", gamma, 0, 1)
     if terminal != NONE:
         check_number("the terminal's step", terminal, 0, n - 1, whole=True)
-    paid, expected, flags = torch.tensor([rewards]), torch.tensor([values]), torch.zeros(1, n + 1)  # [1, H]
+    paid = torch.tensor([rewards])  # [1, H]
+    expected = torch.tensor([values])  # [1, H]
+    flags = torch.zeros(1, n + 1)  # [1, H]
     if terminal != NONE:
         flags[0, int(terminal)] = 1
 
-    def estimate(upto: int, by: float):
-        part = slice(0, upto + 1)
-        return lambda_returns(paid[:, part], flags[:, part], expected[:, part], gamma, by, last_step_counts=True)
+    def estimate(n_steps: int, weight: float):
+        part = slice(0, n_steps + 1)
+        return lambda_returns(paid[:, part], flags[:, part], expected[:, part], gamma, weight, last_step_counts=True)
 
     found = estimate(n, lambda_)
     n_step = [estimate(steps, 1.0).value_targets[0, 0].item() for steps in range(1, n + 1)]  # R^(n)_0
@@ -104,17 +106,19 @@ def return_frame(
 
 
 def sentence(value: float, lambda_return: float, advantage: float, weights: list[float], terminal: int | str) -> str:
-    """What the picture says, in words and numbers."""
+    """Sentence that says what the picture shows."""
     verdict = "as good as" if abs(advantage) < 5e-4 else "better than" if advantage > 0 else "worse than"
     words = f"From step 0 on the lambda-return is {lambda_return:.4g}, where the critic said {value:.4g}: an advantage "
     words += f"of {advantage:+.4g}, so the action was {verdict} usual. "
-    first, counted = weights[0], sum(1 for weight in weights if weight > 0)
+    counted = sum(1 for weight in weights if weight > 0)
     mean_steps = sum((i + 1) * weight for i, weight in enumerate(weights))
     if counted == 1:
         steps = weights.index(max(weights)) + 1
         words += f"All the weight is on the return of {steps} step{'s' * (steps > 1)}. "
     else:
-        words += f"The return of 1 step counts {first:.0%}; on average a return of {mean_steps:.1f} steps is asked. "
+        words += (
+            f"The return of 1 step counts {weights[0]:.0%}; on average a return of {mean_steps:.1f} steps is asked. "
+        )
     if terminal == NONE:
         return words + "No terminal flag: the critic speaks for all that comes after the last step."
     after = len(weights) - 1 - int(terminal)
@@ -125,12 +129,12 @@ def sentence(value: float, lambda_return: float, advantage: float, weights: list
 
 
 class ReturnExplorer(LessonWidget):
-    """Lambda-returns and advantages of an imagined trajectory, under your hand.
+    """Widget for the lambda-returns and advantages of an imagined trajectory.
 
     Args:
         trajectory: ``pencil``, six steps that can be worked out by hand; ``hopper``, ten that a trained world model
             imagined; or your own, a pair of rewards and values, each [H].
-        state: ``lambda_``, ``gamma`` or ``terminal`` to begin with.
+        state: first values of ``lambda_``, ``gamma`` or ``terminal``.
     """
 
     title = "Return explorer"

@@ -11,11 +11,11 @@ from ..noise_schedule import NoiseSchedule
 from .base import Control, LessonWidget, check_number
 
 N_POINTS = 48  # of the trajectory
-MOST_DRAWN = 64  # points of a curve
+MAX_DRAWN = 64  # points of a curve
 
 
 def schedule_frame(tau: float, n_steps: int, sampling_steps: int, progress: float) -> dict[str, Any]:
-    """What :class:`SchedulePlayground` draws.
+    """A frame of :class:`SchedulePlayground`.
 
     Args:
         tau: temperature of the cosine schedule.
@@ -31,9 +31,9 @@ def schedule_frame(tau: float, n_steps: int, sampling_steps: int, progress: floa
     check_number("the number of visited steps", sampling_steps, 1, whole=True)
     check_number("the place in the chain", progress, 0, 1)
     schedule = NoiseSchedule.cosine(n_steps, tau)
-    visited = schedule.respaced(sampling_steps)
+    walk = schedule.walk(sampling_steps)
     step = round(progress * (n_steps - 1))
-    drawn = torch.linspace(0, n_steps - 1, min(n_steps, MOST_DRAWN)).round().long()
+    drawn = torch.linspace(0, n_steps - 1, min(n_steps, MAX_DRAWN)).round().long()
     signal, noise = schedule.alphas_cumprod.sqrt(), (1 - schedule.alphas_cumprod).sqrt()
 
     # a figure of eight, and one draw of noise for all settings, so that what changes is the schedule
@@ -41,12 +41,12 @@ def schedule_frame(tau: float, n_steps: int, sampling_steps: int, progress: floa
     clean = torch.stack([1.4 * torch.sin(time), torch.sin(2 * time)], dim=1)  # [H, 2]
     draw = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     noised = schedule.add_noise(clean[None], torch.tensor([step]), draw[None])[0]  # [H, 2]
-    rough = sum(1 for t in visited.trained_step_numbers if signal[t] < 0.5)
+    rough = sum(1 for t in walk.trained_steps.tolist() if signal[t] < 0.5)
     return {
         "curves": {"step": drawn, "signal": signal[drawn], "noise": noise[drawn]},
         "clean": clean.T,
         "noised": noised.T,
-        "visits": {"step": visited.trained_steps, "signal": visited.alphas_cumprod.sqrt()},
+        "visits": {"step": walk.trained_steps, "signal": walk.alphas_cumprod.sqrt()},
         "at": {"step": step, "signal": signal[step].item(), "noise": noise[step].item()},
         "text": f"At step {step} of 0 to {n_steps - 1} the trajectory is {signal[step]:.2f} times itself plus "
         f"{noise[step]:.2f} times noise. A sampler that visits {sampling_steps} steps makes {rough} of its visits "

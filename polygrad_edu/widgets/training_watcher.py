@@ -18,30 +18,30 @@ from .base import LessonWidget
 from .watched_run import WatchedRun
 
 REFRESH_SECONDS = 1.0
-MOST_POINTS = 300  # of a curve
+MAX_POINTS = 300  # of a curve
 STATUSES = ("new", "training", "saving", "paused", "stopped", "finished", "failed")
-_RUNS: dict[Path, WatchedRun] = {}  # a cell that is run again shows the run that it began
+_RUNS: dict[Path, WatchedRun] = {}  # so that a cell that is run again shows the run it started
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file of metrics; none if there is no file. One that is being written is left out."""
-    lines = []
+    """Read the complete lines of a file of metrics; none if there is no file."""
+    lines: list[Any] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             lines.append(json.loads(line))
-        except ValueError:
+        except ValueError:  # a line that is being written
             continue
     return [line for line in lines if isinstance(line, dict) and "env_step" in line]
 
 
 def run_curves(run: Path) -> dict[str, Any]:
-    """Return, world model's loss and on-policy std of a run directory, each [steps, values]."""
+    """Curves of a run directory, each [steps, values]: return, world model's loss, and on-policy std."""
     evaluated = read_lines(run / "metrics.jsonl")
-    fine = read_lines(run / PROGRESS) or evaluated  # a run that nobody watched has only its evaluations
+    fine = read_lines(run / PROGRESS) or evaluated  # a run that was not watched has only its evaluations
 
     def curve(lines: list[dict[str, Any]], name: str) -> list[list[float]]:
         found = [(line["env_step"], line[name]) for line in lines if line.get(name) is not None]
-        every = max(1, -(-len(found) // MOST_POINTS))
+        every = max(1, -(-len(found) // MAX_POINTS))
         kept = found[:-1:every] + found[-1:]
         return [[step for step, _ in kept], [value for _, value in kept]]
 
@@ -53,28 +53,28 @@ def run_curves(run: Path) -> dict[str, Any]:
 
 
 def watcher_frame(run: Path, status: str, preset: str, env_steps: int) -> dict[str, Any]:
-    """What :class:`TrainingWatcher` draws of a run directory.
+    """Compute the frame of :class:`TrainingWatcher` from a run directory.
 
     Args:
-        run: the directory; it need not be there yet.
-        status: of ``STATUSES``.
+        run: the directory; it need not exist yet.
+        status: one of ``STATUSES``.
         preset: its name; the run of that name that comes with the course, if there is one, is drawn in grey.
-        env_steps: real steps to the end.
+        env_steps: real steps of the whole run.
 
     Raises:
-        ValueError: no such status.
+        ValueError: there is no such status.
     """
     if status not in STATUSES:
         raise ValueError(f"status {status!r} is unknown; choose one of {', '.join(STATUSES)}")
     lines = read_lines(run / PROGRESS) or read_lines(run / "metrics.jsonl")
     last = lines[-1] if lines else {"env_step": 0, "wall_seconds": 0.0}
-    step, kept_at = int(last["env_step"]), list_checkpoints(run)
-    if status not in ("training", "saving"):  # what counts is where it would go on
-        step = env_steps if status == "finished" else int(kept_at[-1].stem.split("-")[1]) if kept_at else 0
+    checkpoints = list_checkpoints(run)
     if status in ("training", "saving"):
+        step = int(last["env_step"])
         toggle = "Pause"
-    else:
-        toggle = "Resume" if kept_at and status in ("paused", "failed") else "Start"
+    else:  # the step from which it would continue
+        step = env_steps if status == "finished" else int(checkpoints[-1].stem.split("-")[1]) if checkpoints else 0
+        toggle = "Resume" if checkpoints and status in ("paused", "failed") else "Start"
     kept = find_shared("results") / preset
     kept = kept if (kept / "metrics.jsonl").is_file() else None
     return {
@@ -88,7 +88,7 @@ def watcher_frame(run: Path, status: str, preset: str, env_steps: int) -> dict[s
 
 
 def sentence(run: Path, status: str, preset: str, env_steps: int, step: int, kept: Path | None) -> str:
-    """How it stands, in words; what changes from second to second is left to the picture."""
+    """Sentence about the run's status; numbers that change every second are left to the picture."""
     if status == "finished":
         result = read_json(run / "result.json")
         return (
@@ -123,25 +123,26 @@ def sentence(run: Path, status: str, preset: str, env_steps: int, step: int, kep
 
 
 class TrainingWatcher(LessonWidget):
-    """A training run with buttons, live curves and a film of its policy. Nothing is trained before Start is pressed.
+    """Widget for a training run, with buttons, live curves and a film of its policy.
 
-    The run is a process of its own (``polygrad-edu train``), so the notebook stays free for other cells. Pause and Stop
-    write a checkpoint; so does the run by itself when the kernel ends. A paused run can be resumed from any notebook.
+    Nothing is trained before Start is pressed. The run is a process of its own (``polygrad-edu train``), so the
+    notebook stays free for other cells. Pause and Stop write a checkpoint; so does the run itself when the kernel ends.
+    A paused run can be resumed from any notebook.
 
     Args:
-        preset, seed: what to train; default: as the run that is there, else inverted-pendulum and 0.
-        directory: where; default ``runs/PRESET-watched``.
-        settings: of the preset, by name, where the run shall differ from it.
+        preset, seed: of the run; default: those of a run in the directory, else inverted-pendulum and 0.
+        directory: of the run; default: ``runs/PRESET-watched``.
+        settings: settings of the preset that differ, by name.
 
     Raises:
-        ValueError: an unknown preset or setting, or the directory holds something else.
+        ValueError: the preset or a setting is unknown, or the directory holds something else.
     """
 
     title = "Training watcher"
     script = "training_watcher.js"
     entry = "renderWatcher"
     _run: WatchedRun
-    film = traitlets.Unicode().tag(sync=True)  # the address of a small video, with the video in it
+    film = traitlets.Unicode().tag(sync=True)  # data URL of a small video
 
     def __init__(
         self, preset: str | None = None, seed: int | None = None, directory: str | Path | None = None, **settings: Any
@@ -152,28 +153,31 @@ class TrainingWatcher(LessonWidget):
         if place not in _RUNS:
             _RUNS[place] = WatchedRun(self._wanted, **self._choices)
         _RUNS[place].check(**self._choices)
-        self._run, self._stopped = _RUNS[place], False
+        self._run = _RUNS[place]
         self._run.watchers.add(self)
+        self._stopped = False
         self._lock = threading.RLock()
-        self._filmed = 0  # when the film was made, in nanoseconds
+        self._filmed = 0  # time of the film shown, in nanoseconds
         self._follower: threading.Thread | None = None
-        self.compute = lambda: watcher_frame(self.run, self.status, self._run.preset_name, self._run.preset.env_steps)
+        self.compute = lambda: watcher_frame(
+            self.run, self.status, self._run.preset_name, self._run.preset.loop.env_steps
+        )
         super().__init__([])
         self._follow()
 
     @property
     def run(self) -> Path:
-        """The run's directory."""
+        """Directory of the run."""
         return self._run.directory
 
     @property
     def status(self) -> str:
-        """One of ``STATUSES``."""
+        """Status of the run, one of ``STATUSES``."""
         name = self._run.status.name
         return "stopped" if self._stopped and name == "paused" else name
 
     def start(self) -> None:
-        """Begin a run, or go on with one that is paused; after an end, in a new directory beside the old one."""
+        """Start a run or resume a paused one; after its end, start a new one in a directory beside the old one."""
         if self._frame({})["data"]["buttons"]["toggle"] == "Start" and self.run.exists():
             self._run = WatchedRun(_free(self._wanted), **self._choices)
             self._run.watchers.add(self)
@@ -183,25 +187,25 @@ class TrainingWatcher(LessonWidget):
         self._follow()
 
     def pause(self) -> None:
-        """Have the run write a checkpoint and end; :meth:`start` goes on from it."""
+        """Let the run write a checkpoint and end; :meth:`start` resumes from it."""
         self._run.pause()
         self.refresh()
 
     def stop(self) -> None:
-        """The same, for good: the next :meth:`start` begins a new run."""
+        """Let the run write a checkpoint and end for good; the next :meth:`start` starts a new run."""
         self._stopped = True
         self.pause()
 
     def close(self) -> None:
-        """Take the widget away; if no other shows its run, that is saved and ends."""
-        if run := self.__dict__.get("_run"):  # there is none if it was never made
+        """Close the widget; a run that no other widget shows writes a checkpoint and ends."""
+        if run := self.__dict__.get("_run"):  # missing if the constructor failed
             run.watchers.discard(self)
             if not run.watchers:
                 run.pause()
         super().close()
 
     def refresh(self) -> None:
-        """Show what the run has come to. While it trains this happens every second by itself."""
+        """Show the run's latest state; while it trains this happens every second by itself."""
         with self._lock:
             path = self.run / FILM
             made = path.stat().st_mtime_ns if path.is_file() else 0
@@ -212,10 +216,10 @@ class TrainingWatcher(LessonWidget):
 
     def _frame(self, state: dict[str, Any], number: int = 0, view: str = "") -> dict[str, Any]:
         frame = super()._frame(state, number, view)
-        return frame | {"error": frame["error"] or self._run.status.said or None}
+        return frame | {"error": frame["error"] or self._run.status.reason or None}
 
     def _follow(self) -> None:
-        """Refresh by a thread of its own, which a busy kernel does not hold up, for as long as the run trains."""
+        """Refresh while the run trains, in a thread of its own, which a busy kernel does not delay."""
         self.refresh()
         with self._lock:
             if self._follower is None:
@@ -223,6 +227,7 @@ class TrainingWatcher(LessonWidget):
                 self._follower.start()
 
     def _keep_refreshing(self) -> None:
+        """Refresh every second until the run no longer trains."""
         while True:
             with self._lock:
                 if self.status not in ("training", "saving"):
@@ -232,7 +237,7 @@ class TrainingWatcher(LessonWidget):
             self.refresh()
 
     def _asked(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """A button was pressed."""
+        """Handle a pressed button."""
         press = {"Start": self.start, "Resume": self.start, "Pause": self.pause, "Stop": self.stop}[content["press"]]
         try:
             press()
@@ -241,7 +246,7 @@ class TrainingWatcher(LessonWidget):
 
 
 def _free(directory: Path) -> Path:
-    """``directory`` with the first number that is not taken."""
+    """``directory`` with the first number for which it does not exist."""
     number = 2
     while (free := directory.with_name(f"{directory.name}-{number}")).exists():
         number += 1

@@ -1,14 +1,15 @@
 import shutil
 import time
-from dataclasses import replace
 
 import pytest
 import torch
 
-from polygrad_edu.acceleration import Captured, captured, choose
+from polygrad_edu import acceleration
+from polygrad_edu.acceleration import Captured, captured, check_device, choose, in_pieces, plain_where_auto
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.imagination_loop import ImaginationLoop
-from polygrad_edu.settings import Preset
-from tests.concepts.test_imagination_loop import run, tiny
+from polygrad_edu.settings import AccelerationSettings, Preset
+from tests.support.tiny_runs import run, tiny
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="records a GPU's work, and there is none here")
 
@@ -102,26 +103,26 @@ def sleeper(seconds):
     asked = []
 
     def make_step(preset):
-        asked.append((preset.precision, preset.compile))
-        return lambda: time.sleep(seconds[preset.precision])
+        asked.append((preset.acceleration.precision, preset.acceleration.compile))
+        return lambda: time.sleep(seconds[preset.acceleration.precision])
 
     return asked, make_step
 
 
 def test_the_fastest_is_chosen_and_told():
     asked, make_step = sleeper({"float32": 0.02, "bfloat16": 0.005})
-    preset = replace(Preset(), precision="auto", compile="auto")
+    preset = Preset().with_overrides(precision="auto", compile="auto")
     chosen, told = choose(preset, make_step, torch.device("cpu"))
-    assert (chosen.precision, chosen.compile) == ("bfloat16", "none")
-    assert replace(chosen, precision="auto", compile="auto") == preset
+    assert chosen.acceleration == AccelerationSettings("bfloat16", "none")
+    assert chosen.with_overrides(precision="auto", compile="auto") == preset
     assert "precision bfloat16, compile none (the fastest of 2" in told
     assert asked == [("float32", "none"), ("bfloat16", "none")]
 
 
 def test_a_gain_within_the_noise_changes_nothing():
     _, make_step = sleeper({"float32": 0.02, "bfloat16": 0.0195})
-    chosen, told = choose(replace(Preset(), precision="auto"), make_step, torch.device("cpu"))
-    assert chosen.precision == "float32"
+    chosen, told = choose(Preset().with_overrides(precision="auto"), make_step, torch.device("cpu"))
+    assert chosen.acceleration.precision == "float32"
     assert "nothing was faster" in told
 
 
@@ -129,6 +130,32 @@ def test_what_is_settled_is_not_measured():
     asked, make_step = sleeper({})
     assert choose(Preset(), make_step, torch.device("cpu")) == (Preset(), "")
     assert asked == []
+
+
+def test_where_nothing_was_measured_auto_is_the_plain_way():
+    asked = Preset().with_overrides(precision="auto", compile="auto")
+    assert plain_where_auto(asked) == Preset()
+    settled = Preset().with_overrides(precision="bfloat16", compile="inductor")
+    assert plain_where_auto(settled) == settled
+    assert plain_where_auto(settled.with_overrides(compile="auto")) == settled.with_overrides(compile="none")
+
+
+def test_a_device_refuses_what_it_cannot_do_and_takes_what_it_can():
+    check_device(AccelerationSettings("bfloat16", "none"), torch.device("cpu"))
+    with pytest.raises(InputError, match="on a cpu choose none or inductor"):
+        check_device(AccelerationSettings("float32", "graph"), torch.device("cpu"))
+    check_device(AccelerationSettings("float32", "graph"), torch.device("cuda"))
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 4, 9])
+def test_a_batch_in_pieces_is_the_batch_and_on_a_gpu_it_stays_whole(n_rows, monkeypatch):
+    monkeypatch.setattr(acceleration, "CACHE_SIZED", 4)
+    batch = torch.randn(n_rows, 2)
+    pieces = in_pieces(batch)
+    assert torch.equal(torch.cat(pieces), batch)
+    assert max(len(piece) for piece in pieces) <= 4
+    elsewhere = torch.empty(n_rows, 2, device="meta")
+    assert in_pieces(elsewhere) == (elsewhere,)
 
 
 def test_without_graph_a_function_stays_itself():
@@ -143,13 +170,14 @@ def test_a_recorded_loop_learns_what_an_eager_one_learns():
     assert isinstance(recorded._improve_from, Captured)
     assert recorded._improve_from.graph is not None
     assert recorded.world_model._update.graph is not None
-    for part in ("world_model.network", "world_model.averaged_network", "actor_critic"):
-        ours, theirs = (
-            (loop.world_model if "." in part else loop).__getattribute__(part.split(".")[-1]).state_dict()
-            for loop in (recorded, eager)
-        )
-        for name, value in theirs.items():
-            torch.testing.assert_close(ours[name], value, atol=1e-3, rtol=1e-3)
+
+    def networks(loop):
+        return loop.world_model.network, loop.world_model.averaged_network, loop.actor_critic
+
+    for ours, theirs in zip(networks(recorded), networks(eager), strict=True):
+        weights = ours.state_dict()
+        for name, value in theirs.state_dict().items():
+            torch.testing.assert_close(weights[name], value, atol=1e-3, rtol=1e-3)
     assert recorded.world_model.guidance_tuner.scale.item() == pytest.approx(
         eager.world_model.guidance_tuner.scale.item(), rel=1e-3
     )

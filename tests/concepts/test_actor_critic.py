@@ -4,6 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygrad_edu.actor_critic import ActorCritic, GaussianPolicy, lambda_returns
+from polygrad_edu.settings import ActorCriticSettings
+
+
+def small(observation_size, action_size, width, **settings):
+    """An actor-critic with networks of that width and, but for the settings named, the paper's settings."""
+    return ActorCritic(observation_size, action_size, ActorCriticSettings(policy_width=width, **settings))
 
 
 @pytest.fixture
@@ -14,11 +20,15 @@ def recorded(golden):
 @pytest.fixture
 def official(recorded):
     """Our actor-critic with the official weights and settings."""
-    size, action_size, width = recorded["observations"].shape[-1], recorded["actions"].shape[-1], 16
-    model = ActorCritic(
-        size, action_size, width, minimum_std=recorded["min_std"], gamma=recorded["gamma"],
-        lambda_=recorded["lambda_gae"], entropy_weight=recorded["entropy_weight"],
-    )  # fmt: skip
+    model = small(
+        recorded["observations"].shape[-1],
+        recorded["actions"].shape[-1],
+        width=16,
+        minimum_std=recorded["min_std"],
+        gamma=recorded["gamma"],
+        gae_lambda=recorded["lambda_gae"],
+        entropy_weight=recorded["entropy_weight"],
+    )
     renamed = {"value_mean": torch.zeros(()), "value_scale": torch.ones(())}
     for name, value in recorded.items():
         if name.startswith("weight/"):
@@ -74,7 +84,7 @@ def test_lambda_returns_are_weighted_n_step_returns(horizon, gamma, lambda_, see
     torch.testing.assert_close(ours.advantages, ours.value_targets - values[:, :-1])
 
 
-def test_reality_ends_with_a_terminal():
+def test_steps_after_a_terminal_have_no_weight():
     terminals = torch.tensor([[0.0, 0, 1, 0, 0, 0]])
     arguments = (torch.zeros(1, 6), terminals, torch.zeros(1, 6), 0.9, 0.9)
     assert lambda_returns(*arguments).reality_weight.tolist() == [[1, 1, 0, 0, 0]]
@@ -89,7 +99,7 @@ def test_with_real_steps_only_nothing_imagined_after_the_end_matters():
 
     def gradients(real_steps_only, disturb):
         torch.manual_seed(0)
-        model = ActorCritic(3, 2, 16, real_steps_only=real_steps_only)
+        model = small(3, 2, 16, real_steps_only=real_steps_only)
         after = rewards.clone()
         after[:8, 3:] += disturb
         losses = model.losses(observations, actions, after, terminals)
@@ -100,9 +110,10 @@ def test_with_real_steps_only_nothing_imagined_after_the_end_matters():
 
 
 @given(st.floats(-1e4, 1e4), st.floats(0.01, 1e4), st.floats(0.01, 1.0))
-def test_following_the_values_leaves_them_as_they_are(centre, spread, rate):
+def test_values_stay_the_same_while_their_statistics_are_followed(centre, spread, rate):
     torch.manual_seed(0)
-    model, observations = ActorCritic(3, 1, 8, value_statistics_rate=rate), torch.randn(20, 3)
+    model = small(3, 1, 8, value_statistics_rate=rate)
+    observations = torch.randn(20, 3)
     before = model.value(observations), model.value(observations, model.target_critic)
     model.follow_value_statistics(centre + spread * torch.randn(50))
     after = model.value(observations), model.value(observations, model.target_critic)
@@ -111,7 +122,7 @@ def test_following_the_values_leaves_them_as_they_are(centre, spread, rate):
 
 
 def test_value_statistics_arrive_at_the_targets():
-    model = ActorCritic(3, 1, 8, value_statistics_rate=0.1)
+    model = small(3, 1, 8, value_statistics_rate=0.1)
     torch.manual_seed(1)
     for _ in range(200):
         model.follow_value_statistics(-300 + 40 * torch.randn(1000))
@@ -126,7 +137,7 @@ def test_impossible_spreads_are_refused(initial, minimum):
 
 
 def test_the_advantage_for_guidance_is_the_one_step_advantage_in_units_of_the_value_scale():
-    model = ActorCritic(3, 2, width=8, gamma=0.9)
+    model = small(3, 2, 8, gamma=0.9)
     model.value_scale.fill_(4.0)
     observations, rewards, terminals = torch.randn(5, 4, 3), torch.randn(5, 4), torch.zeros(5, 4)
     terminals[:, 1] = 1.3  # while it is being denoised a terminal may leave [0, 1]

@@ -25,7 +25,7 @@ def play(collector, steps, seed=0):
     return played
 
 
-def test_side_by_side_they_do_what_each_does_alone(parallel):
+def test_parallel_environments_do_what_each_does_alone(parallel):
     """Same seeds, same actions: the same numbers, past the ends of episodes."""
     start = parallel.snapshot(), parallel.observations.copy()
     played = play(parallel, 120)
@@ -42,7 +42,7 @@ def test_side_by_side_they_do_what_each_does_alone(parallel):
     parallel.restore(*start)
 
 
-def test_a_snapshot_brings_them_back_in_the_middle_of_an_episode(parallel):
+def test_a_snapshot_restores_them_in_the_middle_of_an_episode(parallel):
     play(parallel, 7)
     taken, observations = parallel.snapshot(), parallel.observations.copy()
     once = play(parallel, 60, seed=1)
@@ -54,7 +54,7 @@ def test_a_snapshot_brings_them_back_in_the_middle_of_an_episode(parallel):
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_state_is_that_of_before_the_step(parallel):
+def test_the_stored_simulator_state_is_the_one_before_the_step(parallel):
     env = HOPPER()
     for step in play(parallel, 30):
         for state, observation in zip(step.simulator_states, step.observations, strict=True):

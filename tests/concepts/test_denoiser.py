@@ -1,3 +1,5 @@
+from unittest import mock
+
 import pytest
 import torch
 
@@ -10,9 +12,8 @@ def load_official(recorded) -> ResidualMLPDenoiser:
     _, horizon, transition = recorded["trajectory"].shape
     depth = sum(name.endswith("linear.weight") and "network" in name for name in weights)
     width = weights["residual_mlp.network.0.weight"].shape[0]
-    ours = ResidualMLPDenoiser(
-        horizon, transition - 2, recorded["actions"].shape[-1], width, depth, weights["proj.weight"].shape[0]
-    )
+    with mock.patch("polygrad_edu.denoiser.EMBEDDING_SIZE", len(weights["proj.weight"])):  # recorded in a small one
+        ours = ResidualMLPDenoiser(horizon, transition - 2, recorded["actions"].shape[-1], width, depth)
     renamed = {}
     for name, value in weights.items():
         new = name.replace("proj.", "project.").replace("time_mlp.0.weights", "embed_step.0.frequencies")
@@ -66,11 +67,14 @@ def test_the_transformer_is_the_one_that_torch_builds():
     for block, layer in zip(ours.blocks, theirs.layers, strict=True):
         layer.self_attn.in_proj_weight.data.copy_(block.to_query_key_value.weight)
         layer.self_attn.in_proj_bias.data.copy_(block.to_query_key_value.bias)
-        for one, other in [
-            (layer.self_attn.out_proj, block.from_heads), (layer.norm1, block.attention_norm),
-            (layer.norm2, block.feed_forward[0]), (layer.linear1, block.feed_forward[1]),
+        pairs = [
+            (layer.self_attn.out_proj, block.from_heads),
+            (layer.norm1, block.attention_norm),
+            (layer.norm2, block.feed_forward[0]),
+            (layer.linear1, block.feed_forward[1]),
             (layer.linear2, block.feed_forward[3]),
-        ]:  # fmt: skip
+        ]
+        for one, other in pairs:
             one.load_state_dict(other.state_dict())
     tokens = torch.randn(3, 4, 8)
     mask = torch.nn.Transformer.generate_square_subsequent_mask(4)

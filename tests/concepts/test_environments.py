@@ -6,7 +6,7 @@ from torch.distributions import Normal
 from polygrad_edu import environments
 from polygrad_edu.presets import PRESETS
 
-TASKS = sorted({preset.env_id for preset in PRESETS.values()})
+TASKS = sorted({preset.task.env_id for preset in PRESETS.values()})
 
 
 def walk(env, n, seed=0):

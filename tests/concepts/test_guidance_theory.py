@@ -22,12 +22,13 @@ from polygrad_edu.guidance_theory import (
     tuned_scale,
 )
 from polygrad_edu.noise_schedule import NoiseSchedule
-from polygrad_edu.score_guidance import Guidance, GuidanceScaleTuner, clip_to_policy, guide_actions
+from polygrad_edu.score_guidance import GuidanceScaleTuner, clip_to_policy, guide_actions
+from polygrad_edu.settings import GuidanceSettings
 
 patient = settings(deadline=None)  # the first call of some torch functions is slow
 UNIT = torch.ones(1)
 SCHEDULE = NoiseSchedule.cosine(128)
-UNCLIPPED = dict(clip_std=None, change_limit=1e9)
+UNCLIPPED = dict(clip_std=0.0, change_limit=1e9)
 worlds = st.builds(
     LinearGaussianWorld,
     process_std=st.floats(0.05, 1),
@@ -93,7 +94,7 @@ def test_the_chain_is_the_one_that_guide_actions_walks(visits, scale, policy_std
     stds = SCHEDULE.posterior_variance.sqrt().tolist()[:0:-1]
     distribution = gaussian(torch.zeros(2, 1, dtype=torch.float64), torch.full((2, 1), policy_std, dtype=torch.float64))
     probes = torch.eye(2, dtype=torch.float64)
-    guidance = Guidance(scale=scale, clip_std=None)
+    guidance = GuidanceSettings(scale=scale, clip_std=0.0)
     variance, jump = start_std**2, 128 // visits
     for first in range(0, len(stds), jump):
         moved = guide_actions(
@@ -119,7 +120,7 @@ def where_the_tuner_rests(schedule, policy_std, **rule):
     tuner, scales = GuidanceScaleTuner(0.005, 0.3), []
     for _ in range(100):
         actions = mean + torch.randn_like(mean)
-        guidance = Guidance(scale=tuner.scale, **rule)
+        guidance = GuidanceSettings(scale=tuner.scale, **rule)
         for first in range(0, len(stds), 8):
             noise = torch.randn_like(mean)
             actions = guide_actions(actions, distribution, guidance, noise, stds[first : first + 8], UNIT)
@@ -135,7 +136,7 @@ def test_the_tuner_comes_to_rest_at_the_tuned_scale(policy_std, noise_scale):
     tuned = tuned_scale(schedule, policy_std, unit=noise_scale)
     unclipped, clipped = (
         where_the_tuner_rests(schedule, policy_std, clip_std=clip_std, action_noise_scale=noise_scale)
-        for clip_std in (None, 3.0)
+        for clip_std in (0.0, 3.0)
     )
     assert unclipped == pytest.approx(tuned, rel=0.03)
     # The clip narrows, too, and leaves less to do for the pull.
@@ -208,7 +209,7 @@ def test_random_actions_tell_nothing_but_their_consequences(world, seed):
 @pytest.mark.parametrize("behaviour_gain", [0.0, -0.5])
 @pytest.mark.parametrize("step", [20, 70, 110])
 def test_the_denoisers_error_has_nothing_to_do_with_what_it_was_given(behaviour_gain, step):
-    """What makes a posterior mean of a Gaussian the posterior mean."""
+    """By this property one knows the posterior mean of a Gaussian."""
     world, batch = LinearGaussianWorld(0.3, behaviour_gain=behaviour_gain), 50_000
     data = LinearGaussianWorld(0.3, gain=behaviour_gain).moments()
     rows = data.mean + torch.randn(batch, len(data.response), dtype=torch.float64) @ data.response
@@ -230,7 +231,7 @@ def test_the_denoisers_error_has_nothing_to_do_with_what_it_was_given(behaviour_
 def test_sampling_has_the_moments_computed_for_it(rule):
     """Every mean and covariance within 5 standard errors: the package's sampler, drawn from and worked out."""
     world, batch = LinearGaussianWorld(0.2), 20_000
-    guidance = Guidance(rule, **UNCLIPPED)
+    guidance = GuidanceSettings(rule, **UNCLIPPED)
     exact = guided_moments(world, guidance, SCHEDULE, 16)
     sampled = moments_of(guided_sampling(world, guidance, SCHEDULE, 16, batch, seed=1))
     variances = exact.covariance.diag()
@@ -243,7 +244,9 @@ def test_sampling_has_the_moments_computed_for_it(rule):
 def test_without_guidance_actions_stay_noise_and_states_are_those_of_the_actions():
     world, batch = LinearGaussianWorld(0.2), 20_000
     offset, by_actions, covariance = world.states_given_actions()
-    states, actions = guided_sampling(world, Guidance("none", **UNCLIPPED), SCHEDULE, 128, batch, seed=3).chunk(2, 1)
+    states, actions = guided_sampling(world, GuidanceSettings("none", **UNCLIPPED), SCHEDULE, 128, batch, seed=3).chunk(
+        2, 1
+    )
     assert (actions.mean(0).abs() <= 5 / batch**0.5).all()
     eye = torch.eye(6, dtype=torch.float64)
     assert ((actions.T.cov() - eye).abs() <= 5 * ((1 + eye) / batch).sqrt()).all()
@@ -262,7 +265,7 @@ def test_unguided_states_have_the_right_mean_and_the_right_variance_in_the_limit
     _, by_actions, covariance = world.states_given_actions()
     missing = []
     for n_steps in (64, 128):
-        moments = guided_moments(world, Guidance("none"), NoiseSchedule.cosine(n_steps), n_steps)
+        moments = guided_moments(world, GuidanceSettings("none"), NoiseSchedule.cosine(n_steps), n_steps)
         (states, shared), (_, actions) = in_halves(moments.covariance)
         torch.testing.assert_close(shared @ actions.inverse(), by_actions, atol=3e-4, rtol=0)
         missing.append(1 - (states - shared @ by_actions.T).diag()[1:] / covariance.diag()[1:])
@@ -291,7 +294,7 @@ def effects_of(world, guidance, visits=16):
 @pytest.mark.parametrize("behaviour_gain", [0.0, -0.5])
 def test_in_a_sure_model_no_rule_loses_an_actions_effect(rule, behaviour_gain):
     world = LinearGaussianWorld(0.0, behaviour_gain=behaviour_gain)
-    moments = guided_moments(world, Guidance(rule), SCHEDULE, 16)
+    moments = guided_moments(world, GuidanceSettings(rule), SCHEDULE, 16)
     torch.testing.assert_close(action_effect(world, moments)[1], torch.ones(4).double(), atol=1e-4, rtol=0)
     if rule == "fixed-noise":
         assert list(compare(world, moments).values()) == pytest.approx([0, 1, 1, 1], abs=1e-3)
@@ -301,19 +304,19 @@ def test_in_a_sure_model_no_rule_loses_an_actions_effect(rule, behaviour_gain):
 @pytest.mark.parametrize("process_std", [0.05, 0.2])
 def test_an_unsure_model_loses_the_effect_of_renewed_noise_and_overstates_that_of_shrunk_actions(process_std, visits):
     world = LinearGaussianWorld(process_std)
-    assert effects_of(world, Guidance("fixed-noise"), visits) == pytest.approx([1, 1], abs=0.005)
-    assert max(effects_of(world, Guidance("sample"), visits)) < 0.12  # measured 0.004 to 0.088
-    assert max(effects_of(world, Guidance("ornstein-uhlenbeck"), visits)) < 0.85  # 0.33 to 0.79
-    for noise_scale, least in ((1.0, 1.05), (0.0, 1.02)):  # 1.09 to 1.40, and 1.04 to 1.53
-        guidance = tuned_guidance(world, Guidance(action_noise_scale=noise_scale), SCHEDULE, 16)
-        assert min(effects_of(world, guidance, visits)) > least
+    assert effects_of(world, GuidanceSettings("fixed-noise"), visits) == pytest.approx([1, 1], abs=0.005)
+    assert max(effects_of(world, GuidanceSettings("sample"), visits)) < 0.12  # measured 0.004 to 0.088
+    assert max(effects_of(world, GuidanceSettings("ornstein-uhlenbeck"), visits)) < 0.85  # 0.33 to 0.79
+    for noise_scale, minimum in ((1.0, 1.05), (0.0, 1.02)):  # 1.09 to 1.40, and 1.04 to 1.53
+        guidance = tuned_guidance(world, GuidanceSettings(action_noise_scale=noise_scale), SCHEDULE, 16)
+        assert min(effects_of(world, guidance, visits)) > minimum
         bias = compare(world, guided_moments(world, guidance, SCHEDULE, visits))
         assert bias["noise std"] == pytest.approx(1, abs=0.01)  # all that the tuner looks at
         assert bias["state std"] > 1.1  # 1.14 to 1.45
 
 
 def test_unguided_actions_keep_their_effect_but_go_along_with_the_states():
-    alone, beside = effects_of(LinearGaussianWorld(0.2), Guidance("none"))
+    alone, beside = effects_of(LinearGaussianWorld(0.2), GuidanceSettings("none"))
     assert beside == pytest.approx(1, abs=1e-3)
     assert alone > 1.2
 
@@ -321,13 +324,13 @@ def test_unguided_actions_keep_their_effect_but_go_along_with_the_states():
 def test_the_gradient_rule_can_err_the_other_way():
     """A narrow policy in a world noisier than its actions: late noise counts for nothing, whatever else does."""
     world = LinearGaussianWorld(0.2, policy_std=0.1)
-    _, beside = effects_of(world, tuned_guidance(world, Guidance(), SCHEDULE, 16))
+    _, beside = effects_of(world, tuned_guidance(world, GuidanceSettings(), SCHEDULE, 16))
     assert beside < 0.8  # 0.71; with all 128 visits 0.49
 
 
 def test_on_policy_data_lets_even_fixed_noise_go_along_with_the_states():
     """The denoiser then takes actions for signs of the states they were taken in."""
-    alone, beside = effects_of(LinearGaussianWorld(0.2, behaviour_gain=-0.5), Guidance("fixed-noise"))
+    alone, beside = effects_of(LinearGaussianWorld(0.2, behaviour_gain=-0.5), GuidanceSettings("fixed-noise"))
     assert alone < 0.9  # 0.83
     assert beside == pytest.approx(1, abs=0.05)  # 1.03
 
@@ -335,7 +338,7 @@ def test_on_policy_data_lets_even_fixed_noise_go_along_with_the_states():
 def test_an_actions_noise_counts_for_less_the_later_it_came():
     """Response of s_3 to the numbers in a_2, per response of z_2, relative to G, from the first visit on."""
     world = LinearGaussianWorld(0.05)
-    guidance = tuned_guidance(world, Guidance(), SCHEDULE, 16)
+    guidance = tuned_guidance(world, GuidanceSettings(), SCHEDULE, 16)
     response = guided_moments(world, guidance, SCHEDULE, 16).response.reshape(17, 6, 4, 12)[:-1, 2, 3]  # [16, 2H]
     noise = response[:, 8] - world.gain * response[:, 2]
     relative = response[:, 3] / noise / world.control
@@ -346,11 +349,11 @@ def test_an_actions_noise_counts_for_less_the_later_it_came():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(("rule", "sign"), [("gradient", 1), ("ornstein-uhlenbeck", -1), ("sample", -1)])
-def test_clipped_samples_show_the_same(seed, rule, sign):
+def test_with_the_packages_clips_the_rules_err_in_the_same_direction(seed, rule, sign):
     """The package's defaults with all their clips; the standard error is that of least squares."""
     world, batch = LinearGaussianWorld(0.2), 20_000
     # 0.0041 is where the tuner rests with the clip; without it, at 0.0051. The effect was 1.12, 0.38 and 0.01.
-    rows = guided_sampling(world, Guidance(rule, scale=0.0041), SCHEDULE, 16, batch, seed)
+    rows = guided_sampling(world, GuidanceSettings(rule, scale=0.0041), SCHEDULE, 16, batch, seed)
     moments = moments_of(rows)
     states, actions = (half - half.mean(0) for half in rows.chunk(2, 1))
     causes = torch.stack([states[:, 2], actions[:, 2] - world.gain * states[:, 2]], 1)
@@ -369,7 +372,7 @@ def test_the_change_limit_takes_the_effect_of_fresh_noise_even_where_the_model_i
     """States may then not follow the last actions in the last steps. Measured 1.001, 1.002 and 0.25."""
 
     def beside(change_limit):
-        guidance = Guidance(rule, scale=0.0041, change_limit=change_limit)
+        guidance = GuidanceSettings(rule, scale=0.0041, change_limit=change_limit)
         rows = guided_sampling(world, guidance, SCHEDULE, 16, 10_000, seed=0)
         return action_effect(world, moments_of(rows))[1].mean().item()
 
@@ -392,7 +395,7 @@ def test_shifts_follow_their_formulas(offset, policy_std, scale):
     # PolyGRAD's is what the package's rule does without noise, and what its last step clips.
     distribution = gaussian(torch.zeros(1, 1), torch.full((1, 1), policy_std))
     action = torch.full((1, 1), offset)
-    guided = guide_actions(action, distribution, Guidance(scale=scale), torch.zeros(1, 1), [0.1], UNIT) - action
+    guided = guide_actions(action, distribution, GuidanceSettings(scale=scale), torch.zeros(1, 1), [0.1], UNIT) - action
     clipped = clip_to_policy(action, distribution, 3.0) - action
     expected = torch.cat([clipped, guided.expand(127, 1)]).flatten().double()
     torch.testing.assert_close(shift["polygrad"], expected, rtol=1e-4, atol=1e-5)
@@ -413,7 +416,7 @@ def test_at_the_policys_mean_nothing_moves(convention):
     assert not guidance_shift(convention, SCHEDULE, 0.0, 0.5, 0.01).any()
 
 
-def test_over_the_chain_one_is_constant_and_two_fade_out_each_in_its_way():
+def test_over_the_chain_polygrads_pull_is_constant_and_the_others_fade_out():
     shift = {name: guidance_shift(name, SCHEDULE, -0.5, 0.5, 0.01) for name in CONVENTIONS}
     assert shift["polygrad"][1:].unique().tolist() == [0.02]
     for name in ("diffuser", "policy-guided"):

@@ -1,29 +1,18 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polygrad_edu import environments
 from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.presets import PRESETS, get_preset
 from polygrad_edu.settings import WORLD_MODELS
+from tests.support.tiny_runs import run, tiny
 
-TINY = {
-    "env_steps": "60", "prefill_steps": "40", "pretrain_updates": "5", "width": "16", "depth": "1",
-    "batch_size": "16", "imagined_trajectories": "16", "policy_width": "16", "eval_every": "30",
-    "eval_episodes": "1", "final_episodes": "2", "checkpoint_every": "20",
-}  # fmt: skip
-
-
-def tiny(name="inverted-pendulum", **overrides):
-    return get_preset(name).with_overrides(TINY | {key: str(value) for key, value in overrides.items()})
-
-
-def run(loop, n):
-    return [loop.step() for _ in range(n)]
-
-
-TASKS = {preset.env_id: name for name, preset in reversed(PRESETS.items())}  # a preset for each task
+TASKS = {preset.task.env_id: name for name, preset in reversed(PRESETS.items())}  # a preset for each task
 
 
 @pytest.mark.parametrize("name", TASKS.values())
@@ -38,27 +27,67 @@ def test_every_task_learns_and_imagines_within_its_shapes(name, guidance):
     assert loop.world_model_updates == 5 + 8
     imagined = loop.imagine(7)
     size, actions = loop.replay.observations.shape[1], loop.replay.actions.shape[1]
-    assert imagined.observations.shape == (7, loop.preset.horizon, size)
-    assert imagined.actions.shape == (7, loop.preset.horizon, actions)
-    assert all(torch.isfinite(part).all() for part in imagined[:4])
+    assert imagined.observations.shape == (7, loop.preset.world_model.horizon, size)
+    assert imagined.actions.shape == (7, loop.preset.world_model.horizon, actions)
+    assert all(torch.isfinite(part).all() for part in imagined)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_trains_for_2000_steps(name):
     """With its own networks and rules, but an update now and then instead of one a step, to save time."""
     sparse = {
-        "env_steps": 2000, "pretrain_updates": 5, "updates_per_step": 0.01, "policy_update_every": 200,
-        "imagined_trajectories": 32, "eval_every": 2000, "eval_episodes": 1, "prefill_steps": 500,
-    }  # fmt: skip
+        "env_steps": 2000,
+        "prefill_steps": 500,
+        "pretrain_updates": 5,
+        "updates_per_step": 0.01,
+        "policy_update_every": 200,
+        "imagined_trajectories": 32,
+        "eval_every": 2000,
+        "eval_episodes": 1,
+    }
     loop = ImaginationLoop(get_preset(name).with_overrides(sparse), seed=0)
     metrics = {}
     for news in loop.steps():
         metrics |= news
     assert loop.env_step == 2000
     assert loop.world_model_updates >= 15
-    assert all(
-        math.isfinite(metrics[name]) for name in ("world_model_loss", "actor_loss", "critic_loss", "eval_return")
-    )
+    for number in ("world_model_loss", "actor_loss", "critic_loss", "eval_return"):
+        assert math.isfinite(metrics[number])
+
+
+@pytest.mark.parametrize("world_model", WORLD_MODELS)
+def test_the_world_model_is_made_for_the_replay_that_it_learns_from(world_model):
+    loop = ImaginationLoop(tiny(world_model=world_model), seed=0)
+    assert loop.world_model.normaliser is loop.replay.normaliser
+    assert loop.world_model.window == loop.replay.horizon
+    assert loop.world_model.generator is loop.generator
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+def test_the_critics_advantage_is_handed_over_where_it_has_a_scale(scale):
+    loop = ImaginationLoop(tiny(advantage_scale=scale), seed=0)
+    handed_over = []
+    loop.world_model.imagine = lambda *arguments: handed_over.append(arguments)
+    first = torch.zeros(3, 4)
+    loop.imagine_from(first)
+    ((observations, policy, horizon, generator, advantage),) = handed_over
+    assert observations is first
+    assert policy is loop.actor_critic.policy
+    assert horizon == loop.preset.world_model.horizon
+    assert generator is None
+    assert advantage == (loop.actor_critic.advantage if scale else None)
+
+
+@given(st.integers(1, 9), st.integers(1, 20), st.integers(1, 30))
+def test_over_a_run_a_task_comes_due_once_for_each_of_its_intervals(n_envs, every, n_steps):
+    """However many environments step side by side."""
+    loop = SimpleNamespace(env_step=0, collector=SimpleNamespace(n_envs=n_envs))
+    due = []
+    for _ in range(n_steps):
+        loop.env_step += n_envs
+        due.append(ImaginationLoop.times_due(loop, every))
+    assert sum(due) == loop.env_step // every
+    assert max(due) <= math.ceil(n_envs / every)
 
 
 @pytest.mark.parametrize("world_model", WORLD_MODELS[1:])
@@ -70,7 +99,7 @@ def test_the_loop_learns_in_any_world_model(world_model):
     assert math.isfinite(metrics["world_model_loss"])
     assert math.isfinite(metrics["actor_loss"])
     imagined = loop.imagine(3)
-    assert imagined.observations.shape == (3, loop.preset.horizon, 4)
+    assert imagined.observations.shape == (3, loop.preset.world_model.horizon, 4)
 
 
 def test_same_seed_same_run_and_another_seed_another():
@@ -148,10 +177,8 @@ def test_environments_side_by_side_learn_at_the_same_ratio():
     raw = replay.normaliser.denormalise_trajectory(windows.trajectory)[0]
     env = loop.make_env()
     for row, first in enumerate(windows.first_indices[:20].tolist()):  # each is one environment's own story
-        played = environments.replay_actions(
-            env, replay.simulator_states[first].numpy(),
-            replay.normaliser.actions.denormalise(windows.actions[row]).numpy(),
-        )  # fmt: skip
+        actions = replay.normaliser.actions.denormalise(windows.actions[row])
+        played = environments.replay_actions(env, replay.simulator_states[first].numpy(), actions.numpy())
         runs = played["terminals"].cumsum() - played["terminals"] == 0
         torch.testing.assert_close(
             raw[row][runs].double(), torch.from_numpy(played["observations"][runs]), atol=1e-4, rtol=1e-4

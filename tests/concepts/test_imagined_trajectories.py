@@ -1,10 +1,96 @@
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polygrad_edu.imagination_loop import ImaginationLoop
-from polygrad_edu.imagined_trajectories import reach, without_exploded
+from polygrad_edu.imagined_trajectories import ImaginedTrajectories
 from polygrad_edu.replay import Standardiser
-from polygrad_edu.trajectory_diffusion import ImaginedTrajectories
-from tests.concepts.test_imagination_loop import run, tiny
+from tests.support.tiny_runs import run, tiny
+
+
+def numbered(batch, horizon, start=0):
+    """Trajectories [B, H] with a different number at every place of every part, from ``start`` on."""
+    sizes = {"observations": (3,), "actions": (2,), "rewards": (), "terminals": ()}
+    parts = []
+    for size in sizes.values():
+        shape = (batch, horizon, *size)
+        n = torch.Size(shape).numel()
+        parts.append(torch.arange(start, start + n, dtype=torch.float64).reshape(shape))
+        start += n
+    return ImaginedTrajectories(*parts)
+
+
+def shape(trajectories):
+    """B and H, after checking that all parts have them."""
+    (found,) = {part.shape[:2] for part in trajectories}
+    return tuple(found)
+
+
+def equal(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+sizes = st.integers(1, 5)
+
+
+# ---- joining and cutting ----
+
+
+@given(st.lists(sizes, min_size=1, max_size=4), sizes)
+def test_a_batch_of_batches_holds_each_in_its_place(batches, horizon):
+    parts = [numbered(batch, horizon, start=1000 * number) for number, batch in enumerate(batches)]
+    whole = ImaginedTrajectories.batch(parts)
+    assert shape(whole) == (sum(batches), horizon)
+    place = 0
+    for batch, part in zip(batches, parts, strict=True):
+        assert equal(whole.rows(torch.arange(place, place + batch)), part)
+        place += batch
+
+
+@given(sizes, st.lists(st.integers(2, 6), min_size=1, max_size=4))
+def test_blocks_in_a_row_share_a_time_point_which_is_the_later_ones(batch, horizons):
+    blocks = [numbered(batch, horizon, start=1000 * number) for number, horizon in enumerate(horizons)]
+    whole = ImaginedTrajectories.chain(blocks)
+    assert shape(whole) == (batch, sum(horizons) - (len(horizons) - 1))
+    first = 0
+    for block, horizon in zip(blocks, horizons, strict=True):
+        own = horizon if block is blocks[-1] else horizon - 1
+        there = whole.map(lambda part, first=first, own=own: part[:, first : first + own])
+        assert equal(there, block.up_to(own))
+        first += own
+
+
+@given(sizes, sizes, st.integers(1, 7))
+def test_up_to_a_horizon_only_the_beginning_is_kept(batch, horizon, wanted):
+    whole = numbered(batch, horizon)
+    cut = whole.up_to(wanted)
+    assert shape(cut) == (batch, min(horizon, wanted))
+    assert equal(cut, whole.map(lambda part: part[:, :wanted]))
+    assert equal(cut.up_to(1), whole.up_to(1))
+
+
+@given(sizes, sizes, st.data())
+def test_rows_are_taken_in_the_order_that_they_are_named_in(batch, horizon, data):
+    whole = numbered(batch, horizon)
+    chosen = data.draw(st.lists(st.integers(0, batch - 1), min_size=1, max_size=8))
+    taken = whole.rows(torch.tensor(chosen))
+    assert shape(taken) == (len(chosen), horizon)
+    for place, row in enumerate(chosen):
+        assert equal((part[place] for part in taken), (part[row] for part in whole))
+
+
+@given(sizes, st.integers(2, 5), st.data())
+def test_joining_and_cutting_commute(batch, horizon, data):
+    """Rows of a chain are the chain of the rows, and a cut batch is the batch of the cut parts."""
+    blocks = [numbered(batch, horizon, start=1000 * number) for number in range(3)]
+    chosen = torch.tensor(data.draw(st.lists(st.integers(0, batch - 1), min_size=1, max_size=8)))
+    by_rows = [block.rows(chosen) for block in blocks]
+    assert equal(ImaginedTrajectories.chain(blocks).rows(chosen), ImaginedTrajectories.chain(by_rows))
+    cut = [block.up_to(horizon - 1) for block in blocks]
+    assert equal(ImaginedTrajectories.batch(blocks).up_to(horizon - 1), ImaginedTrajectories.batch(cut))
+
+
+# ---- those that explode ----
 
 
 def seen():
@@ -27,39 +113,50 @@ def test_the_extent_is_the_furthest_that_any_value_has_been_and_at_least_one_dev
     torch.testing.assert_close(wide.extent, expected[None])
 
 
+def through(observations):
+    """Trajectories through these states [B, H, O], without actions, rewards or an end."""
+    silence = torch.zeros(observations.shape[:2])
+    return ImaginedTrajectories(observations, silence[..., None], silence, silence)
+
+
 def test_reach_is_measured_by_what_was_seen():
     observations = torch.tensor([[[1.0, 5.0], [3.0, 5.0]], [[1.0, 5.0], [21.0, 5.0]], [[1.0, 5.0], [-39.0, 5.0]]])
     expected = torch.tensor([0.1, 1.0, 2.0])  # the limit lies 10 * 2 from the mean of 1
-    torch.testing.assert_close(reach(observations, seen(), 10.0), expected, atol=1e-5, rtol=1e-5)
-    assert not reach(observations, seen(), 0.0).any()  # no limit
+    trajectories = through(observations)
+    torch.testing.assert_close(trajectories.reach(seen(), 10.0), expected, atol=1e-5, rtol=1e-5)
+    assert not trajectories.reach(seen(), 0.0).any()  # no limit
     observations[1, 0, 0] = float("nan")
     for factor in (0.0, 10.0):
-        assert reach(observations, seen(), factor)[1].isnan()
+        assert trajectories.reach(seen(), factor)[1].isnan()
 
 
 def test_nothing_is_bounded_before_anything_was_seen():
-    assert reach(torch.full((1, 2, 3), 1e30), Standardiser(3), 10.0) < 1
-
-
-def imagined(n=5):
-    numbers = torch.arange(n, dtype=torch.float32)
-    return ImaginedTrajectories(
-        numbers[:, None, None].expand(n, 2, 3), numbers[:, None, None].expand(n, 2, 1), *[numbers[:, None]] * 2
-    )
+    assert through(torch.full((1, 2, 3), 1e30)).reach(Standardiser(3), 10.0) < 1
 
 
 def test_the_exploded_make_room_for_the_first_of_the_others():
-    kept, exploded = without_exploded(imagined(), torch.tensor([0.1, 2.0, 1.0, float("nan"), 0.3]))
+    whole = numbered(5, 2)
+    kept, exploded = whole.without_exploded(torch.tensor([0.1, 2.0, 1.0, float("nan"), 0.3]))
     assert exploded == 2
-    for part in kept[:4]:
-        assert part.flatten(1)[:, 0].tolist() == [0, 2, 4, 0, 2]
+    assert equal(kept, whole.rows(torch.tensor([0, 2, 4, 0, 2])))
 
 
 def test_where_none_or_all_explode_the_batch_stays_as_it_is():
+    whole = numbered(5, 2)
     for far, n in ((0.5, 0), (7.0, 5)):
-        kept, exploded = without_exploded(imagined(), torch.full((5,), far))
+        kept, exploded = whole.without_exploded(torch.full((5,), far))
         assert exploded == n
-        assert all(torch.equal(ours, theirs) for ours, theirs in zip(kept[:4], imagined()[:4], strict=True))
+        assert equal(kept, whole)
+
+
+@given(st.lists(st.sampled_from([0.5, 1.0, 1.5, float("nan"), float("inf")]), min_size=1, max_size=9))
+def test_a_batch_keeps_its_size_and_holds_only_what_did_not_explode(reach):
+    whole = numbered(len(reach), 2)
+    kept, exploded = whole.without_exploded(torch.tensor(reach))
+    fine = [row for row, far in enumerate(reach) if far <= 1]
+    assert exploded == len(reach) - len(fine)
+    rows = [fine[place % len(fine)] for place in range(len(reach))] if fine else list(range(len(reach)))
+    assert equal(kept, whole.rows(torch.tensor(rows)))
 
 
 def test_a_limit_that_nothing_reaches_changes_no_bit():
@@ -83,8 +180,8 @@ def test_what_explodes_is_counted_and_does_not_reach_the_policy():
     loop.imagine_from = lambda first: plain._replace(observations=blown)
     metrics = loop._eager_improve_from(states)
     assert (metrics["exploded"], metrics["exploded_share"]) == (1, 1 / 16)
-    rows = [0, 1, 2, 3, *range(5, 16), 0]
-    other.imagine_from = lambda first: ImaginedTrajectories(*(part[rows] for part in plain[:4]))
+    rows = torch.tensor([0, 1, 2, 3, *range(5, 16), 0])
+    other.imagine_from = lambda first: plain.rows(rows)
     other._eager_improve_from(states)
     for ours, theirs in zip(loop.actor_critic.parameters(), other.actor_critic.parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -77,15 +77,16 @@ def test_windows_never_leave_their_episode(episodes, horizon):
 
 @given(st.lists(episode_lists, min_size=2, max_size=3), st.integers(2, 6))
 def test_environments_side_by_side_give_the_windows_that_each_gives_alone(lanes, horizon):
-    """Cut to the shortest, because they take their steps together."""
+    """Each cut to the length of the shortest, because they take their steps together."""
     n = min(sum(length for length, _ in episodes) for episodes in lanes)
     alone, stories = [], []
     for place, episodes in enumerate(lanes):
-        story = [
-            ([10 * place + number, time], [time], 1 + time, last and ends, last and not ends)
-            for number, (length, ends) in enumerate(episodes)
-            for time, last in ((time, time == length - 1) for time in range(length))
-        ][:n]  # fmt: skip
+        story = []
+        for number, (length, ends) in enumerate(episodes):
+            for time in range(length):
+                last = time == length - 1
+                story.append(([10 * place + number, time], [time], 1 + time, last and ends, last and not ends))
+        story = story[:n]
         replay = SequenceReplay(n, horizon, Normaliser(2, 1))
         for row in story:
             replay.add(*row)

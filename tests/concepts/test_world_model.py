@@ -1,4 +1,4 @@
-from dataclasses import replace
+import dataclasses
 
 import pytest
 import torch
@@ -6,15 +6,20 @@ from torch.distributions import Independent, Normal
 
 from polygrad_edu.course import shipped
 from polygrad_edu.imagination_loop import ImaginationLoop
-from polygrad_edu.polygrad import PolyGRAD
+from polygrad_edu.presets import get_preset
 from polygrad_edu.replay import Normaliser, SequenceReplay
+from polygrad_edu.world_model import PolyGRAD
 from polygrad_edu.world_model_error import Starts, measure_errors
-from tests.concepts.test_imagination_loop import tiny
+from tests.support.tiny_runs import tiny
 
 
 def policy(observations):
     mean = observations[..., :1].tanh()
     return Independent(Normal(mean, torch.full_like(mean, 0.5)), 1)
+
+
+def equal(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def polygrad(seed=0, **overrides):
@@ -68,7 +73,7 @@ def test_a_longer_horizon_is_imagined_in_blocks_that_share_a_time_point():
 def test_a_shorter_horizon_is_the_beginning_of_a_longer_one():
     first = torch.randn(4, 3)
     short, whole = polygrad().imagine(first, policy, 3), polygrad().imagine(first, policy, 5)
-    assert all(torch.equal(a, b[:, :3]) for a, b in zip(short[:4], whole[:4], strict=True))
+    assert equal(short, whole.up_to(3))
 
 
 @pytest.mark.parametrize("horizon", [10, 50, 200])
@@ -92,41 +97,103 @@ def test_advantage_guidance_draws_to_what_the_critic_prefers():
     def likes_large(observations, rewards, terminals):
         return observations[:, 1:, 0] - observations[:, :-1, 0].detach()
 
-    plain, indifferent, drawn = polygrad(), polygrad(advantage_scale=0), polygrad(advantage_scale=3)
-    indifferent.advantage = drawn.advantage = likes_large
     first = torch.zeros(64, 3)
-    ends = [model.imagine(first, policy, 5).observations[:, 1:, 0].mean() for model in (plain, indifferent, drawn)]
-    assert ends[0] == ends[1]
-    assert ends[2] > ends[0] + 0.1
+    plain = polygrad().imagine(first, policy, 5)
+    indifferent = polygrad(advantage_scale=0).imagine(first, policy, 5, advantage=likes_large)
+    drawn = polygrad(advantage_scale=3).imagine(first, policy, 5, advantage=likes_large)
+    assert equal(plain, indifferent)
+    ends = [imagined.observations[:, 1:, 0].mean() for imagined in (plain, drawn)]
+    assert ends[1] > ends[0] + 0.1
 
 
 def test_the_scale_is_tuned_for_the_gradient_rule_alone():
-    assert polygrad(guidance="sample").tune(torch.tensor(2.0)) == {}
+    other = polygrad(guidance="sample")
+    before = other.guidance_tuner.scale.clone()
+    assert other.adapt_guidance(torch.tensor(2.0)) == {}
+    assert other.guidance_tuner.scale == before
     model = polygrad(guidance="gradient")
-    before = model.guidance_tuner.scale
-    assert model.tune(torch.tensor(2.0))["guidance_scale"] > before
-    assert torch.equal(model.tuned()["guidance_log_scale"].exp(), model.guidance_tuner.scale)
+    before = model.guidance_tuner.scale.clone()
+    assert model.adapt_guidance(torch.tensor(2.0))["guidance_scale"] > before
+    assert torch.equal(model.extra_state()["guidance_log_scale"].exp(), model.guidance_tuner.scale)
+
+
+def imagine_anew(model):
+    """Actions that the model imagines, from the same noise each time."""
+    return model.imagine(torch.ones(4, 3), policy, 5, torch.Generator().manual_seed(3)).actions
+
+
+def test_the_sampler_follows_the_tuner():
+    model = polygrad(guidance="gradient")
+    before = imagine_anew(model)
+    model.adapt_guidance(torch.tensor(2.0))
+    after = imagine_anew(model)
+    assert not torch.equal(after, before)
+    assert torch.equal(
+        after, imagine_anew(polygrad(guidance="gradient", guidance_scale=model.guidance_tuner.scale.item()))
+    )
+
+
+def test_a_tuned_scale_is_kept_and_taken_up_again():
+    tuned, fresh = polygrad(guidance="gradient"), polygrad(guidance="gradient")
+    for _ in range(3):
+        tuned.adapt_guidance(torch.tensor(2.0))
+    kept = {name: tensor.clone() for name, tensor in tuned.extra_state().items()}
+    assert not torch.equal(imagine_anew(fresh), imagine_anew(tuned))
+    fresh.load_extra_state(kept)
+    assert torch.equal(imagine_anew(fresh), imagine_anew(tuned))
+    for model in (tuned, fresh):  # and it can be tuned on
+        model.adapt_guidance(torch.tensor(0.5))
+    assert torch.equal(imagine_anew(fresh), imagine_anew(tuned))
+
+
+def test_other_settings_to_imagine_by_change_the_walk_and_keep_what_was_learned():
+    model = polygrad(guidance="gradient")
+    preset = model.preset
+    before = imagine_anew(model)
+    assert len(model.sampler.walk) == preset.sampler.sampling_steps
+    model.adapt_guidance(torch.tensor(2.0))
+    tuned = imagine_anew(model)
+    model.reconfigure(preset.with_overrides(sampling_steps=5, eta=0.5, guidance="fixed-noise"))
+    assert (len(model.sampler.walk), model.sampler.walk.eta) == (5, 0.5)
+    assert model.sampler.guidance.rule == model.preset.guidance.rule == "fixed-noise"
+    assert not torch.equal(imagine_anew(model), tuned)
+    model.reconfigure(preset)
+    assert torch.equal(imagine_anew(model), tuned)  # the tuned scale is still there
+    assert not torch.equal(tuned, before)
+    assert model.sampler.guidance.scale is model.guidance_tuner.scale
+
+
+def test_guidance_settings_reach_the_sampler():
+    preset = get_preset("inverted-pendulum-states-too").with_overrides(clip_std="0", advantage_scale="0.5")
+    model = PolyGRAD(preset, Normaliser(3, 1), torch.Generator())
+    guidance = model.sampler.guidance
+    assert guidance.scale == pytest.approx(preset.guidance.scale)
+    assert dataclasses.replace(guidance, scale=preset.guidance.scale) == preset.guidance
+    assert (guidance.rule, guidance.clip_std, guidance.update_states) == ("gradient", 0, True)
+    assert guidance.advantage_scale == 0.5
+    assert model.sampler.diffusion is model.averaged_network
+    assert model.sampler.normaliser is model.normaliser
 
 
 def test_large_batches_are_imagined_in_parts_that_stay_in_the_cache(monkeypatch):
-    monkeypatch.setattr("polygrad_edu.polygrad.CACHE_SIZED", 4)
+    monkeypatch.setattr("polygrad_edu.acceleration.CACHE_SIZED", 4)
     loop = ImaginationLoop(tiny(), seed=0)
     for _ in range(45):
         loop.act()
     first = loop.draw_states(10)
     imagined = loop.imagine_from(first)
-    assert imagined.observations.shape == (10, loop.preset.horizon, 4)
+    assert imagined.observations.shape == (10, loop.preset.world_model.horizon, 4)
     torch.testing.assert_close(imagined.observations[:, 0], first, atol=1e-5, rtol=1e-5)
 
 
-def test_inertia_and_no_noise_make_sixteen_steps_worth_more():
+def test_sixteen_visits_err_less_without_noise_and_with_inertia():
     """On a hopper that learned to hop, the shipped one: error against the simulator nine steps ahead."""
     loop, _, observations, states = shipped("hopper-cpu")
     env = loop.make_env()
     starts = [Starts(loop.best_policy, observations.numpy(), states.numpy())]
     errors = {}
     for name, settings in {"ancestral": {}, "damped": {"eta": 0.0, "inertia": 0.86}}.items():
-        loop.world_model.preset = replace(loop.preset, **settings)
+        loop.world_model.reconfigure(loop.preset.with_overrides(settings))
         errors[name] = measure_errors(loop.world_model, env, starts, 9)
     assert errors["damped"].at(9).value < 0.8 * errors["ancestral"].at(9).value
     assert errors["damped"].at(5).value < 0.8 * errors["ancestral"].at(5).value

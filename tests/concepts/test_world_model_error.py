@@ -5,8 +5,8 @@ from scipy import stats
 from torch.distributions import Independent, Normal
 
 from polygrad_edu import environments
+from polygrad_edu.imagined_trajectories import ImaginedTrajectories
 from polygrad_edu.replay import Normaliser
-from polygrad_edu.trajectory_diffusion import ImaginedTrajectories
 from polygrad_edu.world_model_error import Starts, interval, measure_errors, on_policy, on_policyness
 
 

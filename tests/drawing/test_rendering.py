@@ -9,7 +9,7 @@ from polygrad_edu import environments
 from polygrad_edu.drawing import rendering
 from polygrad_edu.presets import PRESETS
 
-TASKS = [*sorted({preset.env_id for preset in PRESETS.values()}), "Ant-v5", "Humanoid-v5"]
+TASKS = [*sorted({preset.task.env_id for preset in PRESETS.values()}), "Ant-v5", "Humanoid-v5"]
 
 
 def start(env_id):
@@ -96,7 +96,7 @@ def test_the_pendulum_points_up_at_zero():
 def test_mujocos_own_renderer_gives_frames_or_says_what_to_do():
     """In a process of its own, as a broken OpenGL may end the one that asks; which branch depends on the machine."""
     script = (
-        "from polygrad_edu import environments, rendering\n"
+        "from polygrad_edu import environments\nfrom polygrad_edu.drawing import rendering\n"
         "env = environments.make('InvertedPendulum-v5'); env.reset(seed=0)\n"
         "state = environments.get_simulator_state(env)[None]\n"
         "try: (frame,) = rendering.draw_states(env, state, renderer='mujoco'); print(frame.shape, frame.std() > 1)\n"

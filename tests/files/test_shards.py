@@ -1,8 +1,11 @@
+"""Shards: files of a limited size, named by their checksums."""
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.files.shards import MIB, read_shards, remove_unused, write_shards
 
 
@@ -46,11 +49,11 @@ def test_blocks_that_are_full_are_not_written_again(tmp_path):
 
 
 def test_a_row_that_is_too_large_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"a row of wide takes 2\.0 MiB, more than a shard may hold"):
+    with pytest.raises(InputError, match=r"a row of wide takes 2\.0 MiB, more than a shard may hold"):
         write_shards(tmp_path, {"wide": torch.zeros(2, 2 * MIB, dtype=torch.uint8)}, MIB)
 
 
 def test_blocks_out_of_order_are_refused(tmp_path):
     entries = write_shards(tmp_path, tensors(20_000), MIB)
-    with pytest.raises(ValueError, match=r"block \d of .* is missing"):
+    with pytest.raises(InputError, match=r"block \d of .* is missing"):
         read_shards(tmp_path, entries[::-1])

@@ -1,4 +1,4 @@
-"""What a student's code meets in jail: a real kernel, each attempt, and what comes of it."""
+"""The sandbox around a student's code: a real kernel, each attempt, and what comes of it."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from polygrad_edu.grading import sandbox
-from polygrad_edu.grading.run_notebook import JailedKernels, environment
+from polygrad_edu.grading.run_notebook import SandboxedKernels, environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ ATTEMPTS = [
 def outcomes(tmp_path_factory):
     """What each attempt printed or was told, in one kernel after another attempt."""
     scratch = tmp_path_factory.mktemp("scratch").resolve()
-    kernels = JailedKernels()
+    kernels = SandboxedKernels()
     kernels.prepare(scratch, sandbox.namespaces())
     notebook = new_notebook(cells=[new_code_cell(code) for code, _ in ATTEMPTS])
     client = NotebookClient(notebook, km=kernels, timeout=60, allow_errors=True)
@@ -85,11 +85,11 @@ def test_a_kernel_dies_with_its_grader(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from polygrad_edu.course import jail
-from polygrad_edu.grading.run_notebook import JailedKernels, environment
+from polygrad_edu.grading import sandbox
+from polygrad_edu.grading.run_notebook import SandboxedKernels, environment
 from jupyter_client.utils import run_sync
 scratch = Path({str(tmp_path)!r})
-kernels = JailedKernels()
+kernels = SandboxedKernels()
 kernels.prepare(scratch, sandbox.namespaces())
 run_sync(kernels.start_kernel)(env=environment(scratch), cwd=str(scratch))
 print(kernels.provisioner.process.pid, flush=True)

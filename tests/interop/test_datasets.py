@@ -1,7 +1,8 @@
+"""Datasets: ours and anybody's, read whole or refused by name."""
+
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 import torch
 
 from polygrad_edu import environments
-from polygrad_edu.interop.datasets import LEVELS, load_dataset, to_replay
-from polygrad_edu.interop.make_dataset import collect_dataset
+from polygrad_edu.files.input_error import InputError
+from polygrad_edu.interop.datasets import load_dataset, to_replay
 from polygrad_edu.interop.outside_policies import MLPPolicy, save_policy
 from polygrad_edu.replay import Normaliser, SequenceReplay
 
@@ -18,15 +19,6 @@ if sys.version_info < (3, 11):
     pytest.skip("Minari needs Python 3.11", allow_module_level=True)
 import h5py
 import minari
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A tiny Hopper dataset and what its making reported."""
-    directory = tmp_path_factory.mktemp("data") / "hopper"
-    told = []
-    summary = collect_dataset(directory, "Hopper-v5", 300, 4096, 3, lambda *news: told.append(news))
-    return directory, summary, told
 
 
 @pytest.fixture
@@ -42,26 +34,6 @@ def change(directory, name, values, episode=1):
         file[f"episode_{episode}/{name}"] = values
 
 
-def test_what_was_made_is_what_is_read(made):
-    directory, summary, told = made
-    data = load_dataset(directory)
-    assert (data.env_id, summary["steps"], list(summary["mean_returns"])) == ("Hopper-v5", 300, list(LEVELS))
-    assert data.observations.shape == (300, 11)
-    assert data.actions.shape == (300, 3)
-    assert np.bincount(data.levels).tolist() == [100, 100, 100]
-    assert list(data.policies) == list(LEVELS)
-    assert data.terminals.sum() > 3
-    assert told[-1] == ("collect trained", 100, 100)
-    assert not list(directory.parent.glob("*.partial"))
-
-
-def test_it_is_a_minari_dataset_whose_actions_fit_the_task(made):
-    dataset = minari.MinariDataset(made[0] / "data")
-    assert (dataset.total_steps, dataset.env_spec.id) == (300, "Hopper-v5")
-    space = gymnasium.make("Hopper-v5").action_space
-    assert all(space.contains(action) for episode in dataset.iterate_episodes() for action in episode.actions)
-
-
 def test_stored_actions_lead_from_stored_states_to_stored_observations(made):
     data, env = load_dataset(made[0]), environments.make("Hopper-v5")
     for number in np.unique(data.episodes)[::4]:
@@ -69,26 +41,6 @@ def test_stored_actions_lead_from_stored_states_to_stored_observations(made):
         real = environments.replay_actions(env, data.simulator_states[rows[0]], data.actions[rows])
         np.testing.assert_allclose(real["observations"], data.observations[rows], atol=1e-5)
         np.testing.assert_allclose(real["rewards"], data.rewards[rows], atol=1e-5)
-
-
-def test_the_same_seed_makes_the_same_data_and_another_other(made, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # a path as users give it, relative
-    data = load_dataset(made[0])
-    for seed, same in ((3, True), (4, False)):
-        collect_dataset(Path("data") / str(seed), "Hopper-v5", 300, 4096, seed)
-        again = load_dataset(Path("data") / str(seed))
-        assert np.array_equal(again.observations, data.observations) == same
-        assert np.array_equal(again.simulator_states, data.simulator_states) == same
-
-
-def test_a_level_is_what_its_policy_does(made):
-    data = load_dataset(made[0])
-    policy = data.policies["trained"]
-    rows = data.levels == 2
-    distribution = policy(torch.as_tensor(data.observations[rows]))
-    noise = (torch.as_tensor(data.actions[rows]) - distribution.mean) / distribution.stddev
-    assert noise.mean().abs() < 0.2
-    assert noise.std() == pytest.approx(1, abs=0.15)
 
 
 def test_a_split_keeps_whole_episodes_of_every_level_apart(made):
@@ -114,8 +66,14 @@ def test_a_bulk_replay_is_one_that_was_filled_step_by_step(made, window):
     slow = SequenceReplay(300, window, Normaliser(11, 3), data.simulator_states.shape[1])
     for i in range(300):
         last = i == 299 or data.episodes[i + 1] != data.episodes[i]
-        slow.add(data.observations[i], data.actions[i], data.rewards[i], data.terminals[i],
-                 last and not data.terminals[i], data.simulator_states[i])  # fmt: skip
+        slow.add(
+            data.observations[i],
+            data.actions[i],
+            data.rewards[i],
+            data.terminals[i],
+            last and not data.terminals[i],
+            data.simulator_states[i],
+        )
     slow.refresh_normaliser()
     assert (bulk.size, bulk.n_starts) == (slow.size, slow.n_starts)
     assert sorted(bulk.starts[: bulk.n_starts].tolist()) == sorted(slow.starts[: slow.n_starts].tolist())
@@ -152,9 +110,9 @@ def test_anybodys_minari_dataset_is_read(tmp_path, monkeypatch):
         assert not data.policies
         assert (data.levels == -1).all()
         assert to_replay(data, 10).n_starts == 3 * 11
-    with pytest.raises(ValueError, match="no episode has the 21 steps that a window takes; the longest has 20"):
+    with pytest.raises(InputError, match="no episode has the 21 steps that a window takes; the longest has 20"):
         to_replay(data, 21)
-    with pytest.raises(ValueError, match="is of Pendulum-v1, not of Hopper-v5"):
+    with pytest.raises(InputError, match="is of Pendulum-v1, not of Hopper-v5"):
         load_dataset(source, "Hopper-v5")
 
 
@@ -162,7 +120,7 @@ def test_what_is_not_a_usable_dataset_is_refused_by_name(made, copy, tmp_path, m
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "root"))
 
     def refused(message, source=copy):
-        with pytest.raises(ValueError, match=message) as error:
+        with pytest.raises(InputError, match=message) as error:
             load_dataset(source)
         assert "\n" not in str(error.value)
 
@@ -224,7 +182,7 @@ def test_an_episode_that_does_not_fit_is_named(copy, name, spoil, message):
     with h5py.File(copy / "data" / "main_data.hdf5") as file:
         values = file[f"episode_1/{name}"][()]
     change(copy, name, spoil(values))
-    with pytest.raises(ValueError, match=rf"^episode 1 of .*{message}") as error:
+    with pytest.raises(InputError, match=rf"^episode 1 of .*{message}") as error:
         load_dataset(copy)
     assert "\n" not in str(error.value)
 
@@ -236,16 +194,16 @@ def test_an_episode_without_steps_is_refused(copy):
     for name in ("rewards", "terminations", "truncations"):
         change(copy, name, np.zeros(0))
     change(copy, "actions", np.zeros((0, 3)))
-    with pytest.raises(ValueError, match=r"episode 1 of .* has no steps"):
+    with pytest.raises(InputError, match=r"episode 1 of .* has no steps"):
         load_dataset(copy)
 
 
 def test_levels_and_policies_must_belong_together(made, copy):
     (copy / "policies" / "random.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"steps of level 2 but only 2 policies: \['half-trained', 'trained'\]"):
+    with pytest.raises(InputError, match=r"steps of level 2 but only 2 policies: \['half-trained', 'trained'\]"):
         load_dataset(copy)
     save_policy(MLPPolicy([3, 4, 1], "tanh", squashed=False), copy / "policies" / "random.safetensors")
-    with pytest.raises(ValueError, match="random has 3 inputs and 1 actions; Hopper-v5 needs 11 and 3"):
+    with pytest.raises(InputError, match="random has 3 inputs and 1 actions; Hopper-v5 needs 11 and 3"):
         load_dataset(copy)
 
 
@@ -265,7 +223,7 @@ def test_a_task_id_may_not_name_a_module(copy, tmp_path, monkeypatch, stored_id)
     metadata = json.loads(path.read_text())
     spec = json.loads(metadata["env_spec"]) | {"id": stored_id}
     path.write_text(json.dumps(metadata | {"env_spec": json.dumps(spec)}))
-    with pytest.raises(ValueError, match="a plain Gymnasium id is needed"):
+    with pytest.raises(InputError, match="a plain Gymnasium id is needed"):
         load_dataset(copy)
     assert "polygrad_canary" not in sys.modules
 
@@ -273,5 +231,5 @@ def test_a_task_id_may_not_name_a_module(copy, tmp_path, monkeypatch, stored_id)
 def test_too_few_episodes_cannot_be_split(made):
     data = load_dataset(made[0])
     one = data._rows(data.episodes == 0)
-    with pytest.raises(ValueError, match="1 episodes are too few"):
+    with pytest.raises(InputError, match="1 episodes are too few"):
         one.split(0.1, 0)

@@ -13,6 +13,7 @@ from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
 from polygrad_edu import environments
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.interop.outside_policies import (
     FORMAT,
     MLPPolicy,
@@ -21,10 +22,10 @@ from polygrad_edu.interop.outside_policies import (
     load_policy,
     save_policy,
 )
-from polygrad_edu.polygrad import PolyGRAD
 from polygrad_edu.replay import Normaliser, SequenceReplay
 from polygrad_edu.score_guidance import actions_from_noise, policy_score, standardise_actions
-from tests.concepts.test_imagination_loop import tiny
+from polygrad_edu.world_model import PolyGRAD
+from tests.support.tiny_runs import tiny
 
 
 def pendulum():
@@ -85,7 +86,7 @@ def test_it_guides_a_world_model(request, kind, guidance):
     env, generator = pendulum(), torch.Generator().manual_seed(0)
     rule = {"guidance": guidance, "precondition": True, "guidance_scale": 0.03, "guidance_tuning_rate": 0.1}
     preset = tiny("pendulum", width=64, batch_size=64, **rule)
-    replay = SequenceReplay(1000, preset.horizon, Normaliser(3, 1))
+    replay = SequenceReplay(1000, preset.world_model.horizon, Normaliser(3, 1))
     for episode in range(5):
         observation, _ = env.reset(seed=episode)
         for step in range(200):
@@ -99,9 +100,9 @@ def test_it_guides_a_world_model(request, kind, guidance):
     for _ in range(200):
         model.fit(replay)
     for _ in range(60):
-        imagined = model.imagine(replay.observations[:256], policy, preset.horizon)
+        imagined = model.imagine(replay.observations[:256], policy, preset.world_model.horizon)
         standardised = standardise_actions(imagined.actions, policy(imagined.observations))
-        model.tune(standardised.std())
+        model.adapt_guidance(standardised.std())
     assert torch.isfinite(standardised).all()
     # asked at states that were not quite denoised, hence not exactly 0 and 1
     assert standardised.mean().abs() < 0.15
@@ -165,35 +166,35 @@ def test_a_policy_survives_its_file(request, kind, tmp_path, pendulum_observatio
 
 def test_files_that_are_no_policies_are_refused_in_one_line(tmp_path):
     path = tmp_path / "policy.safetensors"
-    with pytest.raises(ValueError, match="is not a policy file"):
+    with pytest.raises(InputError, match="is not a policy file"):
         load_policy(path)
     path.write_bytes(b"not a policy")
-    with pytest.raises(ValueError, match="is not a policy file"):
+    with pytest.raises(InputError, match="is not a policy file"):
         load_policy(path)
     broken = MLPPolicy([3, 4, 1], "tanh", squashed=False)
     broken.mean_head.weight[0, 0] = math.nan
     save_policy(broken, path)
-    with pytest.raises(ValueError, match="numbers that are not finite"):
+    with pytest.raises(InputError, match="numbers that are not finite"):
         load_policy(path)
     good = path.read_bytes()
     path.write_bytes(good[:-4])
-    with pytest.raises(ValueError, match="is not a policy file") as error:
+    with pytest.raises(InputError, match="is not a policy file") as error:
         load_policy(path)
     assert "\n" not in str(error.value)
 
 
 def test_policies_that_cannot_be_copied_say_why():
-    with pytest.raises(ValueError, match=r"not in -1 to 1: train it on polygrad_edu\.environments\.make"):
+    with pytest.raises(InputError, match=r"not in -1 to 1: train it on polygrad_edu\.environments\.make"):
         from_stable_baselines3(A2C("MlpPolicy", gymnasium.make("Pendulum-v1"), device="cpu"))
-    with pytest.raises(ValueError, match="DQN with DQNPolicy acts in Discrete"):
+    with pytest.raises(InputError, match="DQN with DQNPolicy acts in Discrete"):
         from_stable_baselines3(DQN("MlpPolicy", "CartPole-v1", device="cpu", buffer_size=10))
-    with pytest.raises(ValueError, match="state-dependent exploration"):
+    with pytest.raises(InputError, match="state-dependent exploration"):
         from_stable_baselines3(PPO("MlpPolicy", pendulum(), use_sde=True, device="cpu"))
     leaky = PPO("MlpPolicy", pendulum(), policy_kwargs={"activation_fn": torch.nn.LeakyReLU}, device="cpu")
-    with pytest.raises(ValueError, match="hidden layers with Tanh or ReLU") as error:
+    with pytest.raises(InputError, match="hidden layers with Tanh or ReLU") as error:
         from_stable_baselines3(leaky)
     assert "\n" not in str(error.value)
-    with pytest.raises(ValueError, match="a str is no Stable-Baselines3 model"):
+    with pytest.raises(InputError, match="a str is no Stable-Baselines3 model"):
         from_stable_baselines3("model.zip")
 
 
@@ -207,7 +208,7 @@ class Doubled(BaseFeaturesExtractor):
 
 def test_a_policy_that_sees_other_than_observations_is_refused():
     model = PPO("MlpPolicy", pendulum(), policy_kwargs={"features_extractor_class": Doubled}, device="cpu")
-    with pytest.raises(ValueError, match="extracts features with Doubled"):
+    with pytest.raises(InputError, match="extracts features with Doubled"):
         from_stable_baselines3(model)
 
 
@@ -230,6 +231,6 @@ def test_a_policy_file_whose_parts_do_not_fit_says_which(tmp_path, description, 
     policy, path = MLPPolicy([3, 4, 1], "tanh", squashed=False, clip=10.0), tmp_path / "policy.safetensors"
     metadata = {"format": FORMAT, "policy": json.dumps(policy.description | description)}
     save_file({**policy.state_dict(), **tensors}, path, metadata=metadata)
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(InputError, match=message) as error:
         load_policy(path)
     assert "\n" not in str(error.value)

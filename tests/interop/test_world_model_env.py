@@ -11,18 +11,28 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from torch.distributions import Independent, Normal
 
 from polygrad_edu import environments  # noqa: F401 (importing it registers the environment)
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.runs.checkpoint import load_checkpoint
 from polygrad_edu.runs.shipped import export_result
 from polygrad_edu.runs.training import start_run
 from polygrad_edu.settings import WORLD_MODELS
-from tests.concepts.test_imagination_loop import tiny
+from tests.support.tiny_runs import tiny
 
 STEPWISE = WORLD_MODELS[1:]
 LEARNED = {
-    "prefill_steps": 1500, "env_steps": 1510, "pretrain_updates": 1500, "updates_per_step": 0,
-    "policy_update_every": 1000, "width": 64, "depth": 2, "batch_size": 128, "learning_rate": 2e-3, "ema_decay": 0.98,
-    "final_episodes": 1, "world_model": "mlp-ensemble",
-}  # fmt: skip
+    "world_model": "mlp-ensemble",
+    "prefill_steps": 1500,
+    "env_steps": 1510,
+    "pretrain_updates": 1500,
+    "updates_per_step": 0,
+    "policy_update_every": 1000,
+    "width": 64,
+    "depth": 2,
+    "batch_size": 128,
+    "learning_rate": 2e-3,
+    "ema_decay": 0.98,
+    "final_episodes": 1,
+}
 
 
 def train(directory, **settings):
@@ -134,7 +144,7 @@ def test_endings_and_explosions(runs, outcome, expected):
 
 
 def test_an_episode_is_truncated_at_the_horizon(runs):
-    for horizon, expected in ((None, tiny().horizon), (3, 3)):
+    for horizon, expected in ((None, tiny().world_model.horizon), (3, 3)):
         env = make(runs["transformer"], horizon=horizon)
         env.reset(seed=0)
         env.unwrapped.predict = lambda observation, action: (observation, torch.ones(1), torch.zeros(1))
@@ -155,11 +165,11 @@ def test_an_exported_result_can_be_stepped_too(learned, tmp_path):
 
 
 def test_polygrad_and_bad_wishes_are_told_what_would_be_right(runs, tmp_path):
-    with pytest.raises(ValueError, match=r"no single step; train a run in one that has: .*--world-model mlp-ensemble"):
+    with pytest.raises(InputError, match=r"no single step; train a run in one that has: .*--world-model mlp-ensemble"):
         make(runs["polygrad"])
-    with pytest.raises(ValueError, match="horizon must be at least 1"):
+    with pytest.raises(InputError, match="horizon must be at least 1"):
         make(runs["transformer"], horizon=0)
-    with pytest.raises(ValueError, match="not a run directory"):
+    with pytest.raises(InputError, match="not a run directory"):
         make(tmp_path)
 
 

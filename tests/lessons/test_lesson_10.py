@@ -43,7 +43,9 @@ def more_than(steps, returns, level, evaluations):
 
 
 def rate(preset, step, update, improvement):
-    return preset.env_steps * (step + preset.updates_per_step * update + improvement / preset.policy_update_every)
+    return preset.loop.env_steps * (
+        step + preset.loop.updates_per_step * update + improvement / preset.loop.policy_update_every
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,13 +59,13 @@ def rate(preset, step, update, improvement):
         ("10/sustained", lambda *answer: counted(*answer) or -1, "the answer is None, not -1"),
         ("10/hours", lambda p, a, b, c: ..., "hours is empty so far"),
         ("10/hours", rate, "answer in seconds"),
-        ("10/hours", lambda p, a, b, c: p.env_steps * (a + b + c) / 3600, "2 hours"),
+        ("10/hours", lambda p, a, b, c: p.loop.env_steps * (a + b + c) / 3600, "2 hours"),
         (
             "10/hours",
-            lambda p, a, b, c: p.env_steps * (a + p.updates_per_step * b + p.policy_update_every * c) / 3600,
+            lambda p, a, b, c: rate(p, a, b, c * p.loop.policy_update_every**2) / 3600,
             "once in policy_update_every steps",
         ),
-        ("10/hours", lambda p, a, b, c: p.env_steps * max(a, p.updates_per_step * b, c / 4) / 3600, "add up"),
+        ("10/hours", lambda p, a, b, c: p.loop.env_steps * max(a, p.loop.updates_per_step * b, c / 4) / 3600, "add up"),
     ],
 )
 def test_wrong_answers_are_told_which_property_broke(exercise, wrong, words):

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 from rliable import metrics
 
 from polygrad_edu.checks import verdict
@@ -135,13 +136,14 @@ def test_every_project_begins_with_a_command_that_works():
         settings = {
             key.removeprefix("--"): value for key, value in named.items() if key not in ("--seeds", "--minutes")
         }
-        preset.with_overrides(settings)  # a ValueError would say which setting is none
+        preset.with_overrides(settings)  # an InputError would name a setting that does not exist
 
 
 def test_errors_are_quoted_as_they_are(tmp_path):
     (tmp_path / "my-seeds").mkdir()
     (tmp_path / "my-seeds" / "seed0").mkdir()
+    several = seeds.SeveralSeeds("hopper-cpu", get_preset("hopper-cpu"), {}, range(2), "cpu")
     with pytest.raises(ValueError, match="is there already; choose another --out, or continue a seed with --resume"):
-        seeds.train_seeds("hopper-cpu", None, {}, range(2), tmp_path / "my-seeds", "cpu", None)
+        seeds.train_seeds(several, tmp_path / "my-seeds", Console())
     with pytest.raises(IndexError, match="tuple index out of range"):
         metrics.probability_of_improvement(np.zeros(3), np.ones(3))

@@ -1,4 +1,4 @@
-"""The map in lesson 0: every file has its lesson, the lesson names it, and no lesson copies what is built already."""
+"""The map in lesson 0: every concept has its lesson, which names and uses it, and none copies what is built already."""
 
 import ast
 import copy
@@ -11,40 +11,68 @@ import pytest
 from tests.lessons.test_lessons import LESSONS, NOTEBOOKS, cells
 
 PACKAGE = Path(__file__).parents[2] / "polygrad_edu"
+CONCEPTS = sorted(path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__"))
 START = NOTEBOOKS / "00_start_here.ipynb"
-LINK = re.compile(r"\(\.\./polygrad_edu/([\w/]+\.py)\)")
+ALL = [START, *LESSONS, *sorted(NOTEBOOKS.glob("assignments/*/*.ipynb"))]
+LINK = re.compile(r"\[([^]]*)\]\((?:\.\./)+polygrad_edu/([\w/]+\.py)\)")
 SIZE = 25  # nodes of a syntax tree; smaller functions are alike by chance
 
 
-def concept_files():
-    """Files that a reader of the course should come by; how commands and lessons work inside is none of it."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE).as_posix()
-        if not re.search(r"(^|/)__\w+__\.py$|^cli\w*\.py$|^(course|widgets)/", name):
-            yield name
+def files_named(text):
+    return {file for _, file in LINK.findall(text)}
+
+
+def map_text():
+    (text,) = [source for kind, source, _, _ in cells(START) if kind == "markdown" and "## Where things are" in source]
+    return text
 
 
 @functools.cache
 def lesson_map():
     """File to number of lesson, by the table in lesson 0."""
-    (table,) = [source for kind, source, _, _ in cells(START) if kind == "markdown" and "## Where things are" in source]
-    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("|") and LINK.search(line)]
-    return {file: int(row[-1]) for row in rows for file in LINK.findall(row[1])}
+    rows = [
+        line.strip("|").split("|") for line in map_text().splitlines() if line.startswith("|") and LINK.search(line)
+    ]
+    return {file: int(row[-1]) for row in rows for file in files_named(row[1])}
 
 
-def test_no_file_is_without_its_lesson():
+def lesson(number):
+    (path,) = [path for path in LESSONS if int(path.name[:2]) == number]
+    return path
+
+
+def test_the_map_holds_the_concepts_in_the_order_of_the_lessons():
     mapped = lesson_map()
-    assert set(mapped) == set(concept_files())
-    assert all(0 <= number <= 12 for number in mapped.values())
+    assert sorted(mapped) == CONCEPTS
+    assert list(mapped.values()) == sorted(mapped.values())
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
-def test_a_lesson_names_the_files_it_builds(path):
-    written = [source for kind, source, _, _ in cells(path) if kind == "markdown"]
-    named = set(LINK.findall(written[0] + written[-1]))
-    own = {file for file, number in lesson_map().items() if number == int(path.name[:2])}
-    assert own <= named
-    assert named <= {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+def test_every_folder_has_its_sentence_beside_the_map():
+    folders = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")} - {"."}
+    described = [line for line in map_text().splitlines() if line.startswith("- ")]
+    named = [LINK.search(line).groups() for line in described]
+    assert sorted(label.strip("`/") for label, _ in named) == sorted(folders)
+    assert all(file == label.strip("`") + "__init__.py" for label, file in named)
+
+
+@pytest.mark.parametrize("concept", CONCEPTS)
+def test_a_concept_is_named_and_used_by_the_lesson_that_builds_it(concept):
+    number = lesson_map()[concept]
+    docstring = ast.get_docstring(ast.parse((PACKAGE / concept).read_text(encoding="utf-8")))
+    assert re.findall(r"Built in lesson (\d+)\.", docstring) == [str(number)]
+    written = [source for kind, source, _, _ in cells(lesson(number)) if kind == "markdown"]
+    assert concept in files_named(written[0] + written[-1])
+    code = [source for kind, source, _, _ in cells(lesson(number)) if kind == "code"]
+    assert concept in {file for source in code for file in imports(source)}
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_links_into_the_package_lead_to_the_file_they_name(path):
+    for kind, source, _, _ in cells(path):
+        for label, file in LINK.findall(source) if kind == "markdown" else ():
+            assert (PACKAGE / file).is_file(), file
+            if label.startswith("`"):
+                assert label.strip("`") in (file, file.removesuffix("__init__.py")), label
 
 
 class _Plain(ast.NodeTransformer):
@@ -87,7 +115,9 @@ def functions(source):
 @functools.cache
 def package_functions():
     return {
-        dump: name for name in concept_files() for _, dump in functions((PACKAGE / name).read_text(encoding="utf-8"))
+        dump: path.relative_to(PACKAGE).as_posix()
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for _, dump in functions(path.read_text(encoding="utf-8"))
     }
 
 
@@ -105,7 +135,7 @@ def repeated(number, sources, package, built_in):
     for i, source in enumerate(sources):
         for name, dump in functions(source):
             file = package.get(dump)
-            if file and (built_in[file] < number or file in imported):
+            if file and (built_in.get(file, number) < number or file in imported):
                 found.append((i, name, file))
         imported |= set(imports(source))
     return found

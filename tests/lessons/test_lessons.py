@@ -6,8 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
+from polygrad_edu.acceleration import check_device
 from polygrad_edu.checks import verdict
+from polygrad_edu.noise_schedule import NoiseSchedule
+from polygrad_edu.settings import AccelerationSettings, ActorCriticSettings, GuidanceSettings, Preset
+from polygrad_edu.trajectory_diffusion import TrajectoryDiffusion
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 LESSONS = sorted(path for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb") if not path.name.startswith("00"))
@@ -91,3 +96,67 @@ def test_a_lesson_has_all_its_parts(path):
     assert set(asked) == set(re.findall(r'reveal\("([^"]+)"', code)), "a prediction was asked for and never compared"
     assert "assert" in code
     assert text.count("A hint</summary>") == text.count("A solution</summary>") == text.count("### Exercise ")
+
+
+@pytest.mark.parametrize(
+    ("lesson", "mistake", "quoted"),
+    [
+        ("02", lambda: NoiseSchedule.cosine(128).walk(200), "can visit 1 to 128 of 128 steps, not 200"),
+        (
+            "02",
+            lambda: NoiseSchedule(torch.ones(3)),
+            "betas must be a non-empty vector of numbers between 0 and 1",
+        ),
+        (
+            "03",
+            lambda: TrajectoryDiffusion(torch.nn.Identity(), NoiseSchedule.cosine(4), 1, prediction="v"),
+            "prediction 'v' is unknown; choose one of x0, velocity",
+        ),
+        (
+            "05",
+            lambda: GuidanceSettings(rule="langevin"),
+            "guidance must be gradient or ornstein-uhlenbeck or ..., not 'langevin'",
+        ),
+        (
+            "06",
+            lambda: GuidanceSettings(rule="langevin"),
+            "guidance must be gradient or ornstein-uhlenbeck or fixed-noise or sample or none, not 'langevin'",
+        ),
+        (
+            "06",
+            lambda: GuidanceSettings(guide_at="x0"),
+            "guide_at must be reconstruction or posterior_mean, not 'x0'",
+        ),
+        (
+            "06",
+            lambda: GuidanceSettings(rule="fixed-noise", update_states=True),
+            "update_states goes with the gradient rule, whose scale it uses, not with 'fixed-noise'",
+        ),
+        (
+            "07",
+            lambda: ActorCriticSettings(initial_std=0.1, minimum_std=0.1),
+            "initial_std 0.1 must be larger than minimum_std 0.1",
+        ),
+        (
+            "08",
+            lambda: Preset().with_overrides(envsteps=1),
+            "there is no setting 'envsteps'; did you mean env_steps or prefill_steps or sampling_steps?",
+        ),
+        (
+            "10",
+            lambda: Preset().with_overrides(env_steps=2000),
+            "prefill_steps 5000 are more than the 2000 env_steps",
+        ),
+        (
+            "11",
+            lambda: check_device(AccelerationSettings(compile="graph"), torch.device("cpu")),
+            "compile graph records a GPU's work; on a cpu choose none or inductor",
+        ),
+    ],
+)
+def test_errors_are_quoted_as_they_are(lesson, mistake, quoted):
+    with pytest.raises(ValueError, match=re.escape(quoted).replace(re.escape("..."), ".*")):
+        mistake()
+    (path,) = [path for path in LESSONS if path.name.startswith(lesson)]
+    text = "\n".join(source for kind, source, _, _ in cells(path) if kind == "markdown")
+    assert quoted in " ".join(text.split())

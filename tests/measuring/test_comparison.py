@@ -9,15 +9,17 @@ import pytest
 import torch
 
 from polygrad_edu import environments
+from polygrad_edu.cli import compare
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.interop.datasets import load_dataset
 from polygrad_edu.interop.make_dataset import collect_dataset
 from polygrad_edu.interop.outside_policies import save_policy
-from polygrad_edu.measuring.comparison import measure_all, with_whole_range
-from polygrad_edu.measuring.trained_models import COMPARED, compared_preset
+from polygrad_edu.measuring.comparison import ComparisonSettings, measure_all, with_whole_range
+from polygrad_edu.measuring.trained_models import COMPARED, make_candidate
 from polygrad_edu.settings import IMAGINE_ONLY, SETTINGS
-from tests.cli.test_main import OPTIONS, call
-from tests.concepts.test_imagination_loop import tiny
+from tests.support.command_line import OPTIONS, call
+from tests.support.tiny_runs import tiny
 
 if sys.version_info < (3, 11):
     pytest.skip("Minari needs Python 3.11", allow_module_level=True)
@@ -81,10 +83,8 @@ def test_asking_again_trains_nothing_anew(data, compared):
 
 def test_the_same_seed_gives_the_same_errors(data, tmp_path):
     small = {"width": "16", "depth": "1"}
-    reports = [
-        measure_all(data, ["transformer"], 2, 6, 3, None, tmp_path / str(i), 0, "cpu", small, lambda *news: None)
-        for i in range(2)
-    ]
+    usual = {"models": ["transformer"], "ahead": 2, "trajectories": 6, "updates": 3, "overrides": small}
+    reports = [measure_all(ComparisonSettings(data, tmp_path / str(i), **usual)) for i in range(2)]
     one, other = (report.results[0].errors for report in reports)
     assert one.observation == other.observation
     assert one.on_policyness == other.on_policyness
@@ -117,7 +117,7 @@ def test_a_runs_policy_acts_in_the_datas_units():
     """Actions of 1 are a third of InvertedPendulum's range in its preset, the whole of it in a dataset."""
     loop = ImaginationLoop(tiny(), seed=0)
     policy, observations = loop.actor_critic.policy, torch.randn(4, 4)
-    ours, whole = policy(observations), with_whole_range(policy, loop.preset.action_scale)(observations)
+    ours, whole = policy(observations), with_whole_range(policy, loop.preset.task.action_scale)(observations)
     torch.testing.assert_close(whole.mean, ours.mean / 3)
     torch.testing.assert_close(whole.stddev, ours.stddev / 3)
     part, full = environments.make("InvertedPendulum-v5", 1 / 3), environments.make("InvertedPendulum-v5")
@@ -126,7 +126,7 @@ def test_a_runs_policy_acts_in_the_datas_units():
     action = ours.mean[0].detach().numpy()
     np.testing.assert_allclose(part.step(action)[0], full.step(whole.mean[0].detach().numpy())[0], atol=1e-7)
     assert with_whole_range(policy, 1) is policy
-    assert compared_preset("recurrent", "InvertedPendulum-v5", 1.0, {})[0].action_scale == 1
+    assert make_candidate("recurrent", "InvertedPendulum-v5", 1.0, {}).preset.task.action_scale == 1
 
 
 def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
@@ -144,18 +144,15 @@ def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
         ({"source": bare}, "this dataset holds no simulator states"),
         ({"source": "nowhere"}, "nowhere is neither a dataset's directory nor"),
         ({"ahead": longest}, f"the longest episode has {longest} steps, so --ahead can be at most {longest - 1}"),
-        ({"names": ["dreamer"]}, "there is no world model 'dreamer'"),
-        ({"names": ["transfomer"]}, "did you mean transformer"),
+        ({"models": ["dreamer"]}, "there is no world model 'dreamer'"),
+        ({"models": ["transfomer"]}, "did you mean transformer"),
         ({"policy": policy_of_other}, "takes 4 observations and 1 actions; Hopper-v5 has 11 and 3"),
         ({"policy": tmp_path / "nofile"}, "nofile is not a policy file"),
         ({"overrides": {"sampling_steps": "999"}}, "more than the 128 diffusion_steps"),
     ]:
-        usual = {
-            "source": data, "names": [], "ahead": 3, "trajectories": 6, "updates": 3, "policy": None,
-            "out": tmp_path / "out", "seed": 0, "device": "cpu", "overrides": {}, "tell": lambda *news: None,
-        }  # fmt: skip
-        with pytest.raises(ValueError, match=re.escape(message)) as error:
-            measure_all(**(usual | asked))
+        usual = {"source": data, "out": tmp_path / "out", "ahead": 3, "trajectories": 6, "updates": 3}
+        with pytest.raises(InputError, match=re.escape(message)) as error:
+            measure_all(ComparisonSettings(**(usual | asked)))
         assert "\n" not in str(error.value)
         assert sorted(tmp_path.iterdir()) == before
     for arguments, message in [
@@ -171,7 +168,5 @@ def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
 
 
 def test_settings_are_either_learned_with_or_imagined_with():
-    from polygrad_edu.cli.main import compare
-
     assert set(IMAGINE_ONLY) <= SETTINGS.keys()
     assert not set(compare.LEARNING) & set(IMAGINE_ONLY)

@@ -1,6 +1,5 @@
-"""What keeps the repository whole: packaging, README, layering, style, stored notebooks."""
+"""The repository as a whole: packaging, README, style, stored notebooks."""
 
-import ast
 import json
 import re
 import subprocess
@@ -58,34 +57,6 @@ def test_links_within_the_repository_lead_somewhere(page):
 
 def test_versions_agree():
     assert yaml.safe_load(text("CITATION.cff"))["version"] == polygrad_edu.__version__
-
-
-def imports(path):
-    """Names of the package's modules that a file imports anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            yield from [node.module] if node.module else [alias.name for alias in node.names if alias.name[0] != "_"]
-
-
-def test_data_flows_one_way():
-    order = ["data_files", "acceleration", "noise_schedule", "denoiser", "causal_denoiser", "score_guidance",
-             "state_guidance", "tasks", "point_mass", "environments", "replay", "trajectory_diffusion",
-             "actor_critic", "policy_update", "settings", "presets", "world_model", "polygrad", "baselines",
-             "collection", "explosion", "imagination_loop", "watch", "metrics_log", "result_file", "loop_state",
-             "shards", "checkpoint", "curves", "policies", "datasets", "data_collection", "world_model_error",
-             "error_report", "trained_models", "comparison", "shipped_results", "world_model_env",
-             "reference_returns", "hub"]  # fmt: skip
-    for place, name in enumerate(order):
-        files = [path for path in PACKAGE if name in (path.stem, path.parent.name)]
-        assert files, name
-        within = {path.stem for path in files}
-        used = {module.split(".")[0] for path in files for module in imports(path)} - within
-        assert used <= set(order[:place]), f"{name} imports {used - set(order[:place])}"
-
-
-def test_concept_files_can_be_read_in_one_sitting():
-    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE}
-    assert {name: n for name, n in lengths.items() if n > 250} == {}
 
 
 def test_nothing_is_unpickled():

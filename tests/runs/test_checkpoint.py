@@ -4,22 +4,12 @@ import shutil
 
 import pytest
 import torch
-from rich.console import Console
 
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.files.safe_files import write_json
 from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
-from polygrad_edu.runs.checkpoint import _checksum, load_checkpoint, read_config, save_checkpoint, write_config
-from polygrad_edu.runs.loop_state import capture
-from polygrad_edu.runs.training import continue_run, start_run
-from tests.concepts.test_imagination_loop import run, tiny
-
-
-def assert_same(first, second):
-    (tensors, state), (others, other_state) = capture(first), capture(second)
-    assert tensors.keys() == others.keys()
-    for name, value in tensors.items():
-        assert torch.equal(value, others[name]), name
-    assert str(state) == str(other_state)  # as text: nan equals nan
+from polygrad_edu.runs.checkpoint import _checksum, load_checkpoint, save_checkpoint, write_config
+from tests.support.tiny_runs import assert_same, run, tiny
 
 
 @pytest.fixture
@@ -55,41 +45,6 @@ def test_a_checkpoint_holds_the_whole_loop(saved):
     loaded, seconds = load_checkpoint(directory)
     assert seconds == 1.5
     assert_same(loop, loaded)
-
-
-def test_a_stopped_training_resumes_to_the_same_result(tmp_path):
-    quiet = Console(quiet=True)
-    whole = start_run(tmp_path / "whole", "inverted-pendulum", tiny(), 2, "cpu").run(quiet)
-    stopped = start_run(tmp_path / "stopped", "inverted-pendulum", tiny(), 2, "cpu")
-    steps = stopped.loop.steps
-
-    def interrupted():
-        for metrics in steps():
-            yield metrics
-            if stopped.loop.env_step == 53:
-                raise KeyboardInterrupt
-
-    stopped.loop.steps = interrupted
-    with pytest.raises(KeyboardInterrupt):
-        stopped.run(quiet)
-    assert not (tmp_path / "stopped" / "result.json").exists()
-    resumed = continue_run(tmp_path / "stopped", "cpu", {})
-    assert resumed.loop.env_step == 40
-    result = resumed.run(quiet)
-    assert {k: v for k, v in result.items() if k != "wall_seconds"} == {
-        k: v for k, v in whole.items() if k != "wall_seconds"
-    }
-    logs = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "stopped")]
-    for ours, theirs in zip(*logs, strict=True):
-        assert json.loads(ours) | {"wall_seconds": 0} == json.loads(theirs) | {"wall_seconds": 0}
-
-
-def test_a_run_can_be_prolonged(saved):
-    directory, _ = saved
-    longer = continue_run(directory, "cpu", {"env_steps": "90"})
-    assert longer.loop.preset.env_steps == 90
-    assert read_config(directory)[1].env_steps == 90
-    run(longer.loop, 90 - 48)
 
 
 def test_the_last_two_checkpoints_are_kept(saved):
@@ -227,7 +182,7 @@ def other_network(directory):
 def test_ruined_and_foreign_runs_are_refused_in_one_line(saved, damage, message):
     directory, _ = saved
     damage(directory)
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(InputError, match=message) as error:
         load_checkpoint(directory)
     assert "\n" not in str(error.value)
     assert str(directory) in str(error.value)
@@ -243,22 +198,6 @@ def test_what_is_not_finite_is_never_saved(saved):
     assert load_checkpoint(directory)[0].env_step == 48
 
 
-def test_a_run_stopped_before_its_first_checkpoint_starts_from_its_beginning(tmp_path):
-    whole = start_run(tmp_path / "whole", "inverted-pendulum", tiny(), 2, "cpu")
-    first = whole.run(Console(quiet=True))
-    (tmp_path / "early").mkdir()
-    shutil.copy(tmp_path / "whole" / "config.json", tmp_path / "early")
-    again = continue_run(tmp_path / "early", "cpu", {})
-    assert "starts from its beginning" in again.note
-    assert again.run(Console(quiet=True))["return_mean"] == first["return_mean"]
-    assert_same(whole.loop, again.loop)
-
-
-def test_what_a_run_leaves_before_it_has_begun_does_not_bar_its_way(tmp_path):
-    (tmp_path / "config.json.partial").write_text('{"pre')
-    assert start_run(tmp_path, "inverted-pendulum", tiny(), 2, "cpu").loop.env_step == 0
-
-
 def test_a_config_cannot_ask_for_more_memory_than_its_checkpoint_fills(saved):
     directory, _ = saved
     for path, settings in ((directory / "config.json", "settings"), (last_checkpoint(directory), None)):
@@ -268,5 +207,5 @@ def test_a_config_cannot_ask_for_more_memory_than_its_checkpoint_fills(saved):
             data.pop("sha256")
             data["sha256"] = _checksum(data)
         path.write_text(json.dumps(data))
-    with pytest.raises(ValueError, match=r"its run asks for larger networks than the .* bytes that belong to it"):
+    with pytest.raises(InputError, match=r"its run asks for larger networks than the .* bytes that belong to it"):
         load_checkpoint(directory)

@@ -8,11 +8,12 @@ import time
 import pytest
 from rich.console import Console
 
+from polygrad_edu.files.input_error import InputError
+from polygrad_edu.files.safe_files import read_json
 from polygrad_edu.runs import curves
-from polygrad_edu.runs.checkpoint import read_json
 from polygrad_edu.runs.training import continue_run, start_run
-from tests.cli.test_main import OPTIONS, call
-from tests.concepts.test_imagination_loop import tiny
+from tests.support.command_line import OPTIONS, call
+from tests.support.tiny_runs import tiny
 
 QUIET = Console(quiet=True)
 
@@ -97,8 +98,10 @@ def test_without_tensorboard_a_run_is_the_same_and_imports_nothing_of_it(tmp_pat
     )
     done = subprocess.run(
         [sys.executable, "-c", script, "train", "--out", str(tmp_path / "run"), *OPTIONS],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "result.json").exists()
     assert not list((tmp_path / "run").glob(curves.EVENT_FILES))
@@ -146,5 +149,5 @@ def test_weights_and_biases_that_cannot_be_had_is_one_line_and_leaves_nothing(tm
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ValueError, match=r'pip install "polygrad-edu\[wandb\]"'):
+    with pytest.raises(InputError, match=r'pip install "polygrad-edu\[wandb\]"'):
         curves.Curves(tmp_path).use_wandb("p", "inverted-pendulum", 0, tiny())

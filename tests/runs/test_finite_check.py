@@ -10,10 +10,10 @@ from rich.console import Console
 
 from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.runs.checkpoint import load_checkpoint
-from polygrad_edu.runs.finite_check import Watch, anomaly_detection
+from polygrad_edu.runs.finite_check import FiniteCheck, anomaly_detection
 from polygrad_edu.runs.training import start_run
-from tests.cli.test_main import OPTIONS, call
-from tests.concepts.test_imagination_loop import tiny
+from tests.support.command_line import OPTIONS, call
+from tests.support.tiny_runs import tiny
 
 
 def at_step(training, step, wrong):
@@ -107,22 +107,31 @@ def test_a_few_exploded_trajectories_are_counted_and_shown(tmp_path):
 
 
 def test_the_first_wrong_number_is_named_not_what_it_led_to():
-    watch = Watch()
+    check = FiniteCheck()
     good, bad = torch.tensor(1.0), torch.tensor(math.nan)
-    watch.add(7, {"world_model_loss": good, "actor_loss": good})
-    watch.add(8, {"world_model_loss": good, "imagined_reach": bad, "actor_loss": bad})
-    watch.add(9, {"world_model_loss": bad})
+    check.add(7, {"world_model_loss": good, "actor_loss": good})
+    check.add(8, {"world_model_loss": good, "imagined_reach": bad, "actor_loss": bad})
+    check.add(9, {"world_model_loss": bad})
     with pytest.raises(NotFiniteError, match="an imagined state became nan at step 8"):
-        watch.look({}, 9)
+        check.check({}, 9)
 
 
 def test_numbers_put_aside_survive_being_overwritten():
     """As a recorded update's outputs are, by the next one."""
-    watch, loss = Watch(), torch.tensor(math.inf)
-    watch.add(3, {"world_model_loss": loss})
+    check, loss = FiniteCheck(), torch.tensor(math.inf)
+    check.add(3, {"world_model_loss": loss})
     loss.fill_(1.0)
     with pytest.raises(NotFiniteError, match="at step 3"):
-        watch.look({}, 4)
+        check.check({}, 4)
+
+
+def test_the_cause_of_another_error_is_the_first_wrong_number_if_there_is_one():
+    check = FiniteCheck()
+    check.add(3, {"world_model_loss": torch.tensor(1.0)})
+    assert check.cause() is None
+    check.add(4, {"critic_loss": torch.tensor(math.nan)})
+    assert "critic_loss became nan at step 4" in str(check.cause())
+    assert check.cause() is None  # each number is checked once
 
 
 def test_anomaly_detection_names_the_line():

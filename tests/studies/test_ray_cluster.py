@@ -11,7 +11,9 @@ import pytest
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from tests.studies.test_run_study import OPTIONS, results, sweep, wait_until  # noqa: E402
+from polygrad_edu.files.input_error import InputError  # noqa: E402
+from polygrad_edu.studies.ray_cluster import Slice, connect, train_slice  # noqa: E402
+from tests.support.studies import LONGER, options_of, results, sweep, wait_until  # noqa: E402
 
 FULL = os.environ.get("POLYGRAD_FULL_STUDY") == "1"
 PRESETS = ["inverted-pendulum", "pendulum", "hopper-cpu"][: 3 if FULL else 2]
@@ -58,10 +60,8 @@ def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, 
     log, study = tmp_path / "ray.log", tmp_path / "ray"
     # several slices for each trial, however fast the machine is: the node is to die while it works
     longer = ["--env-steps", 2400, "--eval-every", 800, "--checkpoint-every", 200]
-    words = [*PRESETS, "--seeds", SEEDS, "--device", "cpu", *OPTIONS, *longer]
-    driver = sweep(
-        *words, "--out", study, "--engine", "ray", "--address", cluster.address, "--slice", 0.03, log=log
-    )  # fmt: skip
+    words = [*PRESETS, "--seeds", SEEDS, "--device", "cpu", *options_of(LONGER), *longer]
+    driver = sweep(*words, "--out", study, "--engine", "ray", "--address", cluster.address, "--slice", 0.03, log=log)
     wait_until(lambda: worker_on(second), driver, log)  # in the middle of a slice, so that there is something to lose
     cluster.remove_node(second, allow_graceful=False)
     wait_until(lambda: "lost its worker (" in log.read_text(), driver, log)
@@ -89,3 +89,15 @@ def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, 
     on_ray, in_processes = results(study), results(here)
     assert len(on_ray) == n
     assert on_ray == in_processes
+
+
+def test_a_cluster_that_is_nowhere_is_one_line():
+    with pytest.raises(InputError, match=r"there is no Ray cluster at 127\.0\.0\.1:1") as error:
+        connect("127.0.0.1:1", 1)
+    assert "\n" not in str(error.value)
+
+
+def test_a_machine_with_another_version_refuses_its_slice():
+    slice_ = Slice("pendulum", {}, 0, "cpu", 1.0, "0.0.0")
+    with pytest.raises(InputError, match=r"the study is driven by 0\.0\.0; install the same on every machine"):
+        train_slice(slice_, {})

@@ -1,130 +1,14 @@
-"""What a report says: its numbers against ones worked out by hand, its text from trials that were written here."""
+"""A report: its numbers, and its text from trials that were written here."""
 
 import json
 
-import gymnasium
-import numpy as np
 import pytest
 
-from polygrad_edu import environments
-from polygrad_edu.presets import get_preset
-from polygrad_edu.studies.report import find, study_results, write_report
-from polygrad_edu.studies.statistics import (
-    Scale,
-    find_scale,
-    interquartile_mean,
-    learning_curve,
-    performance_profile,
-    probability_of_improvement,
-    random_return,
-)
+from polygrad_edu.files.input_error import InputError
+from polygrad_edu.studies.report import read_findings, study_results, write_report
 from polygrad_edu.studies.study import make_study, start_study
-from tests.concepts.test_imagination_loop import TINY
-
-
-def test_the_interquartile_mean_is_that_of_the_middle_half():
-    scores = np.array([[-1000.0, 1, 2, 3], [4, 5, 6, 1000]])  # the middle half: 2, 3, 4, 5
-    mean = interquartile_mean(scores)
-    assert mean.value == 3.5
-    assert mean.low <= 3.5 <= mean.high
-    assert interquartile_mean(np.full((5, 2), 7.0)) == (7, 7, 7)
-
-
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    draws = np.random.default_rng(0)
-    intervals = [interquartile_mean(draws.normal(size=(20, 1))) for _ in range(20)]
-    assert sum(low <= 0 <= high for _, low, high in intervals) >= 16  # 19 expected
-    narrow, wide = interquartile_mean(draws.normal(size=(100, 1))), interquartile_mean(draws.normal(size=(10, 1)))
-    assert narrow.high - narrow.low < wide.high - wide.low
-
-
-def test_a_learning_curve_is_the_interquartile_mean_at_each_evaluation():
-    returns = np.arange(8.0)[:, None] * [1, 10] + [0, 100]
-    value, low, high = learning_curve(returns)
-    assert value.tolist() == [3.5, 135]
-    assert (low <= value).all()
-    assert (value <= high).all()
-
-
-def test_a_profile_is_the_share_of_runs_above_each_level():
-    share, low, high = performance_profile(np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([0.0, 0.1, 0.25, 0.4]))
-    assert share.tolist() == [1, 0.75, 0.5, 0]
-    assert (low <= share).all()
-    assert (share <= high).all()
-
-
-@pytest.mark.parametrize(
-    ("better", "worse", "chance"), [([5, 6, 7], [1, 2, 3], 1), ([1, 2], [1, 2], 0.5), ([1, 4], [2, 3], 0.5)]
-)
-def test_the_probability_of_improvement_counts_pairs(better, worse, chance):
-    columns = [np.array(scores, dtype=float)[:, None] for scores in (better, worse)]
-    assert probability_of_improvement(*columns).value == chance
-    assert probability_of_improvement(*columns[::-1]).value == 1 - chance
-
-
-def test_intervals_are_the_same_each_time_and_draw_from_nobody_elses_numbers():
-    scores = np.random.default_rng(1).normal(size=(5, 3))
-    np.random.seed(3)  # noqa: NPY002
-    first = interquartile_mean(scores)
-    drawn = np.random.random()  # noqa: NPY002
-    np.random.seed(3)  # noqa: NPY002
-    assert np.random.random() == drawn  # noqa: NPY002
-    assert interquartile_mean(scores) == first
-
-
-def test_random_actions_reach_what_they_do_in_the_environment():
-    """Played here one by one, with a generator of our own: the same distribution, not the same draws."""
-    preset, returns = get_preset("pendulum"), []
-    draws = np.random.default_rng(0)
-    for episode in range(20):
-        env = environments.make(preset.env_id, preset.action_scale)
-        env.reset(seed=episode)
-        total, done = 0.0, False
-        while not done:
-            _, reward, terminal, truncated, _ = env.step(draws.uniform(-1, 1, 1).astype(np.float32))
-            total, done = total + reward, terminal or truncated
-        returns.append(total)
-        env.close()
-    standard_error = np.std(returns) / np.sqrt(20)
-    assert abs(random_return(preset) - np.mean(returns)) < 4 * np.sqrt(2) * standard_error
-    assert random_return(preset) == random_return(preset)
-
-
-@pytest.mark.parametrize(
-    ("preset", "best", "goal", "source"),
-    [
-        ("inverted-pendulum", 5, gymnasium.spec("InvertedPendulum-v5").reward_threshold, "Gymnasium's own threshold"),
-        ("walker2d-cpu", 5, 4933, "TRPO on Walker2d-v3"),
-        ("pendulum", -200, -200, "the best trial of this study"),
-    ],
-)
-def test_a_scale_names_its_goal_and_where_it_comes_from(preset, best, goal, source):
-    scale = find_scale(get_preset(preset), best)
-    assert scale.goal == goal
-    assert source in scale.source
-    assert scale.score(np.array([scale.random, scale.goal])) == pytest.approx([0, 1])
-
-
-def test_a_task_on_which_nothing_beat_random_actions_still_has_a_scale():
-    scale = find_scale(get_preset("pendulum"), -5000)
-    assert scale.goal == scale.random + 1
-    assert Scale("x", -10, 10, "").score(np.array([0, 20])).tolist() == [0.5, 1.5]
-
-
-def finish(trial, returned):
-    """A finished trial's files, as a training would leave them, but for the networks."""
-    trial.directory.mkdir(parents=True)
-    result = {
-        "return_mean": returned, "return_std": 1.0, "env_steps": 60, "wall_seconds": 30.0, "device": "cpu",
-        "threads": 1, "versions": {"torch": "2"},
-    }  # fmt: skip
-    (trial.directory / "result.json").write_text(json.dumps(result))
-    (trial.directory / "video.mp4").write_bytes(b"film")
-    lines = [
-        {"env_step": step, "wall_seconds": step / 10, "eval_return": returned * step / 60, "best_return": returned}
-        for step in (30, 60)
-    ]
-    (trial.directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+from tests.support.studies import finish, small
+from tests.support.tiny_runs import TINY
 
 
 @pytest.fixture
@@ -133,15 +17,15 @@ def study(tmp_path):
     made = make_study(["inverted-pendulum", "hopper-cpu"], range(4), TINY, {"guidance": ["sample", "none"]}, "cpu")
     start_study(tmp_path, made)
     for trial in made.trials(tmp_path):
-        better = 100 if trial.preset.guidance == "none" else 0
-        if (trial.preset_name, trial.preset.guidance, trial.seed) != ("hopper-cpu", "none", 3):
+        better = 100 if trial.preset.guidance.rule == "none" else 0
+        if (trial.preset_name, trial.preset.guidance.rule, trial.seed) != ("hopper-cpu", "none", 3):
             finish(trial, 200.0 + better + trial.seed)
     return tmp_path, made
 
 
 def test_a_report_of_an_unfinished_study_counts_what_is_there(study):
     directory, made = study
-    results = study_results(find(directory, made))
+    results = study_results(read_findings(directory, made))
     assert (results["finished"], results["trials"]) == (15, 16)
     row = results["returns"]["hopper-cpu"]["guidance=none"]
     assert (row["seeds"], row["returns"]) == ([0, 1, 2], [300, 301, 302])
@@ -166,7 +50,7 @@ def test_a_report_says_it_all_and_how_to_repeat_it(study):
     for name in ("curves.png", "scores.png"):
         assert f"({name})" in text
         assert (directory / name).read_bytes().startswith(b"\x89PNG")
-    assert json.loads((directory / "report.json").read_text()) == study_results(find(directory, made))
+    assert json.loads((directory / "report.json").read_text()) == study_results(read_findings(directory, made))
 
 
 def test_trials_from_different_machines_are_told(study):
@@ -176,3 +60,9 @@ def test_trials_from_different_machines_are_told(study):
     assert (
         "Some trials were trained on another device or with other versions" in write_report(directory, made).read_text()
     )
+
+
+def test_a_study_without_a_finished_trial_has_no_report(tmp_path):
+    with pytest.raises(InputError, match=r"no trial of .* is finished yet; go on with: polygrad-edu sweep --out"):
+        write_report(tmp_path, small())
+    assert not list(tmp_path.iterdir())

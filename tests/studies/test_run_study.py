@@ -1,62 +1,21 @@
-"""Studies in processes on this machine: what they are, how they end, and that they go on."""
+"""Studies as a user runs them, in processes on this machine: refused, failing, interrupted, and gone on with."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
-from polygrad_edu.cli.main.main import main
 from rich.console import Console
 
-from polygrad_edu.runs.transfer import pack, unpack
-from polygrad_edu.studies.run_study import lock
-from polygrad_edu.studies.study import make_study, read_study, start_study, trial_name
-from polygrad_edu.studies.trials import MOST_LOSSES, Ending, run_trials
-from tests.concepts.test_imagination_loop import TINY
+from polygrad_edu.cli.main import main
+from polygrad_edu.files.input_error import InputError
+from polygrad_edu.studies.run_study import lock, run_study, summary
+from polygrad_edu.studies.study import start_study
 from tests.support.processes import children
+from tests.support.studies import LONGER, finish, options_of, results, small, sweep, wait_until
+from tests.support.tiny_runs import TINY
 
-LONGER = TINY | {"env_steps": "300", "prefill_steps": "100", "eval_every": "100", "checkpoint_every": "50"}
-WORDS, OPTIONS = (
-    [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
-    for settings in (TINY, LONGER)
-)
-
-
-def sweep(*arguments, log):
-    """Start ``polygrad-edu sweep`` with its output in a file."""
-    with log.open("w") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "polygrad_edu", "sweep", *map(str, arguments)],
-            stdout=file, stderr=file, env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "150"},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
-
-
-def wait_until(true, process, log, seconds=400):
-    """Wait for something that a study in the background should come to."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
-
-
-def results(study):
-    """What decides whether two studies agree: results, evaluations and the networks' checksums, by trial."""
-    found = {}
-    for path in sorted((study / "trials").glob("*/result.json")):
-        lines = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
-        last = sorted((path.parent / "checkpoint").glob("step-*.json"))[-1]
-        found[path.parent.name] = (
-            json.loads(path.read_text()) | {"wall_seconds": 0},
-            [[line[name] for name in ("env_step", "eval_return", "best_return", "episode_return")] for line in lines],
-            last.name,
-            json.loads(last.read_text())["shards"],
-        )
-    return found
+WORDS = options_of(TINY)
 
 
 @pytest.fixture
@@ -73,66 +32,6 @@ def command(monkeypatch, capfd, tmp_path):
         return ended.value.code, said.out, said.err
 
     return call
-
-
-def small(**changes):
-    words = {"presets": ["pendulum"], "seeds": range(2), "settings": TINY, "vary": {}, "device": "cpu"}
-    return make_study(**(words | changes))
-
-
-def test_a_study_is_every_preset_with_every_variant_and_every_seed(tmp_path):
-    study = small(
-        presets=["pendulum", "hopper-cpu"], vary={"guidance": ["sample", "none"], "horizon": ["5"]}, seeds=range(3, 5)
-    )
-    trials = study.trials(tmp_path)
-    assert len(trials) == 2 * 2 * 2
-    assert trials[1].name == "pendulum+guidance=none-seed3"  # a setting with one value needs no mention
-    assert trials[1].directory == tmp_path / "trials" / trials[1].name
-    assert {(t.preset.env_id, t.preset.guidance, t.preset.horizon, t.seed) for t in trials} == {
-        (task, rule, 5, seed) for task in ("Pendulum-v1", "Hopper-v5") for rule in ("sample", "none") for seed in (3, 4)
-    }
-    command = trials[1].command()
-    assert command.startswith("polygrad-edu train pendulum --seed 3 --device cpu --env-steps 60 ")
-    assert command.endswith("--guidance none --horizon 5")
-
-
-def test_names_are_fit_for_directories():
-    assert trial_name("ant", "env_id=a/../b+x=1", 2) == "ant+env_id=a_.._b+x=1-seed2"
-
-
-def test_a_study_survives_its_file(tmp_path):
-    study = small(vary={"guidance": ["sample", "none"]})
-    start_study(tmp_path, study)
-    assert read_study(tmp_path) == study
-    stored = json.loads((tmp_path / "study.json").read_text())
-    assert stored["combinations"]["pendulum+guidance=none"]["guidance"] == "none"
-    assert stored["combinations"]["pendulum+guidance=none"]["width"] == 16
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"format": "polygrad-edu study 9"}, "not a study of this version"),
-        ({"presets": "pendulum"}, "must hold presets as a JSON list"),
-        ({"presets": [3]}, "settings' values as text"),
-        ({"presets": ["pendulm"]}, "no preset 'pendulm'; did you mean pendulum"),
-        ({"seeds": [-1]}, "whole numbers from 0 on as seeds"),
-        ({"seeds": []}, "needs at least a preset, a seed"),
-        ({"vary": {"guidance": "none"}}, "a list of values for guidance"),
-        ({"settings": {"width": 16}}, "settings' values as text"),
-        ({"settings": {"width": "0"}}, "width must be at least 1"),
-        ({"combinations": {"pendulum": {"width": 17}}}, "made with other presets: pendulum had"),
-        ({"combinations": {}}, "pendulum is only in the command"),
-        ({"device": None}, "must hold device as a JSON text"),
-    ],
-)
-def test_a_changed_study_file_is_refused_in_one_line(tmp_path, change, message):
-    start_study(tmp_path, small())
-    path = tmp_path / "study.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(ValueError, match=message) as error:
-        read_study(tmp_path)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -186,87 +85,28 @@ def test_without_ray_one_line_says_how_to_get_it(command, monkeypatch, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-class Scripted:
-    """An engine that ends each trial as a script says, to see what is made of it."""
-
-    def __init__(self, *endings):
-        self.endings, self.started, self.stopped = list(endings), [], False
-        self.at_work = []
-
-    def slots(self):
-        return 1
-
-    def start(self, trial):
-        self.started.append(trial.name)
-        self.at_work.append(trial)
-
-    def ended(self):
-        return [(self.at_work.pop(), self.endings.pop(0))]
-
-    def stop(self):
-        self.stopped = True
-
-
-def test_a_trial_that_loses_its_worker_goes_on_but_not_for_ever(tmp_path):
-    trials = small(seeds=range(1)).trials(tmp_path)
-    lost, over = Ending("lost", "killed by SIGKILL"), Ending("finished")
-    engine, failures = Scripted(Ending("paused"), *[lost] * MOST_LOSSES, over), {}
-    run_trials(trials, engine, Console(quiet=True), failures)
-    assert (len(engine.started), failures, engine.stopped) == (2 + MOST_LOSSES, {}, True)
-    engine = Scripted(*[lost] * (MOST_LOSSES + 1))
-    run_trials(trials, engine, Console(quiet=True), failures)
-    assert failures == {"pendulum-seed0": "lost its worker 6 times: killed by SIGKILL"}
-    engine = Scripted()
-    run_trials(trials, engine, Console(quiet=True), failures)  # what failed is not tried
-    assert engine.started == []
-
-
-def test_an_engine_is_stopped_whatever_happens(tmp_path):
-    engine = Scripted()  # its script is empty, so the first trial ends in an error
-    with pytest.raises(IndexError):
-        run_trials(small().trials(tmp_path), engine, Console(quiet=True), {})
-    assert engine.stopped
-
-
 def test_two_sweeps_do_not_share_a_folder(tmp_path):
-    with lock(tmp_path), pytest.raises(ValueError, match="another process is at work"):
+    with lock(tmp_path), pytest.raises(InputError, match="another process is at work"):
         lock(tmp_path)
     lock(tmp_path).close()
 
 
-def write(run, files):
-    for name, content in files.items():
-        (run / name).parent.mkdir(parents=True, exist_ok=True)
-        (run / name).write_bytes(content)
+def test_a_summary_says_how_each_trial_stands(tmp_path):
+    trials = small(seeds=range(3)).trials(tmp_path)
+    finish(trials[0], 7.0)
+    found = summary(tmp_path, trials, {trials[1].name: "it fell"})
+    assert (found["study"], found["finished"], found["failed"]) == (str(tmp_path), 1, 1)
+    done, failed, waiting = found["trials"]
+    assert (done["state"], done["return_mean"], done["env_steps"], done["minutes"]) == ("finished", 7.0, 60, 0.5)
+    assert (failed["state"], failed["why"]) == ("failed", "it fell")
+    assert waiting == {"name": "pendulum-seed2", "preset": "pendulum", "variant": "", "seed": 2, "state": "waiting"}
 
 
-def test_a_run_travels_and_shards_that_are_known_stay_at_home(tmp_path):
-    home, away = tmp_path / "home", tmp_path / "away"
-    write(home, {"config.json": b"{}", "checkpoint/step-1.json": b"1", "checkpoint/shards/a": b"A"})
-    sent = pack(home)
-    unpack(away, sent)
-    write(away, {"checkpoint/step-2.json": b"2", "checkpoint/shards/b": b"B", "checkpoint/x.partial": b"?"})
-    (away / "checkpoint/step-1.json").unlink()
-    (away / "config.json").write_bytes(b"{ }")
-    back = pack(away, sent)
-    assert back == {
-        "config.json": b"{ }", "checkpoint/step-2.json": b"2", "checkpoint/shards/a": None, "checkpoint/shards/b": b"B",
-    }  # fmt: skip
-    unpack(home, back)
-    assert pack(home) == back | {"checkpoint/shards/a": b"A"}  # and the old checkpoint is gone
-
-
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "..\\x", "C:x", ""])
-def test_a_file_cannot_leave_its_run(tmp_path, name):
-    with pytest.raises(ValueError, match="no file of a run directory"):
-        unpack(tmp_path / "run", {"config.json": b"{}", name: b"x"})
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_shard_that_is_nowhere_is_missed_before_anything_is_written(tmp_path):
-    with pytest.raises(ValueError, match="was left out"):
-        unpack(tmp_path / "run", {"config.json": b"{}", "checkpoint/shards/a": None})
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("record", [{"a": 3}, {"a": {"tries": "1", "why": "x"}}, {"a": {"tries": 1}}])
+def test_a_damaged_record_of_failures_is_refused(tmp_path, record):
+    (tmp_path / "failures.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="is damaged; remove it to try the trials that failed again"):
+        run_study(tmp_path, small(), None, Console(quiet=True))
 
 
 def test_a_trial_that_fails_is_tried_once_more_and_then_left(command, tmp_path):
@@ -290,7 +130,7 @@ def test_a_trial_that_fails_is_tried_once_more_and_then_left(command, tmp_path):
 
 def test_an_interrupted_study_goes_on_and_a_killed_process_costs_nothing(tmp_path, command):
     log, study = tmp_path / "log", tmp_path / "study"
-    words = ["inverted-pendulum", "--seeds", 2, "--device", "cpu", *OPTIONS]
+    words = ["inverted-pendulum", "--seeds", 2, "--device", "cpu", *options_of(LONGER)]
     driver = sweep(*words, "--out", study, "--jobs", 1, log=log)
     wait_until(lambda: list(study.glob("trials/*/checkpoint/step-*.json")), driver, log)
     driver.send_signal(signal.SIGINT)

@@ -25,23 +25,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.concepts.test_imagination_loop import TINY
+from tests.support.tiny_runs import TINY
 
 COMMAND = [sys.executable, "-m", "polygrad_edu", "train"]
 OPTIONS = TINY | {"checkpoint_every": "10", "final_episodes": "1", "seed": "3"}
 
 
 def command(run: Path, **changes: object) -> list[str]:
-    """What a user would type now: begin, or go on if there is something to go on from."""
+    """The command that a user would type now: to begin, or to go on if there is something to go on from."""
     if (run / "config.json").exists():
         return [*COMMAND, "--resume", str(run)]
     options = OPTIONS | {name: str(value) for name, value in changes.items()}
-    return [
-        *COMMAND,
-        "--out",
-        str(run),
-        *(word for k, v in options.items() for word in (f"--{k.replace('_', '-')}", v)),
-    ]
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+    return [*COMMAND, "--out", str(run), *words]
 
 
 def environment() -> dict[str, str]:
@@ -57,7 +53,7 @@ def finish(run: Path, limit: int | None = None, **changes: object) -> subprocess
 
 
 def outcome(run: Path) -> dict[str, object]:
-    """All that a finished run leaves, but for times: every tensor by its checksum."""
+    """The files of a finished run, without times: every tensor by its checksum."""
     manifests = [json.loads(path.read_text()) for path in sorted((run / "checkpoint").glob("step-*.json"))]
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     shards = sorted(path.name for path in (run / "checkpoint" / "shards").iterdir())
@@ -145,7 +141,8 @@ class FailingWrites:
     """From the ``n``-th call on, everything that needs room on the disk fails; the first such write gets half done."""
 
     def __init__(self, n: int):
-        self.n, self.calls = n, 0
+        self.n = n
+        self.calls = 0
 
     def __enter__(self) -> FailingWrites:
         self.kept = Path.open, Path.replace, Path.mkdir, os.fsync
@@ -181,7 +178,8 @@ class _Counted:
     """A file whose writes are counted."""
 
     def __init__(self, file, failing: FailingWrites):
-        self.file, self.failing = file, failing
+        self.file = file
+        self.failing = failing
 
     def __enter__(self):
         return self
@@ -235,12 +233,15 @@ def every_write_fails(folder: Path, stride: int) -> int:
 
     try:
         begin(folder / "whole").run(quiet)
-        expected, n, failures = outcome(folder / "whole"), 1, 0
+        expected = outcome(folder / "whole")
+        n = 1
+        failures = 0
         while fails(run := folder / f"failing-{n}", n):
             begin(run).run(quiet)
             assert outcome(run) == expected, f"after call {n} failed the run ended otherwise"
             shutil.rmtree(run)
-            failures, n = failures + 1, n + stride
+            failures += 1
+            n += stride
     finally:
         training.make_video = make_video
     return failures
@@ -287,7 +288,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
     with tempfile.TemporaryDirectory() as name:
@@ -298,17 +299,17 @@ def main() -> None:
             assert finish(folder / "whole", **longer).returncode == 0
             met = killed_until_done(folder / "killed", options.kills, options.seed, **longer)
             same = outcome(folder / "killed") == outcome(folder / "whole")
-            tell(f"killed: {met}; {steps} steps; the end is {'the same' if same else 'NOT the same'}")
+            report(f"killed: {met}; {steps} steps; the end is {'the same' if same else 'NOT the same'}")
         whole = folder / "short"
         assert finish(whole).returncode == 0
         expected = outcome(whole)
         needed = sum(path.stat().st_size for path in whole.rglob("*") if path.is_file())
         for i in range(options.disks):
             room = 4096 * max(1, round(needed * (i + 0.5) / options.disks / 4096))
-            tell(f"a disk of {room:,} bytes: {full_disk(folder / f'disk{i}' / 'run', room, expected)[:200]}")
-        tell(f"read-only: {becomes_read_only(folder / 'read-only', expected)}")
+            report(f"a disk of {room:,} bytes: {full_disk(folder / f'disk{i}' / 'run', room, expected)[:200]}")
+        report(f"read-only: {becomes_read_only(folder / 'read-only', expected)}")
         if options.stride:
-            tell(f"failing writes: {every_write_fails(folder / 'writes', options.stride)}")
+            report(f"failing writes: {every_write_fails(folder / 'writes', options.stride)}")
 
 
 if __name__ == "__main__":

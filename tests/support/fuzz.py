@@ -1,6 +1,6 @@
 """Damaged files: real ones, mutated many times over, each given to what reads it.
 
-Each must be refused in one line that names the file (a ValueError), or still be a file of its kind. Nothing may end
+Each must be refused in one line that names the file (an InputError), or still be a file of its kind. Nothing may end
 otherwise, take long, or take memory that the file does not account for.
 
 ``python -m tests.support.fuzz --inputs 10000`` (about four minutes of one core) prints a line for each kind of file;
@@ -28,23 +28,64 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.files.metrics_log import read_metrics
 from polygrad_edu.interop.outside_policies import MLPPolicy, load_policy, save_policy
 from polygrad_edu.runs.checkpoint import _checksum, load_checkpoint, read_config
 from polygrad_edu.runs.result_file import read_result
 from polygrad_edu.runs.shipped import export_result, load_result
 from polygrad_edu.runs.training import start_run
-from tests.concepts.test_imagination_loop import tiny
+from tests.support.tiny_runs import tiny
 
-MOST_SECONDS, MOST_MIB = 10.0, 128  # of processor time for one input; of memory beyond what reading good files took
+MAX_SECONDS = 10.0  # of processor time for one input
+MAX_MIB = 128  # of memory beyond what reading good files took
 WEIRD: list[Any] = [
-    None, True, False, 0, -1, 1.5, -0.0, 1e308, 2**31, 2**63, -(2**63), 10**30, "", "a", "../../etc/passwd", "\0", "é",
-    "x" * 5000, [], {}, [[]], [0] * 1000, {"a": {"b": []}}, "Infinity", "1e999", "os:Hopper-v5", "0" * 64, 1_000_000,
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    -0.0,
+    1e308,
+    2**31,
+    2**63,
+    -(2**63),
+    10**30,
+    "",
+    "a",
+    "../../etc/passwd",
+    "\0",
+    "é",
+    "x" * 5000,
+    [],
+    {},
+    [[]],
+    [0] * 1000,
+    {"a": {"b": []}},
+    "Infinity",
+    "1e999",
+    "os:Hopper-v5",
+    "0" * 64,
+    1_000_000,
+]
 TOKENS = [
-    b"NaN", b"-Infinity", b"1e999", b"9" * 5000, b"[" * 100_000, b'{"a":' * 50_000, b'"\\ud800"', b"\xff\xfe", b"null",
-    b"-1", b"{}", b"[]", b'"a":1,"a":2', b"\0", b"1" * 60,
-]  # fmt: skip
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b"9" * 5000,
+    b"[" * 100_000,
+    b'{"a":' * 50_000,
+    b'"\\ud800"',
+    b"\xff\xfe",
+    b"null",
+    b"-1",
+    b"{}",
+    b"[]",
+    b'"a":1,"a":2',
+    b"\0",
+    b"1" * 60,
+]
 
 
 class Target(NamedTuple):
@@ -185,7 +226,7 @@ def make_targets(folder: Path) -> dict[str, Target]:
             folder / "policy.safetensors", lambda: load_policy(folder / "policy.safetensors"), mutate_tensors
         ),
     }
-    with contextlib.suppress(ValueError):  # Minari is not installed
+    with contextlib.suppress(InputError):  # Minari is not installed
         targets["dataset"] = _dataset(folder)
     return targets
 
@@ -208,7 +249,7 @@ def attempt(target: Target, damaged: bytes) -> str:
         outcome = "still valid"
         if isinstance(read, tuple) and hasattr(read[0], "collector"):
             read[0].collector.close()
-    except ValueError as error:
+    except InputError as error:
         said = str(error)
         folder = str(target.path.parent.parent)
         assert "\n" not in said, f"more than a line: {said!r}"
@@ -219,7 +260,7 @@ def attempt(target: Target, damaged: bytes) -> str:
         target.path.write_bytes(target.content)
         target.undo()
     seconds = time.process_time() - begin
-    assert seconds < MOST_SECONDS, f"it took {seconds:.0f} s"
+    assert seconds < MAX_SECONDS, f"it took {seconds:.0f} s"
     return outcome
 
 
@@ -243,7 +284,7 @@ def fuzz(target: Target, n: int, seed: int) -> dict[str, float]:
             Path("fuzz-failure.bin").write_bytes(damaged)
             print(f"input {sum(counts.values())} of {target.path.name}, seed {seed}, is kept in fuzz-failure.bin")
             raise
-        assert peak_mib() - before < MOST_MIB, f"input {sum(counts.values())} took {peak_mib() - before:.0f} MiB"
+        assert peak_mib() - before < MAX_MIB, f"input {sum(counts.values())} took {peak_mib() - before:.0f} MiB"
     return counts | {"seconds": time.process_time() - begin, "MiB": peak_mib() - before}
 
 

@@ -1,6 +1,7 @@
 """A stand-in for the Hugging Face hub on this machine: what pushing and pulling a model asks of it."""
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import json
@@ -12,11 +13,15 @@ TOKEN = "hf_writer"
 
 
 class Hub:
-    """Repositories in memory: {OWNER/NAME: {path: bytes}}, each with its commits; and what was asked of it."""
+    """Repositories in memory: {OWNER/NAME: {path: bytes}}, each with its commits, and the requests that came in."""
 
     def __init__(self):
-        self.repositories, self.private, self.commits, self.large, self.asked = {}, set(), {}, {}, []
-        self.listed_sizes = {}  # what to claim of a file instead of the truth
+        self.repositories = {}
+        self.private = set()
+        self.commits = {}
+        self.large_files = {}  # uploaded, and not yet part of a commit
+        self.requests = []
+        self.listed_sizes = {}  # false sizes to list
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.address = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -27,6 +32,21 @@ class Hub:
 
     def sha(self, repository):
         return hashlib.sha1(f"{repository} {len(self.commits.get(repository, []))}".encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def hub_in_use(monkeypatch):
+    """A hub that the client on this machine talks to, as somebody who may write."""
+    from huggingface_hub import constants
+
+    hub = Hub()
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("HF_ENDPOINT", hub.address)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    try:
+        yield hub
+    finally:
+        hub.close()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -54,8 +74,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer({"error": "not found"}, 404, **{"X-Error-Code": code})
 
     def _handle(self):
-        path, query = unquote(urlparse(self.path).path), parse_qs(urlparse(self.path).query)
-        self.hub.asked.append((self.command, path))
+        address = urlparse(self.path)
+        path = unquote(address.path)
+        query = parse_qs(address.query)
+        self.hub.requests.append((self.command, path))
         body = self._body()
         if path == "/api/validate-yaml":
             return self._answer({"errors": [], "warnings": []})
@@ -71,7 +93,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.hub.private.add(name)
             return self._answer({"url": f"{self.hub.address}/{name}"})
         if found := re.fullmatch(r"/upload/(\w+)", path):
-            self.hub.large[found[1]] = body
+            self.hub.large_files[found[1]] = body
             return self._answer({})
         for pattern, answer in (
             (r"/api/models/([^/]+/[^/]+)/preupload/main", self._preupload),
@@ -94,19 +116,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _preupload(self, repository, body, query):
         files = json.loads(body)["files"]
-        modes = {True: "lfs", False: "regular"}
-        self._answer(
-            {
-                "files": [
-                    {
-                        "path": file["path"],
-                        "uploadMode": modes[file["path"].endswith((".safetensors", ".mp4"))],
-                        "shouldIgnore": False,
-                    }
-                    for file in files
-                ]
-            }
-        )
+        answers = []
+        for file in files:
+            mode = "lfs" if file["path"].endswith((".safetensors", ".mp4")) else "regular"
+            answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False})
+        self._answer({"files": answers})
 
     def _batch(self, repository, body, query):
         objects = [
@@ -116,14 +130,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer({"transfer": "basic", "objects": objects})
 
     def _commit(self, repository, body, query):
-        files, commit = self.hub.repositories[repository], []
+        files = self.hub.repositories[repository]
+        commit = []
         for line in body.splitlines():
             entry = json.loads(line)
             value = entry["value"]
             if entry["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif entry["key"] == "lfsFile":
-                files[value["path"]] = self.hub.large[value["oid"]]
+                files[value["path"]] = self.hub.large_files[value["oid"]]
             elif entry["key"] == "deletedFile":
                 del files[value["path"]]
             commit.append((entry["key"], value.get("path") or value.get("summary")))

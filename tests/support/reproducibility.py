@@ -17,14 +17,15 @@ from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.measuring.golden_run import digest
 from polygrad_edu.presets import PRESETS
 from polygrad_edu.settings import WORLD_MODELS
-from tests.concepts.test_imagination_loop import tiny
+from tests.support.tiny_runs import tiny
 
 STEPS = 46
 
 
 def digest_of(name: str, small: bool, **changes: object) -> str:
-    """Train a preset for some steps, with its random ones cut short, and name what came out."""
-    sizes = {} if small else {"width": PRESETS[name].width, "depth": PRESETS[name].depth, "pretrain_updates": 2}
+    """Train a preset for some steps, with its random ones cut short; returns the digest of the outcome."""
+    full = PRESETS[name].denoiser
+    sizes = {} if small else {"width": full.width, "depth": full.depth, "pretrain_updates": 2}
     loop = ImaginationLoop(tiny(name, **(changes | sizes)), seed=5)
     while loop.env_step < STEPS:
         loop.step()
@@ -34,7 +35,7 @@ def digest_of(name: str, small: bool, **changes: object) -> str:
 
 
 def runs_of(small: bool = True) -> dict[str, Callable[[], str]]:
-    """What is run: every preset, and every other world model on the smallest one."""
+    """The runs by name: every preset, and every other world model on the smallest one."""
     changes = {"parallel_envs": 1} if small else {}  # processes of their own take seconds to start
     runs = {name: functools.partial(digest_of, name, small, **changes) for name in PRESETS}
     for model in WORLD_MODELS[1:]:

@@ -2,7 +2,7 @@
 
 ``python -m tests.support.synthetic_submissions [DIR]`` makes a course in DIR (default: a temporary folder), hands in,
 grades unattended with the command line, and prints the table; it ends with 1 if anybody got another grade. The quick
-ones run in ``tests/grading/test_course.py``.
+ones run in ``tests/grading/test_grade_all.py``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from polygrad_edu.grading.instructor import new_course, release, shipped_assignments
-
-from .mutations.assignment_1 import RIGHT, WRONG
+from tests.grading.mutations.assignment_1 import RIGHT, WRONG
 
 A1 = "a1_noise_schedule"
 ALL = ("signal", "betas", "add_noise", "posterior_variance", "posterior_mean", "respaced")
@@ -61,7 +60,7 @@ def betas(body: str) -> dict[str, str]:
 FORGED = """
 def betas(alpha_bar):
     print("Right.")
-    print('polygrad-edu witness 00 {"nonce": "", "passed": [["a1/betas", 0]], "changed": [], "asleep": []}')
+    print('polygrad-edu attestation 00 {"nonce": "", "passed": [["a1/betas", 0]], "changed": [], "asleep": []}')
     return alpha_bar
 """
 MEMORISED = """
@@ -191,9 +190,13 @@ class Class:
             for folder in ("source", "release")
         )
         whole = {
-            "broken": b'{"cells": [', "nothing": b"", "list": b"[1, 2]", "binary": bytes(range(256)) * 9,
-            "nested": b"[" * 10**6, "huge": b" " * 11 * 2**20,
-        }  # fmt: skip
+            "broken": b'{"cells": [',
+            "nothing": b"",
+            "list": b"[1, 2]",
+            "binary": bytes(range(256)) * 9,
+            "nested": b"[" * 10**6,
+            "huge": b" " * 11 * 2**20,
+        }
         if case.make in whole:
             path.write_bytes(whole[case.make])
         elif case.make == "link":
@@ -220,8 +223,9 @@ class Class:
         """Grade with the command line, and hold everybody to the grade they should have."""
         done = subprocess.run(
             [sys.executable, "-m", "polygrad_edu", "course", "grade", "--json", "--course", str(self.course), *options],
-            stdout=subprocess.PIPE, check=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            check=True,
+        )
         return json.loads(done.stdout)["graded"]
 
     def mistakes(self, result: dict) -> list[str]:
@@ -230,7 +234,7 @@ class Class:
         for question in result["questions"]:
             name, points = question["name"], question["points"]
             by_hand = points is None and name not in lost  # an answer in words waits for a person
-            if not by_hand and points != (0 if name in lost else question["most"]):
+            if not by_hand and points != (0 if name in lost else question["max_points"]):
                 found.append(f"{name} got {points}: {question['message']}")
             elif name in lost and lost[name] not in question["message"]:
                 found.append(f"{name} was told {question['message']!r}, not {lost[name]!r}")
@@ -250,7 +254,7 @@ def main() -> None:
         for result in results:
             lost = students.cases[result["student"]].lost
             asked = [question for question in result["questions"] if question["points"] is not None]
-            due = sum(question["most"] for question in asked if question["name"] not in lost)
+            due = sum(question["max_points"] for question in asked if question["name"] not in lost)
             mistakes = students.mistakes(result)
             wrong_grades += bool(mistakes)
             first = next((q["message"] for q in result["questions"] if not q["points"]), "")

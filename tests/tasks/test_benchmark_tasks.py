@@ -11,8 +11,17 @@ from polygrad_edu.tasks import benchmark_tasks
 
 EARLY = {f"polygrad_edu/{name}-ET-v0": size for name, size in (("Walker2d", 17), ("Ant", 27), ("Humanoid", 45))}
 PENDULUM = "polygrad_edu/PendulumNoVelocity-v0"
-REPLAYED_EXACTLY = [*EARLY, PENDULUM, "Hopper-v5", "Walker2d-v5", "HalfCheetah-v5", "Reacher-v5", "Pendulum-v1",
-                    "Ant-v5", "Humanoid-v5"]  # fmt: skip
+REPLAYED_EXACTLY = [
+    *EARLY,
+    PENDULUM,
+    "Hopper-v5",
+    "Walker2d-v5",
+    "HalfCheetah-v5",
+    "Reacher-v5",
+    "Pendulum-v1",
+    "Ant-v5",
+    "Humanoid-v5",
+]
 
 
 def walked(env_id, steps=8, seed=1):

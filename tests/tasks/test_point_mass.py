@@ -4,9 +4,9 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from polygrad_edu.tasks.benchmark_tasks.point_mass import PointMass
 
 from polygrad_edu import environments
+from polygrad_edu.tasks.point_mass import PointMass
 
 ID = "polygrad_edu/PointMass-v0"
 

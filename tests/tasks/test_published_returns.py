@@ -1,7 +1,7 @@
 import pytest
-from polygrad_edu.tasks.benchmark_tasks.published_returns import REFERENCE_RETURNS, reference_sentence, references_for
 
 from polygrad_edu.presets import PRESETS
+from polygrad_edu.tasks.published_returns import REFERENCE_RETURNS, reference_sentence, references_for
 
 
 def test_each_return_names_its_source_version_and_steps():
@@ -29,6 +29,6 @@ def test_versions_are_never_mixed_silently():
 
 
 def test_other_tasks_have_none():
-    with_references = {preset.env_id for preset in PRESETS.values() if references_for(preset.env_id)}
+    with_references = {preset.task.env_id for preset in PRESETS.values() if references_for(preset.task.env_id)}
     assert with_references == {"Hopper-v5", "Walker2d-v5", "HalfCheetah-v5"}
     assert reference_sentence("polygrad_edu/Walker2d-ET-v0") == ""

@@ -7,7 +7,7 @@ from polygrad_edu.variants.causal_denoiser import CausalMLPDenoiser
 
 
 def influence(denoiser, what, at):
-    """Which entries [H, O+2] of the output move when time ``at`` of the ``what`` is changed."""
+    """Entries [H, O+2] of the output that move when ``what``, trajectory or actions, changes at time ``at``."""
     inputs = {"trajectory": torch.randn(3, 5, 6), "actions": torch.randn(3, 5, 2)}
     changed = {name: value.clone() for name, value in inputs.items()}
     changed[what][:, at] += 1.0

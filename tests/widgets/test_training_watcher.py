@@ -11,8 +11,8 @@ from polygrad_edu.presets import get_preset
 from polygrad_edu.runs.checkpoint import list_checkpoints, write_config
 from polygrad_edu.runs.supervised import PROGRESS
 from polygrad_edu.widgets import TrainingWatcher
-from polygrad_edu.widgets.training_watcher import MOST_POINTS, STATUSES, run_curves, watcher_frame
-from tests.concepts.test_imagination_loop import TINY
+from polygrad_edu.widgets.training_watcher import MAX_POINTS, STATUSES, run_curves, watcher_frame
+from tests.support.tiny_runs import TINY
 
 SHIPPED = find_shared("results") / "inverted-pendulum"
 LONG = TINY | {"env_steps": "100000", "checkpoint_every": "100000", "eval_every": "50"}
@@ -30,8 +30,10 @@ def halfway(tmp_path):
     (run / "checkpoint" / "step-000002300.json").write_text("{}")
     lines = (SHIPPED / "metrics.jsonl").read_text().splitlines(keepends=True)
     (run / "metrics.jsonl").write_text("".join(lines[:2]))
-    steps = [{"env_step": 2 * i, "wall_seconds": i / 10, "world_model_loss": 1 / i, "action_std": 1.0}
-             for i in range(1, 1101)]  # fmt: skip
+    steps = [
+        {"env_step": 2 * i, "wall_seconds": i / 10, "world_model_loss": 1 / i, "action_std": 1.0}
+        for i in range(1, 1101)
+    ]
     (run / PROGRESS).write_text("".join(json.dumps(step) + "\n" for step in steps) + '{"env_step": 22')
     return run
 
@@ -52,7 +54,7 @@ def test_between_evaluations_the_fine_curves_go_on(halfway):
     curves = run_curves(halfway)
     assert curves["return"] == [[1000, 2000], [84.0, 98.8]]
     steps, losses = curves["loss"]
-    assert MOST_POINTS / 2 < len(steps) <= MOST_POINTS + 1
+    assert MAX_POINTS / 2 < len(steps) <= MAX_POINTS + 1
     assert (steps[0], losses[0], steps[-1], losses[-1]) == (2, 1.0, 2200, 1 / 1100)  # the line cut short is left out
 
 

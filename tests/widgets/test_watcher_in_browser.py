@@ -93,7 +93,7 @@ def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel
     lab.wait_until_idle(page)
     in_status("training")  # the new view shows the same run
     kernel = int(said.split()[1])
-    (process,) = children(kernel, "--attended")
+    (process,) = children(kernel, "--supervised")
 
     toggle.focus()
     assert toggle.inner_text() == "Pause"
@@ -107,7 +107,7 @@ def test_by_keyboard_a_run_starts_pauses_resumes_and_does_not_outlive_its_kernel
     page.keyboard.press("Enter")
     in_status("training")
     wait_until(lambda: read_lines(directory / PROGRESS)[-1]["env_step"] > step)
-    (process,) = children(kernel, "--attended")
+    (process,) = children(kernel, "--supervised")
     os.kill(kernel, signal.SIGKILL)
     process.wait(60)
     last = list_checkpoints(directory)[-1]

@@ -24,7 +24,7 @@ def improve(parts, count, generator):
     first = replay.observations[replay.draw(count, generator)]
     imagined = world_model.imagine(first, actor_critic.policy, world_model.window, generator)
     metrics = optimiser.update(imagined.observations, imagined.actions, imagined.rewards, imagined.terminals)
-    world_model.tune(metrics["action_std"])
+    world_model.adapt_guidance(metrics["action_std"])
     return metrics
 """
 
@@ -209,13 +209,21 @@ WRONG = [
         "the terminals that the optimiser learns from",
     ),
     # the world model not told
-    ("improve", slip(IMPROVE, '    world_model.tune(metrics["action_std"])\n', ""), "was not told"),
+    ("improve", slip(IMPROVE, '    world_model.adapt_guidance(metrics["action_std"])\n', ""), "was not told"),
     # told something else
-    ("improve", slip(IMPROVE, 'tune(metrics["action_std"])', "tune(imagined.actions.std())"), "is not the spread"),
+    (
+        "improve",
+        slip(IMPROVE, 'guidance(metrics["action_std"])', "guidance(imagined.actions.std())"),
+        "is not the spread",
+    ),
     # learned twice
     (
         "improve",
-        slip(IMPROVE, "    world_model.tune", "    metrics = optimiser.update(*imagined[:4])\n    world_model.tune"),
+        slip(
+            IMPROVE,
+            "    world_model.adapt_guidance",
+            "    metrics = optimiser.update(*imagined)\n    world_model.adapt_guidance",
+        ),
         "update the policy once",
     ),
     # nothing returned
@@ -452,8 +460,8 @@ def improve(parts, count, generator):
     dreamt = parts.world_model.imagine(
         parts.replay.observations[rows], parts.actor_critic.policy, parts.world_model.window, generator
     )
-    report = parts.optimiser.update(*dreamt[:4])
-    parts.world_model.tune(report["action_std"])
+    report = parts.optimiser.update(*dreamt)
+    parts.world_model.adapt_guidance(report["action_std"])
     return report
 """,
     ),
@@ -472,7 +480,7 @@ def improve(parts, count, generator):
         slip(
             IMPROVE,
             "    return metrics",
-            '    return {**metrics, **world_model.tune(metrics["action_std"]), "count": count}',
+            '    return {**metrics, **world_model.adapt_guidance(metrics["action_std"]), "count": count}',
         ),
     ),
     (

@@ -1,12 +1,11 @@
-"""The small worlds that assignments 2 and 5 are learned and graded on."""
+"""The windows of the point mass that assignment 2 is learned and graded on."""
 
 import numpy as np
 import pytest
 import torch
-from polygrad_edu.tasks.benchmark_tasks.point_mass import PointMass
 
-from polygrad_edu.course.loop_parts import LineWorld, Plan, make_parts
 from polygrad_edu.course.point_mass_data import ALPHAS, _units, left_unexplained, point_mass_windows
+from polygrad_edu.tasks.point_mass import PointMass
 
 
 def test_point_mass_windows_are_what_the_simulator_does():
@@ -51,28 +50,3 @@ def test_left_unexplained_is_one_for_the_mean_and_zero_for_the_truth():
 
     assert left_unexplained(mean, data, len(ALPHAS) - 1, seed=0) == pytest.approx(1, abs=1e-3)
     assert left_unexplained(truth, data, 3, seed=0) == 0
-
-
-def test_line_world_follows_its_equation_and_ends_beyond_its_edge():
-    env = LineWorld(edge=1.0)
-    (x,), _ = env.reset(seed=1)
-    for step in range(1, 26):
-        observation, reward, terminal, truncated, _ = env.step(np.array([0.5]))
-        x = 0.9 * x + 0.15
-        assert observation[0] == pytest.approx(x, abs=1e-5)
-        assert reward == pytest.approx(-abs(x), abs=1e-5)
-        assert (terminal, truncated) == (abs(x) > 1, step == 25)
-        if terminal:
-            break
-    assert terminal  # it settles at 1.5
-    assert LineWorld(pays=1.0).step(np.array([0.0]))[1] == 1.0
-
-
-def test_parts_are_the_same_for_the_same_seed():
-    plan = Plan(20, 10, 0, 1.0, 1, 4)
-    first, again, other = (make_parts(LineWorld(), plan, seed, width=16) for seed in (0, 0, 1))
-    states = torch.zeros(1, 1)
-    assert torch.equal(first.actor_critic.policy(states).mean, again.actor_critic.policy(states).mean)
-    assert not torch.equal(first.actor_critic.policy(states).mean, other.actor_critic.policy(states).mean)
-    for left, right in zip(first.world_model.network.parameters(), again.world_model.network.parameters(), strict=True):
-        assert torch.equal(left, right)

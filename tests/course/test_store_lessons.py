@@ -1,0 +1,48 @@
+"""Storing a lesson: run from top to bottom, outputs kept, everything that differs from run to run left out."""
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from polygrad_edu.course.store_lessons import store
+
+PRINTS = "import sys\nfor i in range(3):\n    print(i, flush=True)\nsys.stderr.write('said')\nx = 2"
+GUESSES = "from polygrad_edu.course import predict\npredict('02/half', 3)\nx + 1"
+
+
+@pytest.fixture
+def lesson(tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYGRAD_GUESSES", "restored afterwards")
+    path = tmp_path / "lesson.ipynb"
+    marks = {"tags": ["exercise"], "nbgrader": {"grade_id": "a"}, "editable": True}
+    cells = [new_markdown_cell("# Lesson"), new_code_cell(PRINTS, metadata=marks), new_code_cell(GUESSES)]
+    nbformat.write(new_notebook(cells=cells, metadata={"widgets": {"state": 1}}), path)
+    return path
+
+
+def test_a_lesson_is_stored_with_its_outputs_and_nothing_of_the_minute(lesson):
+    assert store(lesson) > 0
+    stored = nbformat.read(lesson, as_version=4)
+    _, prints, guesses = stored.cells
+    assert [cell.execution_count for cell in (prints, guesses)] == [1, 2]
+    assert sorted((output.name, output.text) for output in prints.outputs) == [
+        ("stderr", "said"),
+        ("stdout", "0\n1\n2\n"),
+    ]
+    assert guesses.outputs[-1].data["text/plain"] == "3"
+    assert prints.metadata == {"tags": ["exercise"], "nbgrader": {"grade_id": "a"}}
+    assert guesses.metadata == {}
+    assert set(stored.metadata) == {"kernelspec"}
+    assert [cell.id for cell in stored.cells] == ["cell-00", "cell-01", "cell-02"]
+    assert [path.name for path in lesson.parent.iterdir()] == ["lesson.ipynb"]  # no book of guesses
+
+
+def test_a_lesson_that_fails_is_left_as_it_was(lesson):
+    notebook = nbformat.read(lesson, as_version=4)
+    notebook.cells.append(new_code_cell("1 / 0"))
+    nbformat.write(notebook, lesson)
+    before = lesson.read_bytes()
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        store(lesson)
+    assert lesson.read_bytes() == before

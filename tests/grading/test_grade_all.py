@@ -1,0 +1,141 @@
+"""A class that tries everything, graded unattended with the command line, and reported."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from polygrad_edu.files.input_error import InputError
+from polygrad_edu.grading import grade_all
+from polygrad_edu.grading.grade_all import _in_a_process, grade, read_results
+from tests.support.assignments import SOURCES
+from tests.support.synthetic_submissions import A1, CASES, Class
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    students = Class(tmp_path_factory.mktemp("class"), [case for case in CASES if case.quick])
+    return students, students.grade("--cell-seconds", "20")
+
+
+@pytest.mark.parametrize("student", [case.student for case in CASES if case.quick])
+def test_everybody_gets_the_grade_that_is_due(graded, student):
+    students, results = graded
+    (result,) = [result for result in results if result["student"] == student]
+    assert students.mistakes(result) == []
+    assert result["max_points"] == 20
+
+
+def test_what_is_graded_and_unchanged_is_kept(graded):
+    students, results = graded
+    kept = students.course / "graded" / "right" / A1 / "result.json"
+    before = kept.stat().st_mtime_ns
+    assert students.grade("--cell-seconds", "20") == results
+    assert kept.stat().st_mtime_ns == before
+
+
+def command(*arguments, **options):
+    words = [sys.executable, "-m", "polygrad_edu", "course", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, **options)
+
+
+def test_report_is_a_table_pages_and_pictures(graded):
+    students, results = graded
+    done = command("report", "--course", students.course, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["students"] == len(results)
+    with (students.course / "report" / "grades.csv").open(newline="") as file:
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0"}
+    assert rows["wrong-one"][A1] == "16"
+    page = (students.course / "report" / "students" / "wrong-one.html").read_text()
+    assert "should keep variance 1" in page
+    assert "explained in lesson 2" in page
+    assert "seed=" not in page
+    for picture in ("points.png", "missed.png"):
+        assert (students.course / "report" / picture).stat().st_size > 5000
+
+
+def test_stock_nbgrader_gives_the_same_points(tmp_path):
+    students = Class(tmp_path, [case for case in CASES if case.student in ("right", "wrong-one")])
+    nbgrader = [sys.executable, "-m", "nbgrader"]
+    for words in (["generate_assignment", A1, "--force"], ["autograde", A1]):
+        done = subprocess.run([*nbgrader, *words], cwd=students.course, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{students.course}/gradebook.db") as book:
+        scores = {each.student.id: each.score for each in book.assignment_submissions(A1)}
+    assert scores == {"right": 20, "wrong-one": 16}
+
+
+def job(source, submission, folder):
+    return {
+        "source": str(source),
+        "submission": str(submission),
+        "folder": str(folder),
+        "namespaces": [],
+        "cell_seconds": 5,
+    }
+
+
+def test_a_grader_that_crashes_gives_no_points_and_the_reason(tmp_path):
+    source = SOURCES[A1]
+    processes = set()
+    wrong = job(source, source, tmp_path) | {"cell_seconds": None}
+    wrong.pop("submission")
+    result = _in_a_process(wrong, source, tmp_path, processes)
+    assert result["status"] == "stopped"
+    assert result["reason"] == "No points, because the grader stopped (KeyError: 'submission')."
+    assert (result["points"], result["max_points"], result["seconds"]) == (0, 20, None)
+    assert processes == set()
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course with a submission of two students, graded by a grader that gives each 3 points at once."""
+    for student in ("ann", "bob"):
+        path = tmp_path / "submitted" / student / A1 / f"{A1}.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    source = tmp_path / "source" / A1 / f"{A1}.ipynb"
+    source.parent.mkdir(parents=True)
+    source.write_bytes(SOURCES[A1].read_bytes())
+    asked = []
+
+    def graded_at_once(job, source, folder, processes):
+        asked.append(folder.parent.name)
+        return grade_all.Graded(status="graded", points=3, max_points=20, notes=[], questions=[])
+
+    monkeypatch.setattr(grade_all, "_in_a_process", graded_at_once)
+    return tmp_path, asked
+
+
+def test_progress_names_each_student_and_known_results_are_not_graded_again(course):
+    folder, asked = course
+    with pytest.raises(InputError, match=r"nothing has been graded in .* yet"):
+        read_results(folder)
+    calls = []
+    results, unplaced = grade(folder, folder / "submitted", jobs=1, on_progress=lambda *call: calls.append(call))
+    assert calls == [("", 0, 2), ("ann", 1, 2), ("bob", 2, 2)]
+    assert unplaced == []
+    assert [result["student"] for result in results] == asked == ["ann", "bob"]
+    assert read_results(folder) == results
+    (folder / "submitted" / "bob" / A1 / f"{A1}.ipynb").write_text("{} ")
+    grade(folder, folder / "submitted")
+    assert asked == ["ann", "bob", "bob"]  # only the work that has changed
+
+
+def test_what_is_no_course_assignment_or_submission_is_refused(course):
+    folder, _ = course
+    with pytest.raises(InputError, match="is not a course"):
+        grade(folder / "submitted", folder / "submitted")
+    with pytest.raises(InputError, match="there is no assignment 'a9'; there are a1_noise_schedule"):
+        grade(folder, folder / "submitted", only="a9")
+    with pytest.raises(InputError, match=r"neither a folder of submissions nor a \.zip file"):
+        grade(folder, folder / "nowhere")
+    (folder / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no notebook that belongs to a1_noise_schedule"):
+        grade(folder, folder / "empty")

@@ -1,0 +1,74 @@
+"""The table and the figure of a comparison, from errors that were written here."""
+
+import math
+
+import pytest
+
+from polygrad_edu.measuring.error_report import Compared, Report, shown
+from polygrad_edu.world_model_error import Errors, Interval, OnPolicyness
+from tests.support.tiny_runs import tiny
+
+
+def compared(name, error):
+    intervals = [Interval(error * h, 0.5 * error * h, 2 * error * h) for h in (1, 2, 12)]
+    ends = [Interval(0.25, 0.2, 0.3)] * 3
+    errors = Errors([1, 2, 12], [9, 8, 7], intervals, intervals, ends, OnPolicyness(0.01, 0.98, 0.02), 1.234)
+    return Compared(name, tiny(), 500, 90.0, errors)
+
+
+@pytest.fixture
+def report():
+    return Report("Hopper-v5", "1,000 steps (abc)", 3, [compared("polygrad", 0.01), compared("recurrent", 0.5)])
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        (Interval(0.01234, 0.00999, 0.0144), "0.012 (.01–.014)"),
+        (Interval(2.4, 1.7, 4.5), "2.4 (1.7–4.5)"),
+        (Interval(math.inf, 3.0, math.inf), "inf (3–inf)"),
+    ],
+)
+def test_an_interval_is_shown_with_two_digits(interval, text):
+    assert shown(interval) == text
+
+
+def test_the_table_has_a_line_for_each_step_and_measure(report):
+    rows = {name: cells for name, *cells in report.rows()}
+    assert list(rows) == [
+        "1 ahead",
+        "2 ahead",
+        "12 ahead",
+        "reward",
+        "end",
+        "mean a",
+        "std a",
+        "KS a",
+        "seconds",
+        "minutes",
+    ]
+    assert rows["2 ahead"] == ["0.02 (.01–.04)", "1 (.5–2)"]
+    assert rows["end"] == ["25%", "25%"]
+    assert rows["KS a"] == ["0.020", "0.020"]
+    assert rows["minutes"] == ["1.5", "1.5"]
+    assert report.title().startswith("Hopper-v5: median squared error")
+    assert "both 12 steps ahead" in report.legend()
+    first, second, *lines = report.markdown().splitlines()
+    assert (first, second) == ("|  | polygrad | recurrent |", "| --- | --- | --- |")
+    assert lines[0] == "| 1 ahead | 0.01 (.005–.02) | 0.5 (.25–1) |"
+    assert [column.header for column in report.table().columns] == ["", "polygrad", "recurrent"]
+
+
+def test_the_json_holds_each_model_with_its_settings(report):
+    written = report.to_json()
+    assert (written["env_id"], written["trained_on"], written["seed"]) == ("Hopper-v5", "1,000 steps (abc)", 3)
+    model = written["models"]["recurrent"]
+    assert (model["updates"], model["training_seconds"], model["steps_ahead"]) == (500, 90.0, [1, 2, 12])
+    assert model["settings"] == tiny().to_json()
+    assert model["observation"][0] == {"value": 0.5, "low": 0.25, "high": 1.0}
+
+
+def test_the_figure_is_drawn_even_where_a_model_explodes(report, tmp_path):
+    exploded = compared("mlp-ensemble", math.inf)
+    Report("Hopper-v5", "", 3, [*report.results, exploded]).draw(tmp_path / "error.png")
+    assert (tmp_path / "error.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,96 @@
+"""World models trained on data, kept, and read again."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from polygrad_edu.files.input_error import InputError
+from polygrad_edu.imagination_loop import ImaginationLoop
+from polygrad_edu.measuring.comparison import replay_data
+from polygrad_edu.measuring.trained_models import COMPARED, fingerprint, make_candidate, train
+from tests.support.tiny_runs import run, tiny
+
+SMALL = {"width": "8", "depth": "1", "batch_size": "8"}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """The real steps of a tiny run."""
+    loop = ImaginationLoop(tiny(env_steps=60), seed=0)
+    run(loop, 40)
+    return replay_data(loop)
+
+
+@pytest.fixture
+def candidate():
+    return make_candidate("mlp-ensemble", "InvertedPendulum-v5", 1.0, SMALL)._replace(updates=3)
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_every_candidate_is_what_its_name_says_for_its_task(name):
+    candidate = make_candidate(name, "Hopper-v5", 0.5, SMALL)
+    settings = candidate.preset.to_json()
+    changes, updates = COMPARED[name]
+    assert (candidate.name, candidate.updates) == (name, updates)
+    assert (settings["env_id"], settings["action_scale"], settings["width"]) == ("Hopper-v5", 0.5, 8)
+    assert {key: settings[key] for key in changes if key not in SMALL} == {
+        key: value for key, value in changes.items() if key not in SMALL
+    }
+
+
+def test_an_unknown_candidate_or_setting_is_refused():
+    with pytest.raises(InputError, match="there is no world model 'dreamer'"):
+        make_candidate("dreamer", "Hopper-v5", 1.0, {})
+    with pytest.raises(InputError, match="no setting 'widht'; did you mean width"):
+        make_candidate("polygrad", "Hopper-v5", 1.0, {"widht": "8"})
+
+
+def parameters(trained):
+    model = trained.world_model
+    return [*model.network.state_dict().values(), *model.averaged_network.state_dict().values()]
+
+
+def test_a_model_is_trained_once_and_then_read(data, candidate, tmp_path):
+    losses = []
+    first = train(candidate, data, tmp_path, 0, "cpu", losses.append)
+    assert (first.name, first.updates, len(losses)) == ("mlp-ensemble", 3, 3)
+    again = train(candidate, data, tmp_path, 0, "cpu", losses.append)
+    assert len(losses) == 3
+    assert again.seconds == first.seconds > 0
+    assert all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(again), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "trains"), [({"learning_rate": "0.01"}, True), ({"sampling_steps": "4"}, False), ({"seed": 1}, True)]
+)
+def test_a_model_is_trained_anew_if_what_it_learned_from_differs(data, candidate, tmp_path, change, trains):
+    train(candidate, data, tmp_path, 0, "cpu")
+    losses = []
+    seed = change.pop("seed", 0)
+    changed = candidate._replace(preset=candidate.preset.with_overrides(change))
+    train(changed, data, tmp_path, seed, "cpu", losses.append)
+    assert len(losses) == (3 if trains else 0)
+
+
+def test_a_damaged_model_is_refused_in_one_line(data, candidate, tmp_path):
+    train(candidate, data, tmp_path, 0, "cpu")
+    directory = tmp_path / "models" / "mlp-ensemble"
+    tensors = (directory / "tensors.safetensors").read_bytes()
+    for content in (tensors[:100], b""):
+        (directory / "tensors.safetensors").write_bytes(content)
+        with pytest.raises(InputError, match=r"is damaged .*; remove it to train anew") as error:
+            train(candidate, data, tmp_path, 0, "cpu")
+        assert "\n" not in str(error.value)
+    (directory / "state.json").write_text(json.dumps({"settings": {}}))  # of another model: trained over
+    losses = []
+    train(candidate, data, tmp_path, 0, "cpu", losses.append)
+    assert len(losses) == 3
+
+
+def test_the_fingerprint_tells_a_single_bit(data):
+    assert fingerprint(data) == fingerprint(data._replace(levels=data.levels + 1))  # says nothing about transitions
+    rewards = data.rewards.copy()
+    rewards[7] = np.nextafter(rewards[7], np.float32(9))
+    assert fingerprint(data) != fingerprint(data._replace(rewards=rewards))
