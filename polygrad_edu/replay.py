@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .files.input_error import InputError
 
-SURPRISE = 30  # standard deviations from the mean, beyond which a new value makes the statistics follow at once
+SURPRISE = 100  # standard deviations from the mean, beyond which a new value makes the statistics follow at once
 
 
 class Standardiser:

@@ -55,9 +55,7 @@ def expanded(path: Path) -> Path:
     try:
         path = path.expanduser()
     except RuntimeError:
-        raise InputError(
-            f"{path} is in a home directory that is not known here; write ./{path} for that name"
-        ) from None
+        raise InputError(f"{path} begins with a home directory that is not known here; give its whole path") from None
     try:
         str(path).encode()
     except UnicodeEncodeError:

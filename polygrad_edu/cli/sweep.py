@@ -13,7 +13,7 @@ import typer
 from ..files.input_error import InputError
 from ..settings import SETTINGS
 from .options import Device, Json, check_last_seed, choose_device, given, seed_option, with_settings
-from .terminal import CommandConsole, told_when_closed
+from .terminal import CommandConsole
 
 if TYPE_CHECKING:
     from ..studies.study import Study
@@ -80,7 +80,7 @@ def sweep(
         device = "cuda" if gpus else "cpu"
     directory, study = _study(presets or [], seed, seeds, given(settings), vary or [], device, out)
     cores = os.cpu_count() or 1
-    console = CommandConsole(stderr=as_json)
+    console = CommandConsole(stderr=as_json, going_on=f"the study goes on in {directory}")
     if engine == "ray":
         connect(address or os.environ.get("RAY_ADDRESS", ""), jobs or cores)
     else:
@@ -94,8 +94,7 @@ def sweep(
             trainer = Processes(jobs or (cores if study.device == "cpu" else 1), keep_open=(held.fileno(),))
         stopped = f"Stopped. Go on with: polygrad-edu sweep --out {shlex.quote(str(directory))}"
         try:
-            with told_when_closed(stopped):
-                answer = run_study(directory, study, trainer, console)
+            answer = run_study(directory, study, trainer, console)
         except KeyboardInterrupt:
             console.print(stopped, soft_wrap=True, highlight=False)
             raise

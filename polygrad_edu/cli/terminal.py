@@ -14,6 +14,7 @@ import select
 import sys
 import unicodedata
 from collections.abc import Generator
+from typing import TextIO
 
 from rich.console import Console
 
@@ -102,20 +103,27 @@ class CommandConsole(Console):
 
     Args:
         stderr: print on standard error, where standard output belongs to JSON.
+        going_on: words about work that goes on although nobody reads of it; empty: it stops.
     """
 
-    def __init__(self, stderr: bool = False):
+    def __init__(self, stderr: bool = False, going_on: str = ""):
         super().__init__(stderr=stderr, markup=False, emoji=False)  # a path may hold brackets and colons
+        self.going_on = going_on
 
     def on_broken_pipe(self) -> None:
         """Print nothing from now on, where rich would end the process without a word.
 
         Raises:
-            OutputClosedError: it was standard output. Progress on standard error is not worth a run.
+            OutputClosedError: it was standard output, and the work stops. Progress on standard error is not worth that.
         """
         self.quiet = True
-        if not self.stderr:
+        if self.stderr:
+            return
+        if not self.going_on:
             raise OutputClosedError(CLOSED)
+        _lead_to_nowhere(sys.stdout)
+        with contextlib.suppress(OSError):  # standard error is closed as well
+            print(f"polygrad-edu: {CLOSED}; {self.going_on}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -157,5 +165,10 @@ def forget_unwritten() -> None:
         try:
             stream.flush()
         except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
+            _lead_to_nowhere(stream)
+
+
+def _lead_to_nowhere(stream: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -86,14 +86,13 @@ def train(
             _check_for_several(minutes, detect_anomaly, supervised)
             directory = out or _free_directory(name, "seeds", seed)
             several = SeveralSeeds(name, chosen, overrides, range(seed, seed + seeds), device, wandb)
-            with told_when_closed(f"Stopped. Each seed goes on with: {_resume_command(directory / 'seedN')}"):
-                result = train_seeds(several, directory, console)
-            kept = f"The runs lie in {directory}."
-            with told_when_closed(kept):
-                returns = ", ".join(f"{value:.0f}" for value in result["returns"])
-                console.print(f"Returns {returns}; median {result['return_median']:.0f}. {kept}", soft_wrap=True)
-                if as_json:
-                    print(json.dumps(result))
+            console = CommandConsole(stderr=as_json, going_on=f"the runs go on in {directory}")
+            result = train_seeds(several, directory, console)
+            returns = ", ".join(f"{value:.0f}" for value in result["returns"])
+            said = f"Returns {returns}; median {result['return_median']:.0f}. The runs lie in {directory}."
+            console.print(said, soft_wrap=True)
+            if as_json:
+                print(json.dumps(result))
             return
         resume = out or _free_directory(name, "seed", seed)
         training = start_run(resume, name, chosen, seed, device)

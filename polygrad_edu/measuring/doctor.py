@@ -92,7 +92,7 @@ def check_variables() -> None:
         InputError: naming the variable, and values that are right here.
     """
     for variable in VARIABLES:
-        if os.environ.get(variable.name):
+        if variable.name in os.environ:
             try:
                 importlib.import_module(variable.library)
             except Exception:
@@ -102,7 +102,7 @@ def check_variables() -> None:
 
 def wrong_variables() -> list[Check]:
     """A failed check for each environment variable with which a library cannot be imported."""
-    judged = [_judge(variable) for variable in VARIABLES if os.environ.get(variable.name)]
+    judged = [_judge(variable) for variable in VARIABLES if variable.name in os.environ]
     return [check for check in judged if check]
 
 

@@ -61,7 +61,7 @@ class Supervision(Observer):
             why = try_to_film(lambda: write_film(run.loop, run.directory / FILM))
             if why:
                 self._films = False
-                run.console.print(f"There are no films of this run: {why}.", soft_wrap=True, markup=False)
+                run.console.print(f"There are no films of this run: {why.rstrip('.')}.", soft_wrap=True, markup=False)
 
 
 def write_film(loop: ImaginationLoop, path: Path) -> None:

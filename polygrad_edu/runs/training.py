@@ -291,9 +291,9 @@ class Training:
                 f"After {loop.env_step:,} steps in {env_id} and {self.wall_seconds / 60:.1f} minutes the policy, "
                 f"trained only in imagination, reaches {reached} new episodes; {where} {reference_sentence(env_id)}"
             )
-        self._print(view.console, said)
+        self._print(view.console, said.rstrip())
         if no_video:
-            self._print(view.console, f"There is no video: {no_video}.")
+            self._print(view.console, f"There is no video: {no_video.rstrip('.')}.")
         return result
 
     def _result_of_this_step(self) -> dict[str, Any] | None:

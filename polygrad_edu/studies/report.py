@@ -186,7 +186,7 @@ def _across(found: Findings, results: dict[str, Any]) -> list[str]:
     if results["improvement"]:
         parts += [
             "How likely a run of the first variant beats one of the second on the same task; 0.5 is a coin's toss, and "
-            "an interval that holds 0.5 says that the seeds do not tell.",
+            "an interval that holds 0.5 leaves the question open.",
             _table(
                 ["variant", "against", "probability of improvement", "95% interval"],
                 [[variant, row["over"], *_shown(row, ".2f")] for variant, row in results["improvement"].items()],

@@ -37,7 +37,7 @@ def lock(directory: Path) -> TextIO:
     except OSError:
         file.close()
         raise InputError(
-            f"another process is at work on {directory}, perhaps trials that outlived their sweep; "
+            f"another process is at work on {directory}, perhaps trials that outlived their study; "
             "wait for it, or end it"
         ) from None
     return file

@@ -31,13 +31,16 @@ def test_only_the_beginning_of_a_path_is_the_home_directory(monkeypatch, tmp_pat
     monkeypatch.setenv("HOME", str(tmp_path))
     assert expanded(Path("~/a b")) == tmp_path / "a b"
     assert expanded(Path("~")) == tmp_path
-    for path in ("runs/~", "./~", "a~", "mujoco/hopper/expert-v0", ".", "日本 ü"):
+    for path in ("runs/~", "a~", "mujoco/hopper/expert-v0", ".", "日本 ü"):
         assert expanded(Path(path)) == Path(path)
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("~nobody-of-this-name/x", "home directory that is not known here"), ("r_\udcff", "is no text in utf-8")],
+    [
+        ("~nobody-of-this-name/x", "begins with a home directory that is not known here"),
+        ("r_\udcff", "is no text in utf-8"),
+    ],
 )
 def test_a_path_that_is_none_is_refused(path, message):
     with pytest.raises(InputError, match=message):
@@ -68,7 +71,7 @@ def test_the_home_directory_works_wherever_a_path_comes_in(tmp_path):
     run("sweep", "inverted-pendulum", "--seeds", 1, "--out=~/study", *OPTIONS)
     run("report", "~/study")
     names = {"my run", "film.mp4", "kept", "error", "lessons", "other [run]", "study"}
-    assert {path.name for path in home.iterdir()} == names
+    assert {path.name for path in home.iterdir() if not path.name.startswith(".")} == names  # others hide caches
     assert list(here.iterdir()) == []
 
 
@@ -81,7 +84,12 @@ def test_a_dataset_may_lie_in_the_home_directory(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value", "library"),
-    [("MUJOCO_GL", "garbage", "mujoco"), ("MPLBACKEND", "garbage", "matplotlib"), ("TORCH_LOGS", "garbage", "torch")],
+    [
+        ("MUJOCO_GL", "garbage", "mujoco"),
+        ("MPLBACKEND", "garbage", "matplotlib"),
+        ("TORCH_LOGS", "garbage", "torch"),
+        ("TORCH_LOGS", "", "torch"),
+    ],
 )
 @pytest.mark.parametrize(
     "words",
@@ -104,7 +112,7 @@ def test_values_that_are_right_are_named_and_work(tmp_path):
     assert "cgl" not in right or sys.platform == "darwin"
     for value in right:
         assert call("lab", tmp_path / "x", "--no-start", MUJOCO_GL=value).returncode == 0
-    for name in ("MUJOCO_GL", "MPLBACKEND", "TORCH_LOGS"):  # an empty one is as good as none
+    for name in ("MUJOCO_GL", "MPLBACKEND"):  # an empty one is as good as none
         assert call("lab", tmp_path / "x", "--no-start", **{name: ""}).returncode == 0
 
 

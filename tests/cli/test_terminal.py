@@ -126,12 +126,18 @@ def test_a_run_that_nobody_reads_from_the_start_says_how_to_go_on(tmp_path):
     assert told.lower().endswith(f"go on with: polygrad-edu train --resume {tmp_path / 'run'}\n")
 
 
-def test_several_runs_that_nobody_reads_say_where_they_lie(tmp_path):
-    status, _, told = call_unread("train", "--seeds", 2, "--out", tmp_path / "two", *OPTIONS)
-    assert status == 1
-    assert told.startswith("polygrad-edu: standard output was closed. ")
-    assert str(tmp_path / "two") in told
-    assert told.count("\n") == 1
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_several_runs_that_nobody_reads_go_on_and_say_so(tmp_path, buffered):
+    words = ["train", "--seeds", 2, "--out", tmp_path / "two", *OPTIONS]
+    status, _, told = call_unread(*words, PYTHONUNBUFFERED=buffered)
+    assert told == f"polygrad-edu: standard output was closed; the runs go on in {tmp_path / 'two'}\n"
+    assert status == 0
+    assert json.loads((tmp_path / "two" / "seeds.json").read_text())["seeds"] == [0, 1]
+    words = ["sweep", "inverted-pendulum", "--seeds", 1, "--out", tmp_path / "study", *OPTIONS]
+    status, _, told = call_unread(*words, PYTHONUNBUFFERED=buffered)
+    assert told == f"polygrad-edu: standard output was closed; the study goes on in {tmp_path / 'study'}\n"
+    assert status == 0
+    assert (tmp_path / "study" / "report.md").exists()
 
 
 @pytest.mark.parametrize("buffered", ["", "1"])

@@ -178,10 +178,10 @@ def test_a_surprise_is_a_value_far_outside_of_what_was_seen():
     for _ in range(100):
         replay.add(random.normal(size=2), np.zeros(1), random.normal(), False, False)
     replay.refresh_normaliser()
-    calm, wild = np.array([[1.0, -2.0]]), np.array([[0.0, 50.0]])
+    calm, wild = np.array([[1.0, -2.0]]), np.array([[0.0, 500.0]])
     assert not replay.is_surprised(calm, np.array([1.0]))
     assert replay.is_surprised(wild, np.array([1.0]))
-    assert replay.is_surprised(calm, np.array([-50.0]))
+    assert replay.is_surprised(calm, np.array([-500.0]))
     replay.add(wild[0], np.zeros(1), 0.0, False, False)
     replay.refresh_normaliser()
     assert replay.normaliser.observations.normalise(torch.as_tensor(wild, dtype=torch.float32)).abs().max() < 11

@@ -87,9 +87,8 @@ def test_a_report_without_growth_and_quality_shows_the_rest(tmp_path):
     assert report.title().startswith("mine on ")
     assert report.title().endswith(": 1,024 trajectories of 10 steps, 1.5 million parameters")
     cells = [list(column.cells) for column in report.table().columns]
-    assert [column[0] for column in cells] == [
-        "eager, every step", "32", "f32", "0.123", "1.0", "1,234", "25%", "45.6", "1.0",
-    ]  # fmt: skip
+    first_row = ", ".join(column[0] for column in cells[1:])
+    assert (cells[0][0], first_row) == ("eager, every step", "32, f32, 0.123, 1.0, 1,234, 25%, 45.6, 1.0")
     assert cells[2][2] == "bf16, graph"
     assert "in the same precision here, 2,000 GFLOP/s in bfloat16 and 1,000 GFLOP/s in float32." in report.legend()
     assert "5,000 steps a second; with all its learning the loop takes 12.3. Imagining holds 3 MiB" in report.legend()

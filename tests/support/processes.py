@@ -4,9 +4,10 @@ import psutil
 
 
 def children(parent: int, word: str) -> list[psutil.Process]:
-    """A process's own children with this word on their command line.
+    """Children of the process ``parent`` with this word on their command line.
 
-    Without those that end while one looks, and without what these start, which looks like them until it is another.
+    Processes that end meanwhile are left out, and so are grandchildren: one that has just been started still has its
+    parent's command line.
     """
     found = psutil.process_iter(["ppid", "cmdline"])
     return [child for child in found if child.info["ppid"] == parent and word in (child.info["cmdline"] or [])]
