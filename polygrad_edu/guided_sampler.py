@@ -9,6 +9,7 @@ Built in lesson 6.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -89,7 +90,8 @@ class GuidedSampler:
         """
         # Entered once, around the whole walk: entered at each visit, it would narrow the weights at each visit.
         with autocast(first_observations.device, self.diffusion.precision):
-            *_, state = self.chain(first_observations, policy, horizon, generator, advantage)
+            states = self.chain(first_observations, policy, horizon, generator, advantage)
+            (state,) = deque(states, maxlen=1)  # only the last is kept
         return self.imagined(state)
 
     @torch.no_grad()
