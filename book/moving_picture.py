@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from polygrad_edu import environments
+from polygrad_edu.drawing import poses
 from polygrad_edu.drawing.camera import MARK, Camera, Shape
 from polygrad_edu.drawing.rendering import GROUND, INK, SKY
 from polygrad_edu.guided_sampler import GuidedSampler
@@ -146,7 +147,7 @@ class Film:
     def _robots(self, observations: np.ndarray) -> list[list[Shape]]:
         """The robot's solids at each time point, side by side."""
         robots = []
-        states = environments.states_from_observations(self.env, self.state, observations)
+        states = poses.states_from_observations(self.env, self.state, observations)
         for state, place in zip(states, self.places, strict=True):
             self.camera.look(state)
             shift = np.array([place - WIDTH / 2, HEAD])

@@ -95,6 +95,24 @@ def captured(function: Callable[..., Any], compile: str, *generators: torch.Gene
     return Captured(function, *generators) if compile == "graph" else function
 
 
+def check_torch_defaults() -> None:
+    """Refuse to compute in other numbers, or on another device, than those that were asked for.
+
+    Raises:
+        InputError: torch's default dtype or device was changed.
+    """
+    if torch.get_default_dtype() != torch.float32:
+        raise InputError(
+            f"torch's default dtype is {torch.get_default_dtype()}, and polygrad-edu computes in float32; call "
+            "torch.set_default_dtype(torch.float32) first"
+        )
+    if torch.get_default_device().type != "cpu":
+        raise InputError(
+            f"torch's default device is {torch.get_default_device()}; call torch.set_default_device('cpu') first, and "
+            "name the device where one is asked for"
+        )
+
+
 def check_device(settings: AccelerationSettings, device: torch.device) -> None:
     """Refuse, in one line, what ``device`` cannot do.
 

@@ -19,6 +19,8 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 from . import environments
+from .files.input_error import InputError
+from .tasks.wrappers import longest_episode
 
 
 class Step(NamedTuple):
@@ -38,6 +40,7 @@ class Collector:
     Attributes:
         observations: [n, O] where the environments stand now; those that ended have been reset.
         action_size, state_size: of an action and of a simulator's state.
+        longest_episode: steps after which the task is stopped.
     """
 
     n_envs = 1
@@ -46,7 +49,8 @@ class Collector:
         self.env = make_env()
         observation, _ = self.env.reset(seed=seed)
         self.env.action_space.seed(seed)
-        self.observations = observation[None]
+        self.observations = as_shown(observation)[None]
+        self.longest_episode = longest_episode(self.env)
         self.action_size = gymnasium.spaces.flatdim(self.env.action_space)
         self.state_size = len(environments.get_simulator_state(self.env))
 
@@ -58,10 +62,11 @@ class Collector:
         """Wait for what was sent to be played."""
         before, state = self.observations, environments.get_simulator_state(self.env)
         observation, reward, terminal, truncated, _ = self.env.step(self._sent[0])
-        rewards, terminals, truncateds = (np.array([x]) for x in (reward, terminal, truncated))
-        step = Step(before, self._sent, rewards, terminals, truncateds, state[None])
+        ended = np.array([terminal]), np.array([truncated])
+        step = Step(before, self._sent, np.array([np.asarray(reward).item()]), *ended, state[None])
         finite = np.isfinite(observation).all()  # else this is where the run ends, and it is shown why
-        self.observations = (self.env.reset()[0] if finite and (terminal or truncated) else observation)[None]
+        following = self.env.reset()[0] if finite and (terminal or truncated) else observation
+        self.observations = as_shown(following)[None]
         return step
 
     def snapshot(self) -> list[dict[str, Any]]:
@@ -78,18 +83,28 @@ class Collector:
         self.env.close()
 
 
+def as_shown(observation: Any) -> np.ndarray:
+    """A copy [O] of an observation as it is now, in float64: a task may change its own array, or show whole numbers."""
+    return np.array(observation, dtype=np.float64)
+
+
 class _Reporting(gymnasium.Wrapper):
     """Tells the simulator's state with each step, and can be set to a snapshot from another process."""
 
     def __init__(self, env: gymnasium.Env, place: int):
         super().__init__(env)
         self.place = place
+        # What crosses to the other process has the type that the space says.
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, env.observation_space.shape, np.float64)
 
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
-        return self.env.reset(**options)[0], {"state": environments.get_simulator_state(self.env)}
+        observation, _ = self.env.reset(**options)
+        return as_shown(observation), {"state": environments.get_simulator_state(self.env)}
 
     def step(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        return *self.env.step(action)[:4], {"state": environments.get_simulator_state(self.env)}
+        observation, reward, terminal, truncated, _ = self.env.step(action)
+        state = environments.get_simulator_state(self.env)
+        return as_shown(observation), np.asarray(reward).item(), terminal, truncated, {"state": state}
 
     def take_snapshot(self) -> dict[str, Any]:
         return environments.snapshot(self.env)
@@ -103,8 +118,22 @@ def _make_reporting(make_env: Callable[[], gymnasium.Env], place: int) -> gymnas
     return _Reporting(make_env(), place)
 
 
+def start_seeds(seed: int, n_envs: int) -> list[int]:
+    """A seed for each of a run's environments: the run's own for the first, and for the others some that no run has.
+
+    Seeds of runs are small, see :data:`polygrad_edu.imagination_loop.MAX_SEED`; those that are spawned here have more
+    than 32 bits, so that no two runs and no evaluation ever begin alike.
+    """
+    others = np.random.SeedSequence(seed).spawn(n_envs)[1:]
+    return [seed, *(2**32 + int(other.generate_state(1, np.uint64)[0] >> 2) for other in others)]
+
+
 class ParallelCollector(Collector):
-    """``n_envs`` environments, each in a process of its own; environment i starts from ``seed + i``."""
+    """``n_envs`` environments, each in a process of its own.
+
+    Raises:
+        InputError: a process could not make the task.
+    """
 
     def __init__(self, make_env: Callable[[], gymnasium.Env], seed: int, n_envs: int):
         self.n_envs = n_envs
@@ -113,12 +142,23 @@ class ParallelCollector(Collector):
         context = "forkserver" if "forkserver" in methods else "spawn"
         if context == "forkserver":
             multiprocessing.set_forkserver_preload([__name__])
-        self.envs = AsyncVectorEnv(
-            [functools.partial(_make_reporting, make_env, place) for place in range(n_envs)],
-            context=context,
-            autoreset_mode=AutoresetMode.SAME_STEP,
-        )
-        self.observations, infos = self.envs.reset(seed=seed)
+        alone = make_env()
+        self.longest_episode = longest_episode(alone)
+        alone.close()
+        try:
+            self.envs = AsyncVectorEnv(
+                [functools.partial(_make_reporting, make_env, place) for place in range(n_envs)],
+                context=context,
+                autoreset_mode=AutoresetMode.SAME_STEP,
+            )
+        except (ConnectionError, EOFError):
+            raise InputError(
+                "an environment's process could not make the task. It does not see what was typed in a notebook or in "
+                "python -c: define and register the task in a module of its own and import it there, start a script's "
+                "work under if __name__ == '__main__', or use one environment (parallel_envs 1)"
+            ) from None
+        seeds: list[int | None] = [*start_seeds(seed, n_envs)]
+        self.observations, infos = self.envs.reset(seed=seeds)
         self._states = infos["state"]
         self.action_size, self.state_size = (
             gymnasium.spaces.flatdim(self.envs.single_action_space),
@@ -155,4 +195,4 @@ def make_collector(make_env: Callable[[], gymnasium.Env], seed: int, n_envs: int
 
 def _check_number(taken: list[dict[str, Any]], n_envs: int) -> None:
     if len(taken) != n_envs:
-        raise ValueError(f"it holds {len(taken)} environments, this run has {n_envs}")
+        raise InputError(f"it holds {len(taken)} environments, this run has {n_envs}")

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .files.input_error import InputError
+
 EMBEDDING_SIZE = 128  # minimum width of the input projection, as in the official code
 
 
@@ -113,7 +115,7 @@ class CausalBlock(nn.Module):
     def __init__(self, width: int, n_heads: int):
         super().__init__()
         if width % n_heads:
-            raise ValueError(f"width {width} must be a multiple of the {n_heads} attention heads")
+            raise InputError(f"width {width} must be a multiple of the {n_heads} attention heads")
         self.n_heads = n_heads
         self.attention_norm = nn.LayerNorm(width)
         self.to_query_key_value = nn.Linear(width, 3 * width)

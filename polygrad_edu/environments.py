@@ -1,7 +1,7 @@
 """Environments: Gymnasium tasks with actions in [-1, 1] and a simulator state that can be read and set.
 
 Setting the state is what makes a world model's mistakes visible: put the simulator where an imagined
-trajectory began, play the imagined actions, and compare.
+trajectory began, play the imagined actions, and compare. The task is the one that its user sees, wrappers included.
 
 Built in lesson 1.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Generator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import gymnasium
 import mujoco
@@ -20,13 +20,18 @@ import torch
 
 from .files.input_error import InputError
 from .score_guidance import Policy
-from .tasks import benchmark_tasks, point_mass  # noqa: F401  # pyright: ignore[reportUnusedImport] - registers tasks
+from .tasks import benchmark_tasks, point_mass, wrappers  # noqa: F401  # pyright: ignore[reportUnusedImport] - registers
 
 # Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
 # simulator continues to the last bit.
 _STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS) | int(mujoco.mjtState.mjSTATE_WARMSTART)
 # What these tasks observe or are paid for besides, which lags behind the positions while they run.
-_LAGGING = {"AntEnv": ("xpos", "cfrc_ext"), "HumanoidEnv": ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext")}
+_LAGGING = {
+    "AntEnv": ("xpos", "cfrc_ext"),
+    "HumanoidEnv": ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext"),
+    "ReacherEnv": ("xpos",),
+}
+TRIED_STEPS = 3
 
 
 def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
@@ -39,28 +44,91 @@ def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
             ``-v3``: v5 pays no healthy reward on the terminal step, and changes Walker2d's friction.
 
     Raises:
-        InputError: no such task, no bounded Box of actions, no vector of observations, or no state to set.
+        InputError: no such task, or one that cannot be learned or restored; the message says why.
     """
-    try:
-        with _without_deprecations():
-            env: Any = gymnasium.make(env_id)
-    except (gymnasium.error.Error, ImportError) as error:
-        raise InputError(f"cannot make the task {env_id!r}: {str(error).splitlines()[0]}") from None
+    nature = _nature_of(env_id)
+    env: Any = _make_plain(env_id)
     box, rescale = cast(Any, (gymnasium.spaces.Box, gymnasium.wrappers.RescaleAction))  # typed for arrays only
-    for kind, space in (("action", env.action_space), ("observation", env.observation_space)):
-        if not isinstance(space, box) or len(space.shape) != 1:
-            raise InputError(f"{env_id} has the {kind} space {space}; PolyGRAD needs a vector (a Box of one dimension)")
-    if not np.isfinite(env.action_space.low).all() or not np.isfinite(env.action_space.high).all():
-        raise InputError(f"{env_id} has unbounded actions; PolyGRAD scales the bounds to -1 and 1, so it needs some")
-    env.reset(seed=0)
-    if not is_mujoco(env) and not isinstance(getattr(env.unwrapped, "state", None), (np.ndarray, tuple, list)):
-        raise InputError(f"the simulator of {env_id} keeps no state to set; choose a MuJoCo task or Pendulum-v1")
     with warnings.catch_warnings():  # of bounds cast to float32
         warnings.simplefilter("ignore", category=UserWarning)
         env = gymnasium.wrappers.ClipAction(rescale(env, -1 / action_scale, 1 / action_scale))
     # The nominal range; actions beyond it are clipped all the same.
     env.action_space = box(-1.0, 1.0, env.action_space.shape)
-    return env
+    return env if nature.recomputed else wrappers.Remembering(env, nature.slots)
+
+
+def _make_plain(env_id: str) -> gymnasium.Env:
+    try:
+        with _without_deprecations():
+            return gymnasium.make(env_id)
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cannot make the task {env_id!r}: {reason}") from None
+
+
+class Nature(NamedTuple):
+    """Properties of a task, found out once by trying it."""
+
+    recomputed: bool  # the observation at a state can be computed anew, to the last bit
+    slots: list[wrappers.Slot]  # where the task's wrappers remember
+
+
+_NATURES: dict[str, tuple[Any, Nature]] = {}
+
+
+def _nature_of(env_id: str) -> Nature:
+    """The nature of a task, tried once for each registration of its id."""
+    known, nature = _NATURES.get(env_id, (None, None))
+    spec = gymnasium.registry.get(env_id)
+    if nature is None or known is not spec:
+        env = _make_plain(env_id)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            nature = _judge(env_id, env)
+        env.close()
+        _NATURES[env_id] = (spec, nature)
+    return nature
+
+
+def _judge(env_id: str, env: gymnasium.Env) -> Nature:
+    """The nature of a task, or an error that says why it cannot be learned."""
+    for kind, space in (("action", env.action_space), ("observation", env.observation_space)):
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise InputError(f"{env_id} has the {kind} space {space}; PolyGRAD needs a vector (a Box of one dimension)")
+    low, high = cast(Any, env.action_space).low, cast(Any, env.action_space).high
+    if not np.issubdtype(env.action_space.dtype, np.floating):
+        raise InputError(f"{env_id} takes whole numbers ({env.action_space}); PolyGRAD needs actions of floats")
+    if not np.isfinite(low).all() or not np.isfinite(high).all():
+        raise InputError(f"{env_id} has unbounded actions; PolyGRAD scales the bounds to -1 and 1, so it needs some")
+    if (low >= high).any():
+        stuck = ", ".join(str(i) for i in np.flatnonzero(low >= high))
+        raise InputError(f"{env_id} has actions that cannot move (dimension {stuck}: low equals high); leave them out")
+    wrappers.time_limit(env)
+    env.reset(seed=0)
+    if not is_mujoco(env) and not isinstance(getattr(env.unwrapped, "state", None), (np.ndarray, tuple, list)):
+        raise InputError(
+            f"the simulator of {env_id} keeps no state to set; choose a MuJoCo task, or give your own task its whole "
+            "state in an array called state"
+        )
+    slots = wrappers.memory_slots(env)
+    return Nature(not slots and _recomputes(env), slots)
+
+
+def _recomputes(env: gymnasium.Env) -> bool:
+    """True if the observation shown at a state comes back, to the last bit, when that state is set."""
+    if not hasattr(env.unwrapped, "_get_obs"):
+        return False
+    shown, _ = env.reset(seed=0)
+    width = _width(getattr(env.unwrapped, "state", None))
+    for _ in range(TRIED_STEPS):
+        shown, _, terminal, truncated, _ = env.step(env.action_space.sample())
+        if terminal or truncated:
+            shown, _ = env.reset()
+    shown, state = np.array(shown), get_simulator_state(env)
+    env.step(env.action_space.sample())
+    found = set_simulator_state(env, state)
+    same_width = width == _width(getattr(env.unwrapped, "state", None))
+    return same_width and np.shape(found) == shown.shape and np.array_equal(found, shown)
 
 
 @contextlib.contextmanager
@@ -82,14 +150,53 @@ def is_mujoco(env: gymnasium.Env) -> bool:
 
 
 def get_simulator_state(env: gymnasium.Env) -> np.ndarray:
-    """The simulator's whole state as one float64 vector; stacked observations belong to it."""
+    """The simulator's whole state as one float64 vector; what the task's wrappers remember belongs to it."""
     task: Any = env.unwrapped
-    if not is_mujoco(env):
-        stack = _frame_stack(env)
-        return np.concatenate([np.array(task.state, dtype=np.float64), *(stack.obs_queue if stack else ())])
-    state = np.empty(mujoco.mj_stateSize(task.model, _STATE))
-    mujoco.mj_getState(task.model, task.data, state, _STATE)
-    return np.concatenate([state, *(array.ravel() for array in _lagging(task))])
+    if is_mujoco(env):
+        physics = np.empty(mujoco.mj_stateSize(task.model, _STATE))
+        mujoco.mj_getState(task.model, task.data, physics, _STATE)
+        parts = [physics, *(array.ravel() for array in _lagging(task))]
+    else:
+        parts = [np.array(task.state, dtype=np.float64).ravel()]
+    if (memory := wrappers.remembering(env)) is not None:
+        width = np.array([_width(getattr(task, "state", None))])
+        parts += [width, wrappers.get_memory(memory.env, memory.slots), memory.shown]
+    return np.concatenate(parts)
+
+
+def set_simulator_state(env: gymnasium.Env, state: np.ndarray) -> np.ndarray:
+    """Put the simulator into ``state`` and return the observation there."""
+    task: Any = env.unwrapped
+    memory = wrappers.remembering(env)
+    state = np.ascontiguousarray(state, dtype=np.float64)
+    if is_mujoco(env):
+        size = mujoco.mj_stateSize(task.model, _STATE)
+        mujoco.mj_setState(task.model, task.data, state[:size], _STATE)
+        mujoco.mj_forward(task.model, task.data)
+        for array in _lagging(task):
+            array[...] = state[size : size + array.size].reshape(array.shape)
+            size += array.size
+    else:
+        size = np.size(task.state)
+        task.state = _like_own(task.state, state[:size], int(state[size]) if memory else 0)
+        task.last_u = None  # Pendulum draws the last torque
+    if memory is None:
+        return task._get_obs().copy()
+    wrappers.set_memory(memory.env, memory.slots, state[size + 1 : len(state) - len(memory.shown)])
+    memory.shown = state[len(state) - len(memory.shown) :].copy()
+    return memory.shown.copy()
+
+
+def _width(state: Any) -> int:
+    """Bytes of a float in a task's state, which may differ after a reset and after a step; 0 for other numbers."""
+    return state.dtype.itemsize if isinstance(state, np.ndarray) and state.dtype.kind == "f" else 0
+
+
+def _like_own(own: Any, numbers: np.ndarray, width: int) -> Any:
+    """``numbers`` in the type and shape of a task's own state, with floats of ``width`` bytes (0: as they are)."""
+    if isinstance(own, np.ndarray):
+        return numbers.astype(f"f{width}" if width else own.dtype).reshape(own.shape)
+    return type(own)(kind(number) for kind, number in zip((type(old) for old in own), numbers.tolist(), strict=True))
 
 
 def _lagging(task: Any) -> list[np.ndarray]:
@@ -98,66 +205,9 @@ def _lagging(task: Any) -> list[np.ndarray]:
     return [getattr(task.data, name) for name in next(names, ())]
 
 
-def set_simulator_state(env: gymnasium.Env, state: np.ndarray) -> np.ndarray:
-    """Put the simulator into ``state`` and return the observation there."""
-    task: Any = env.unwrapped
-    if is_mujoco(env):
-        state, size = np.ascontiguousarray(state, dtype=np.float64), mujoco.mj_stateSize(task.model, _STATE)
-        mujoco.mj_setState(task.model, task.data, state[:size], _STATE)
-        mujoco.mj_forward(task.model, task.data)
-        for array in _lagging(task):
-            array[...] = state[size : size + array.size].reshape(array.shape)
-            size += array.size
-        return task._get_obs().copy()
-    size = len(task.state)
-    task.state, task.last_u = np.array(state[:size], dtype=np.float64), None
-    if (stack := _frame_stack(env)) is None:
-        return task._get_obs().copy()
-    stack.obs_queue.extend(np.array(state[size:], dtype=np.float32).reshape(benchmark_tasks.STACKED, -1))
-    return np.concatenate(stack.obs_queue)
-
-
-def _frame_stack(env: Any) -> Any:
-    while env is not env.unwrapped and not isinstance(env, gymnasium.wrappers.FrameStackObservation):
-        env = env.env
-    return None if env is env.unwrapped else env
-
-
-def states_from_observations(env: gymnasium.Env, first_state: np.ndarray, observations: np.ndarray) -> np.ndarray:
-    """Simulator states that show ``observations`` [H, O], for drawing what was imagined.
-
-    Positions that a task does not observe (how far a walker has come) are summed up from ``first_state`` on.
-
-    Returns:
-        [H, S] states; time and solver warm start are those of ``first_state``.
-    """
-    task, name = cast(Any, env.unwrapped), type(env.unwrapped).__name__
-    observations = np.asarray(observations, dtype=np.float64)
-    if _frame_stack(env) is not None:  # cos, sin, three times: the speed follows from the last two
-        angles = np.arctan2(observations[:, 1::2], observations[:, ::2])  # [H, 3]
-        turned = (angles[:, -1] - angles[:, -2] + np.pi) % (2 * np.pi) - np.pi
-        return np.concatenate([angles[:, -1:], turned[:, None] / task.dt, observations], axis=1)
-    if name == "PendulumEnv":  # cos, sin, angular velocity
-        return np.stack([np.arctan2(observations[:, 1], observations[:, 0]), observations[:, 2]], axis=1)
-    if not is_mujoco(env):  # a task of one's own: all that can be shown of it is what it observes
-        return observations
-    n_positions, n_velocities = task.model.nq, task.model.nv
-    structure = getattr(task, "observation_structure", {})  # the v5 tasks say it themselves
-    skipped = structure.get("skipped_qpos", n_positions + n_velocities - observations.shape[1])
-    set_simulator_state(env, first_state)
-    states = []
-    for observation in observations:
-        if name == "ReacherEnv":  # cosines, sines, target, velocities, fingertip to target
-            positions = np.concatenate([np.arctan2(observation[2:4], observation[:2]), observation[4:6]])
-            velocities = np.concatenate([observation[6:8], np.zeros(2)])
-        else:
-            shown = n_positions - skipped
-            velocities = observation[shown : shown + n_velocities]
-            travelled = task.data.qpos[:skipped] + (velocities[:skipped] * task.dt if states else 0)
-            positions = np.concatenate([travelled, observation[:shown]])
-        task.data.qpos[:], task.data.qvel[:] = positions, velocities
-        states.append(get_simulator_state(env))
-    return np.array(states)
+def shows_more(env: gymnasium.Env) -> bool:
+    """True if a task's observation cannot be computed from its simulator alone, and so is part of its state."""
+    return wrappers.remembering(env) is not None
 
 
 def replay_actions(env: gymnasium.Env, state: np.ndarray, actions: np.ndarray) -> dict[str, np.ndarray]:
@@ -173,10 +223,11 @@ def replay_actions(env: gymnasium.Env, state: np.ndarray, actions: np.ndarray) -
     rows: dict[str, list[Any]] = {"observations": [], "rewards": [], "terminals": [], "states": []}
     for action in actions:
         reward = 0.0
-        rows["observations"].append(observation)
+        rows["observations"].append(np.array(observation, dtype=np.float64))
         rows["states"].append(state)
         if not terminal:
             next_observation, reward, terminal, _, _ = env.step(action)
+            reward = np.asarray(reward).item()  # some tasks return an array of one number
             if not terminal:
                 observation, state = next_observation, get_simulator_state(env)
         rows["rewards"].append(reward)
@@ -188,7 +239,7 @@ def snapshot(env: gymnasium.Env) -> dict[str, Any]:
     """An environment's whole state, its random numbers included, as data that JSON can hold."""
     return {
         "simulator_state": get_simulator_state(env).tolist(),
-        "elapsed_steps": _time_limit(env)._elapsed_steps,
+        "elapsed_steps": wrappers.time_limit(env)._elapsed_steps,
         "random_state": env.unwrapped.np_random.bit_generator.state,
     }
 
@@ -198,18 +249,10 @@ def restore(env: gymnasium.Env, taken: dict[str, Any]) -> None:
     env.reset(seed=0)
     state, elapsed = np.array(taken["simulator_state"], dtype=np.float64), taken["elapsed_steps"]
     if state.shape != get_simulator_state(env).shape or type(elapsed) is not int:
-        raise ValueError(f"it holds no state of {env.spec.id if env.spec else env}")
+        raise InputError(f"it holds no state of {env.spec.id if env.spec else env}")
     set_simulator_state(env, state)
-    _time_limit(env)._elapsed_steps = elapsed
+    wrappers.time_limit(env)._elapsed_steps = elapsed
     env.unwrapped.np_random.bit_generator.state = taken["random_state"]
-
-
-def _time_limit(env: Any) -> gymnasium.wrappers.TimeLimit:
-    while not isinstance(env, gymnasium.wrappers.TimeLimit):
-        if env is env.unwrapped:
-            raise ValueError(f"{env} has no time limit: its episodes need an end (max_episode_steps)")
-        env = env.env
-    return env
 
 
 def evaluate(
@@ -222,8 +265,10 @@ def evaluate(
         seed: episode i starts from ``seed + i``.
     """
     envs = [make_env() for _ in range(episodes)]
-    observations = np.stack([env.reset(seed=seed + i)[0] for i, env in enumerate(envs)])  # [E, O]
-    returns, running = np.zeros(episodes), np.ones(episodes, dtype=bool)
+    # float64, for a task may show whole numbers first and others later
+    observations = np.stack([np.array(env.reset(seed=seed + i)[0], np.float64) for i, env in enumerate(envs)])  # [E, O]
+    returns = np.zeros(episodes)
+    running = np.ones(episodes, dtype=bool)
     while running.any():
         alive = np.flatnonzero(running)
         with torch.no_grad():
@@ -231,7 +276,7 @@ def evaluate(
             actions = policy(inputs).mean.cpu().numpy()
         for i, action in zip(alive, actions, strict=True):
             observations[i], reward, terminal, truncated, _ = envs[i].step(action)
-            returns[i] += reward
+            returns[i] += np.asarray(reward).item()
             running[i] = not (terminal or truncated)
     for env in envs:
         env.close()

@@ -8,10 +8,10 @@ Built in lesson 8.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
-import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from . import environments
-from .acceleration import captured, plain_where_auto
+from .acceleration import captured, check_torch_defaults, plain_where_auto
 from .actor_critic import ActorCritic
 from .baselines import make_world_model, window_of
 from .collector import make_collector
+from .files.input_error import InputError
 from .imagined_trajectories import ImaginedTrajectories
 from .policy_update import ActorCriticOptimiser
 from .replay import Normaliser, SequenceReplay
@@ -32,11 +33,26 @@ from .settings import Preset
 SELECTION_SEED, REPORT_SEED = 1_000_000, 2_000_000
 
 
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch, before anything is drawn."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - for libraries that still draw from it
-    torch.manual_seed(seed)
+MAX_SEED = SELECTION_SEED - 1  # of a run, so that no training episode starts like one that is evaluated
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed out of range.
+
+    Raises:
+        InputError: naming the range.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed must be from 0 to {MAX_SEED:,}, not {seed}")
+
+
+@contextlib.contextmanager
+def seeded_weights(seed: int, device: torch.device | str = "cpu") -> Generator[None, None, None]:
+    """Within it torch draws from ``seed``; afterwards from where it stood, so that nobody else's numbers change."""
+    gpus = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seed)
+        yield
 
 
 class NotFiniteError(ArithmeticError):
@@ -60,7 +76,8 @@ class ImaginationLoop:
     """
 
     def __init__(self, preset: Preset, seed: int = 0, device: torch.device | str = "cpu"):
-        seed_everything(seed)
+        check_seed(seed)
+        check_torch_defaults()
         self.preset = preset = plain_where_auto(preset)
         self.seed, self.device = seed, torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
@@ -69,16 +86,24 @@ class ImaginationLoop:
         self.collector = make_collector(self.make_env, seed, n_envs)
         observation_size = self.collector.observations.shape[1]
         action_size = self.collector.action_size
+        window = window_of(preset)
+        if window > (longest := self.collector.longest_episode):
+            self.collector.close()
+            raise InputError(
+                f"episodes of {preset.task.env_id} are stopped after {longest} steps and hold no window of {window}; "
+                f"choose a horizon of at most {longest}"
+            )
         self.replay = SequenceReplay(
             preset.loop.env_steps + n_envs - 1,  # the last steps are taken side by side, too
-            window_of(preset),
+            window,
             Normaliser(observation_size, action_size, self.device),
             self.collector.state_size,
             self.device,
             n_envs,
         )
-        self.world_model = make_world_model(preset, self.replay.normaliser, self.generator)
-        self.actor_critic = ActorCritic(observation_size, action_size, preset.actor_critic).to(self.device)
+        with seeded_weights(seed, self.device):
+            self.world_model = make_world_model(preset, self.replay.normaliser, self.generator)
+            self.actor_critic = ActorCritic(observation_size, action_size, preset.actor_critic).to(self.device)
         self.optimiser = ActorCriticOptimiser(self.actor_critic, preset.policy_update)
         self._improve_from = captured(self._eager_improve_from, preset.acceleration.compile, self.generator)
         self.best_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
@@ -168,11 +193,12 @@ class ImaginationLoop:
             self.episode_returns[i] += reward
             if step.terminals[i] or step.truncated[i]:
                 self.last_return, self.episode_returns[i], ended = self.episode_returns[i], 0.0, True
-        if not ended:
-            return {}
-        if self.env_step > self.preset.loop.prefill_steps:
+        # Within an episode, too, the normalisation follows a value that was never seen before.
+        if self.env_step > self.preset.loop.prefill_steps and (
+            ended or self.replay.is_surprised(step.observations, step.rewards)
+        ):
             self.replay.refresh_normaliser()
-        return {"episode_return": self.last_return}
+        return {"episode_return": self.last_return} if ended else {}
 
     def updates_due(self) -> int:
         """World-model updates that the real steps taken so far call for and that were not made yet."""

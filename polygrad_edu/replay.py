@@ -16,18 +16,28 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from .files.input_error import InputError
+
+SURPRISE = 100  # standard deviations from the mean, beyond which a new value makes the statistics follow at once
+
 
 class Standardiser:
     """Maps values to zero mean and unit standard deviation, with statistics that follow the data.
 
     Statistics are merged exactly and stably, whatever the sizes of the pieces (Chan et al., 1979), so they
     equal those of all values ever given.
+
+    Args:
+        size: how many components a value has.
+        still_as_others: the scale of a component that has never moved: the median of those that have (1 if none has).
+            Else it is ``epsilon`` as in the official code, and a value that moves at last becomes a million.
     """
 
-    epsilon = 1e-6  # as in the official code; a constant value then maps to 0
+    epsilon = 1e-6  # as in the official code
 
-    def __init__(self, size: int, device: torch.device | str = "cpu"):
+    def __init__(self, size: int, device: torch.device | str = "cpu", still_as_others: bool = True):
         self.size = size
+        self.still_as_others = still_as_others
         self.count = 0
         self.sum_of_squares = np.zeros(size)  # of deviations from the mean
         self.running_mean = np.zeros(size)
@@ -55,11 +65,25 @@ class Standardiser:
 
     def refresh(self) -> None:
         """Use the statistics gathered so far."""
-        std = np.sqrt(self.sum_of_squares / self.count) if self.count else np.ones(self.size)
+        std = self._std()
         self.set(self.running_mean, std)
         if self.count:
             furthest = np.maximum(self.highest - self.running_mean, self.running_mean - self.lowest)
             self.extent.copy_(torch.as_tensor(np.maximum(furthest / (std + self.epsilon), 1.0), dtype=torch.float32))
+
+    def _std(self) -> np.ndarray:
+        """Standard deviations [size] so far, with something sensible for components that have never moved."""
+        if not self.count:
+            return np.ones(self.size)
+        std = np.sqrt(self.sum_of_squares / self.count)
+        still = self.lowest == self.highest
+        if self.still_as_others and still.any():
+            std[still] = 1.0 if still.all() else np.median(std[~still])
+        return std
+
+    def is_surprised(self, values: np.ndarray) -> bool:
+        """True if one of ``values`` [N, size] lies far outside of all that the statistics know."""
+        return bool((np.abs(values - self.running_mean) > SURPRISE * (self._std() + self.epsilon)).any())
 
     def set(self, mean: np.ndarray | Tensor, std: np.ndarray | Tensor) -> None:
         # in place, because a captured program keeps reading where they stood when it was captured
@@ -82,7 +106,7 @@ class Normaliser:
         self.observations = Standardiser(observation_size, device)
         self.actions = Standardiser(action_size, device)
         self.rewards = Standardiser(1, device)
-        self.terminals = Standardiser(1, device)
+        self.terminals = Standardiser(1, device, still_as_others=False)  # none yet: then none is imagined
 
     def refresh(self) -> None:
         for field in self.fields:
@@ -227,6 +251,11 @@ class SequenceReplay:
         self.normaliser.refresh()
         return self.normaliser
 
+    def is_surprised(self, observations: np.ndarray, rewards: np.ndarray) -> bool:
+        """True if new values [n_envs, O] and [n_envs] lie far outside of what the normalisation knows."""
+        known = self.normaliser
+        return known.observations.is_surprised(observations) or known.rewards.is_surprised(rewards[:, None])
+
     def sample(self, batch_size: int, generator: torch.Generator) -> Sequences:
         """Draw windows uniformly; ``generator`` must live on the replay's device."""
         return self.windows(self.draw(batch_size, generator))
@@ -234,7 +263,7 @@ class SequenceReplay:
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """First rows [n] of windows, drawn uniformly."""
         if self.n_starts == 0:
-            raise ValueError(f"no window of {self.horizon} steps in the replay yet: add longer or finished episodes")
+            raise InputError(f"no window of {self.horizon} steps in the replay yet: add longer or finished episodes")
         return self.starts[torch.randint(self.n_starts, (n,), generator=generator, device=self.device)]
 
     def windows(self, first: Tensor) -> Sequences:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.distributions import ComposeTransform, Distribution, TransformedDistribution
 
+from .files.input_error import InputError
 from .settings import GuidanceSettings
 
 # Asked at raw observations [..., O], it answers with a distribution over raw actions [..., A].
@@ -43,7 +44,7 @@ def policy_score(distribution: Distribution, actions: Tensor, method: str = "clo
     """
     if method == "closed-form":
         if isinstance(distribution, TransformedDistribution):
-            raise ValueError("the closed form is a Gaussian's; for this policy use the score 'autograd'")
+            raise InputError("the closed form is a Gaussian's; for this policy use the score 'autograd'")
         # \nabla_a \log N(a; \mu, \sigma^2) = (\mu - a) / \sigma^2
         return (distribution.mean - actions) / distribution.variance  # [..., A]
     if method != "autograd":

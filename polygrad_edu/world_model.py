@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .acceleration import captured, check_device, in_pieces
+from .acceleration import captured, check_device, check_torch_defaults, in_pieces
 from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
 from .guided_sampler import Advantage, GuidedSampler
 from .imagined_trajectories import ImaginedTrajectories
@@ -49,6 +49,7 @@ class WorldModel(abc.ABC, Generic[Network]):
     window: int
 
     def __init__(self, network: Network, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
+        check_torch_defaults()
         check_device(preset.acceleration, generator.device)
         self.network: Network = network.to(generator.device)
         # It imagines without gradients, but its weights keep asking for them: see acceleration.autocast.
@@ -145,6 +146,7 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
     def reconfigure(self, preset: Preset) -> None:
         self.preset = preset
         diffusion = self.averaged_network
+        diffusion.precision = preset.acceleration.precision
         walk = diffusion.schedule.walk(preset.sampler.sampling_steps, preset.sampler.eta)
         guidance = replace(preset.guidance, scale=self.guidance_tuner.scale)
         self.sampler = GuidedSampler(diffusion, walk, guidance, self.normaliser)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ..files.input_error import InputError
 from .options import Device, Json, choose_device, given, with_settings
 from .progress import progress_lines
+from .terminal import CommandConsole, told_when_closed
 
 # The settings that decide how much work imagining and learning are.
 CHANGED = (
@@ -64,7 +64,7 @@ def bench(
     device = choose_device(device)
     chosen, _ = settle(chosen, 0, device)
     directory = out or Path("runs") / f"bench-{preset}"
-    console = Console(stderr=as_json)
+    console = CommandConsole(stderr=as_json)
     with progress_lines() as on_progress:
         errors = quality(run, device, chosen.acceleration.precision, on_progress) if run else []
         report = BenchReport(
@@ -78,8 +78,10 @@ def bench(
         )
     directory.mkdir(parents=True, exist_ok=True)
     report.write(directory)
-    if as_json:
-        print(json.dumps(report.to_json()))
-    else:
-        console.print(report.title(), report.table(), report.legend(), sep="\n\n", highlight=False)
-        console.print(f"Numbers and figure lie in {directory}: bench.json and bench.png.", soft_wrap=True)
+    kept = f"Numbers and figure lie in {directory}: bench.json and bench.png."
+    with told_when_closed(kept):
+        if as_json:
+            print(json.dumps(report.to_json()))
+        else:
+            console.print(report.title(), report.table(), report.legend(), sep="\n\n", highlight=False)
+            console.print(kept, soft_wrap=True)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ..files.input_error import InputError
 from ..settings import IMAGINE_ONLY, SETTINGS, WORLD_MODELS
+from .command import expanded
 from .options import Device, Json, choose_device, given, seed_option, with_settings
 from .progress import progress_lines
+from .terminal import CommandConsole, told_when_closed
 
 # Without an agent there is no critic, and a measurement leaves nothing out and compiles nothing.
 IMAGINING = tuple(name for name in IMAGINE_ONLY if name not in ("advantage_scale", "explosion_factor", "compile"))
@@ -64,9 +65,11 @@ def error(
     """
     from ..measuring.comparison import ComparisonSettings, measure_all
 
+    if source:
+        source = str(expanded(Path(source)))  # a dataset's name stays as it is
     chosen = [name.strip() for name in models.split(",") if name.strip()]
     directory = out or Path("runs") / f"error-{Path(source).resolve().name if Path(source).exists() else 'minari'}"
-    console = Console(stderr=as_json)
+    console = CommandConsole(stderr=as_json)
     comparison = ComparisonSettings(
         source=source,
         out=directory,
@@ -81,11 +84,13 @@ def error(
     )
     with progress_lines() as on_progress:
         results = measure_all(comparison, on_progress)
-    if as_json:
-        print(json.dumps(results.to_json()))
-    else:
-        console.print(results.title(), results.table(), results.legend(), sep="\n\n", highlight=False)
-        console.print(f"Table and figure lie in {directory}: error.md, error.json and error.png.", soft_wrap=True)
+    kept = f"Table and figure lie in {directory}: error.md, error.json and error.png."
+    with told_when_closed(kept):
+        if as_json:
+            print(json.dumps(results.to_json()))
+        else:
+            console.print(results.title(), results.table(), results.legend(), sep="\n\n", highlight=False)
+            console.print(kept, soft_wrap=True)
 
 
 def dataset(
@@ -93,7 +98,7 @@ def dataset(
     env_id: Annotated[str, typer.Option("--env-id", help="A Gymnasium task.")] = "Hopper-v5",
     steps: Annotated[int, typer.Option(help="Transitions to store.", min=300)] = 120_000,
     train_steps: Annotated[int, typer.Option(help="Steps that the trained policy has learned from.", min=0)] = 300_000,
-    seed: Annotated[int, seed_option("Of every random draw: same seed, same data.", max_seed=2**32 - 1)] = 0,
+    seed: Annotated[int, seed_option("Of every random draw: same seed, same data.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Make a dataset to compare world models on, in Minari's format, with simulator states.

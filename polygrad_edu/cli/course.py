@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ..files.input_error import InputError
+from .command import Command
 from .options import Json
+from .terminal import CommandConsole, told_when_closed
 
 course = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +41,7 @@ Assignment = Annotated[
 ]
 
 
-@course.command()
+@course.command(cls=Command)
 def new(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the course.")],
     as_json: Json = False,
@@ -57,10 +59,10 @@ def new(
         print(json.dumps({"course": str(directory), "assignments": names}))
         return
     print(f"{directory} holds {len(names)} assignments: {', '.join(names)}.")
-    print(f"Next: cd {directory} && polygrad-edu course release")
+    print(f"Next: cd {shlex.quote(str(directory))} && polygrad-edu course release")
 
 
-@course.command()
+@course.command(cls=Command)
 def release(assignment: Assignment = None, course: Course = Path(), as_json: Json = False) -> None:
     """Make what students get: no solutions, no hidden tests, locked tests.
 
@@ -79,7 +81,7 @@ def release(assignment: Assignment = None, course: Course = Path(), as_json: Jso
         print(path)
 
 
-@course.command()
+@course.command(cls=Command)
 def grade(
     submissions: Annotated[
         Path | None,
@@ -112,7 +114,7 @@ def grade(
     from ..grading.grade_all import grade as grade_all
     from ..grading.sandbox import protections
 
-    console = Console(stderr=True)
+    console = CommandConsole(stderr=True)
     for what, holds in protections().items():
         if not holds:
             console.print(f"This machine cannot promise: {what}.", soft_wrap=True)
@@ -132,15 +134,14 @@ def grade(
     finally:
         if progress.live.is_started:
             progress.stop()
-    if as_json:
-        print(json.dumps({"graded": results, "unplaced": [str(path) for path in unplaced]}))
-    else:
-        _show(results)
-        print(f"The results lie in {course / 'graded'}; next: polygrad-edu course report")
+    with told_when_closed(f"The results lie in {course / 'graded'}"):
+        if as_json:
+            print(json.dumps({"graded": results, "unplaced": [str(path) for path in unplaced]}))
+        else:
+            _show(results)
+            print(f"The results lie in {course / 'graded'}; next: polygrad-edu course report")
     for path in unplaced:
-        console.print(
-            f"{path} says nowhere which assignment it is; grade it with --assignment NAME", soft_wrap=True, markup=False
-        )
+        console.print(f"{path} says nowhere which assignment it is; grade it with --assignment NAME", soft_wrap=True)
 
 
 def _show(results: Iterable[Mapping[str, Any]]) -> None:
@@ -151,11 +152,11 @@ def _show(results: Iterable[Mapping[str, Any]]) -> None:
         remark = result["reason"] or (f"missed {', '.join(missed)}" if missed else "")
         points = f"{result['points']:g} of {result['max_points']:g}{waiting}"
         cells = (result["student"], result["assignment"], points, remark)
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells))  # text of others, not markup
-    Console().print(table)
+        table.add_row(*cells)
+    CommandConsole().print(table)
 
 
-@course.command()
+@course.command(cls=Command)
 def report(
     course: Course = Path(),
     out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="report/ in the course")] = None,

@@ -5,12 +5,15 @@ Nothing heavy is imported here, so that ``--help`` answers at once: each command
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import typer
 
 from ..files.input_error import InputError
 from . import bench, compare, course, doctor, lab, runs, share, sweep, train
+from .command import Command, DoctorCommand
+from .terminal import forget_unwritten, prepare_streams
 
 app = typer.Typer(
     help="PolyGRAD, as a course you can run: learn a MuJoCo task inside a world model's imagination.",
@@ -18,28 +21,29 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(train.train)
-app.command()(runs.evaluate)
-app.command()(runs.video)
-app.command()(runs.export)
-app.command()(compare.error)
-app.command()(compare.dataset)
-app.command()(bench.bench)
-app.command()(sweep.sweep)
-app.command()(sweep.report)
-app.command()(share.push)
-app.command()(share.pull)
-app.command()(doctor.doctor)
-app.command()(lab.lab)
+app.command(cls=Command)(train.train)
+app.command(cls=Command)(runs.evaluate)
+app.command(cls=Command)(runs.video)
+app.command(cls=Command)(runs.export)
+app.command(cls=Command)(compare.error)
+app.command(cls=Command)(compare.dataset)
+app.command(cls=Command)(bench.bench)
+app.command(cls=Command)(sweep.sweep)
+app.command(cls=Command)(sweep.report)
+app.command(cls=Command)(share.push)
+app.command(cls=Command)(share.pull)
+app.command(cls=DoctorCommand)(doctor.doctor)
+app.command(cls=Command)(lab.lab)
 app.add_typer(course.course, name="course")
 
 
 def main() -> None:
     """Run a command and exit with its status. Errors are printed here and nowhere else.
 
-    Bad input: one line and status 2. A failure of a run or of the disk: one line and status 1. Any other exception is a
-    defect: its traceback and status 1.
+    Bad input: one line and status 2. A failure of a run, of the disk, or of an output that nobody reads: one line and
+    status 1. Any other exception is a defect: its traceback and status 1.
     """
+    prepare_streams()
     try:
         status = app(standalone_mode=False) or 0  # 130 after an interrupt
     except typer.TyperException as error:  # no such command or option
@@ -48,19 +52,23 @@ def main() -> None:
         status = _print_error(error, 2)
     except _failures() as error:
         status = _print_error(error, 1)
+    finally:
+        forget_unwritten()
     sys.exit(status)
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Exceptions that are no defects. Called only once something was raised, for it imports torch."""
-    from ..imagination_loop import NotFiniteError
-    from ..studies.seeds import FailedRunsError
-
-    return NotFiniteError, FailedRunsError, OSError
+    """Exceptions that are no defects. A module that was not imported raised none, and may be what is broken here."""
+    kinds: list[type[Exception]] = [OSError]
+    for module, name in (("imagination_loop", "NotFiniteError"), ("studies.seeds", "FailedRunsError")):
+        if loaded := sys.modules.get(f"polygrad_edu.{module}"):
+            kinds.append(getattr(loaded, name))
+    return tuple(kinds)
 
 
 def _print_error(message: object, status: int) -> int:
     """Print ``message`` as one line on standard error; returns ``status``."""
     if line := " ".join(str(message).split()):
-        print(f"polygrad-edu: {line}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # closed as well
+            print(f"polygrad-edu: {line}", file=sys.stderr)
     return status

@@ -16,20 +16,27 @@ RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="A run directo
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (cuda where there is one).")]
 
-MAX_SEED = 2**63 - 1  # of torch's generators
+MAX_SEED = 999_999  # of a run: polygrad_edu.imagination_loop.MAX_SEED, which would import torch
+MAX_EPISODE_SEED = 2**32 - 1  # of an episode: some tasks draw from NumPy's older generators, which end there
 METAVARS = {int: "INTEGER", float: "NUMBER", bool: "true|false", str: "TEXT"}
 
 
 def seed_option(help: str, show_default: bool | str = True, max_seed: int = MAX_SEED) -> Any:
-    """An option that takes a seed from 0 to ``max_seed``; a larger one is an :class:`InputError`."""
+    """An option that takes a seed from 0 to ``max_seed``."""
+    return typer.Option(help=help, show_default=show_default, min=0, max=max_seed)
 
-    def check(seed: int | None) -> int | None:
-        if seed is not None and seed > max_seed:
-            raise InputError(f"a seed must be at most {max_seed}, not {seed}")
-        return seed
 
-    # not the option's own max: the help would show its nineteen digits
-    return typer.Option(help=help, show_default=show_default, min=0, callback=check)
+def check_last_seed(option: str, count: int, first: int, max_seed: int = MAX_SEED) -> None:
+    """Refuse several seeds of which the last is out of range.
+
+    Args:
+        option: that says how many there are.
+
+    Raises:
+        InputError: naming the last one.
+    """
+    if (last := first + count - 1) > max_seed:
+        raise InputError(f"{option} {count} from --seed {first} on ends at {last}; a seed must be at most {max_seed:,}")
 
 
 def choose_device(name: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..measuring.progress import OnProgress
+from .terminal import CommandConsole
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def progress_lines() -> Generator[OnProgress, None, None]:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=CommandConsole(stderr=True),
     )
     tasks: dict[str, TaskID] = {}
 

@@ -9,13 +9,15 @@ from typing import Annotated
 import typer
 
 from ..files.input_error import InputError
-from .options import Json, RunDirectory, seed_option
+from .options import MAX_EPISODE_SEED, Json, RunDirectory, check_last_seed, seed_option
 
 
 def evaluate(
     run: RunDirectory,
     episodes: Annotated[int, typer.Option(help="Episodes to play.", min=1)] = 20,
-    seed: Annotated[int, seed_option("Of the first episode; default: as in result.json.")] = 2_000_000,
+    seed: Annotated[
+        int, seed_option("Of the first episode; default: as in result.json.", max_seed=MAX_EPISODE_SEED)
+    ] = 2_000_000,
     as_json: Json = False,
 ) -> None:
     """Play the kept policy in the real simulator and report its return."""
@@ -23,6 +25,7 @@ def evaluate(
     from ..runs.checkpoint import load_checkpoint
     from ..tasks.published_returns import reference_sentence
 
+    check_last_seed("--episodes", episodes, seed, MAX_EPISODE_SEED)
     loop, _ = load_checkpoint(run)
     env_id = loop.preset.task.env_id
     returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -52,4 +53,5 @@ def pull(
     elif "model.safetensors" in names:
         print(f"{directory} holds the result of {repository}; imagine with polygrad_edu.runs.shipped.load_result.")
     else:
-        print(f"{directory} holds the run of {repository}; go on with: polygrad-edu evaluate {directory}")
+        command = shlex.join(["polygrad-edu", "evaluate", str(directory)])
+        print(f"{directory} holds the run of {repository}; go on with: {command}")

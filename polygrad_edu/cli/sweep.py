@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from ..files.input_error import InputError
 from ..settings import SETTINGS
-from .options import Device, Json, choose_device, given, seed_option, with_settings
+from .options import Device, Json, check_last_seed, choose_device, given, seed_option, with_settings
+from .terminal import CommandConsole
 
 if TYPE_CHECKING:
     from ..studies.study import Study
@@ -80,7 +80,7 @@ def sweep(
         device = "cuda" if gpus else "cpu"
     directory, study = _study(presets or [], seed, seeds, given(settings), vary or [], device, out)
     cores = os.cpu_count() or 1
-    console = Console(file=sys.stderr if as_json else sys.stdout)
+    console = CommandConsole(stderr=as_json, going_on=f"the study goes on in {directory}")
     if engine == "ray":
         connect(address or os.environ.get("RAY_ADDRESS", ""), jobs or cores)
     else:
@@ -92,10 +92,11 @@ def sweep(
             trainer = RayCluster(jobs or 0, minutes, directory / "ray.log", wanted)
         else:
             trainer = Processes(jobs or (cores if study.device == "cpu" else 1), keep_open=(held.fileno(),))
+        stopped = f"Stopped. Go on with: polygrad-edu sweep --out {shlex.quote(str(directory))}"
         try:
             answer = run_study(directory, study, trainer, console)
         except KeyboardInterrupt:
-            console.print(f"Stopped. Go on with: polygrad-edu sweep --out {directory}", soft_wrap=True, highlight=False)
+            console.print(stopped, soft_wrap=True, highlight=False)
             raise
         answer["report"] = None
         if answer["finished"]:
@@ -137,6 +138,7 @@ def _study(
         stored = (directory / "study.json").is_file()
         device = read_study(directory).device if stored else choose_device(device)
     first = seed or 0
+    check_last_seed("--seeds", seeds or 5, first)
     study = make_study(presets, range(first, first + (seeds or 5)), fixed, _varied(vary), device)
     check_folder(directory, study)
     return directory, study

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ..files.input_error import InputError
 from ..presets import PRESETS, get_preset
 from ..settings import SETTINGS
-from .options import Device, Json, choose_device, given, seed_option, with_settings
+from .options import Device, Json, check_last_seed, choose_device, given, seed_option, with_settings
+from .terminal import CommandConsole, told_when_closed
 
 DEFAULT_PRESET = "inverted-pendulum"
 
@@ -64,8 +65,9 @@ def train(
     from ..runs.training import continue_run, start_run
     from ..studies.seeds import SeveralSeeds, train_seeds
 
+    check_last_seed("--seeds", seeds, seed)
     overrides = given(settings)
-    console = Console(stderr=as_json)
+    console = CommandConsole(stderr=as_json)
     device = choose_device(device)
     if wandb:
         check_wandb()  # before anything is written
@@ -84,19 +86,28 @@ def train(
             _check_for_several(minutes, detect_anomaly, supervised)
             directory = out or _free_directory(name, "seeds", seed)
             several = SeveralSeeds(name, chosen, overrides, range(seed, seed + seeds), device, wandb)
+            console = CommandConsole(stderr=as_json, going_on=f"the runs go on in {directory}")
             result = train_seeds(several, directory, console)
             returns = ", ".join(f"{value:.0f}" for value in result["returns"])
-            console.print(f"Returns {returns}; median {result['return_median']:.0f}. The runs lie in {directory}.")
+            said = f"Returns {returns}; median {result['return_median']:.0f}. The runs lie in {directory}."
+            console.print(said, soft_wrap=True)
             if as_json:
                 print(json.dumps(result))
             return
-        training = start_run(out or _free_directory(name, "seed", seed), name, chosen, seed, device)
+        resume = out or _free_directory(name, "seed", seed)
+        training = start_run(resume, name, chosen, seed, device)
     if wandb:
         training.curves.use_wandb(wandb, training.preset_name, training.loop.seed, training.loop.preset)
     supervision = Supervision() if supervised else None
-    result = training.run(console, math.inf if minutes is None else minutes, detect_anomaly, supervision)
-    if as_json:
-        print(json.dumps(result))
+    with told_when_closed(f"Stopped. Go on with: {_resume_command(resume)}"):
+        result = training.run(console, math.inf if minutes is None else minutes, detect_anomaly, supervision)
+    with told_when_closed(f"The run lies in {resume}."):
+        if as_json:
+            print(json.dumps(result))
+
+
+def _resume_command(run: Path) -> str:
+    return f"polygrad-edu train --resume {shlex.quote(str(run))}"
 
 
 def _check_for_several(minutes: float | None, detect_anomaly: bool, supervised: bool) -> None:

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from ..environments import get_simulator_state, is_mujoco, set_simulator_state
 from ..files.input_error import InputError
 from ..tasks.point_mass import PointMass
+from ..tasks.wrappers import remembering
 from .camera import BODY_COLOURS, MARK, Camera, Shape
 
 SKY = (238, 243, 248)
@@ -47,7 +48,9 @@ def draw_states(
     if type(env.unwrapped).__name__ == "PendulumEnv":
         return [_draw_pendulum(state[0], width, height) for state in states]
     if not is_mujoco(env):
-        return [_draw_numbers(state, width, height) for state in states]
+        shown = remembering(env)  # its last numbers are what the task shows
+        numbers = states if shown is None else states[:, -len(shown.shown) :]
+        return [_draw_numbers(row, width, height) for row in numbers]
     before = get_simulator_state(env)
     try:
         if renderer == "mujoco":

@@ -24,6 +24,7 @@ from .input_error import InputError
 MIB = 2**20
 MAX_DEPTH = 32
 MAX_DIGITS = 64  # a random generator's state is a number of 39 digits
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # Exceptions that the libraries raise for a damaged tensor file or state. Whoever reads one tells them as an InputError.
 DAMAGE = (
     SafetensorError,
@@ -36,6 +37,21 @@ DAMAGE = (
     OverflowError,
     MemoryError,
 )
+
+
+class LfsPointerError(InputError):
+    """A small text that Git LFS left in place of a file: nothing is damaged, the file was not fetched yet."""
+
+
+def refuse_lfs_pointer(path: Path) -> None:
+    """Check that ``path`` is a file itself, or cannot be opened, which its reader tells.
+
+    Raises:
+        LfsPointerError: it is a Git LFS pointer.
+    """
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise LfsPointerError(f"{path} is a Git LFS pointer, not the file: run git lfs pull")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -88,6 +104,8 @@ def read_json(path: Path, max_bytes: int = MIB) -> dict[str, Any]:
     """
     try:
         return parse_json(read_bytes(path, max_bytes).decode("utf-8"))
+    except LfsPointerError:
+        raise
     except ValueError as error:
         reason = str(error).removeprefix(f"{path} ")
         raise InputError(f"{path} cannot be read as JSON: {one_line(reason)}") from None
@@ -97,11 +115,13 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     """Content of the file ``path``.
 
     Raises:
-        InputError: it is no file, cannot be read, or has more than ``max_bytes``; the message names the file.
+        InputError: it is no file, cannot be read, has more than ``max_bytes``, or is a Git LFS pointer; the message
+            names the file.
     """
     try:
         if not path.is_file():
             raise InputError(f"{path} is not a file")
+        refuse_lfs_pointer(path)
         if (size := path.stat().st_size) > max_bytes:
             raise InputError(f"{path} has {size:,} bytes, more than the {max_bytes:,} that such a file may have")
         return path.read_bytes()
@@ -109,16 +129,20 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
         raise InputError(f"{path} cannot be read: {one_line(error)}") from None
 
 
-def parse_json(text: str) -> dict[str, Any]:
+def parse_json(text: str, infinite: bool = False) -> dict[str, Any]:
     """The JSON object that ``text`` is.
+
+    Args:
+        infinite: accept infinite numbers and NaN, as Python writes them, in a text by others.
 
     Raises:
         InputError: it is none; or it holds a name twice, NaN, an infinite number, an integer of more than
             ``MAX_DIGITS`` digits, or anything nested deeper than ``MAX_DEPTH``.
     """
+    constant = float if infinite else _no_constant
     try:
         data = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short, parse_float=_finite
+            text, object_pairs_hook=_unique, parse_constant=constant, parse_int=_short, parse_float=_finite
         )
     except json.JSONDecodeError as error:
         raise InputError(str(error)) from None
@@ -185,6 +209,8 @@ def read_tensors(path: Path, max_bytes: int = 2**34) -> dict[str, Tensor]:
     """
     try:
         return parse_tensors(read_bytes(path, max_bytes))
+    except LfsPointerError:
+        raise
     except InputError as error:
         raise InputError(f"{path} cannot be used: {str(error).removeprefix(f'{path} ')}") from None
 

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .input_error import InputError
-from .safe_files import MIB, parse_tensors, read_bytes, sync_directory, write_whole
+from .safe_files import MIB, parse_tensors, read_bytes, refuse_lfs_pointer, sync_directory, write_whole
 
 MAX_BYTES = 4096 * MIB  # as the setting checkpoint_shards
 _HEADER = 2**16  # room for a shard's own table of contents
@@ -77,8 +77,8 @@ def read_shards(directory: Path, entries: list[dict[str, str | int]]) -> dict[st
     """The tensors that :func:`write_shards` wrote.
 
     Raises:
-        InputError: a shard is missing, has another size or checksum, holds numbers that are not finite, or does
-            not fit its neighbours.
+        InputError: a shard is missing, has another size or checksum, holds numbers that are not finite, does not fit
+            its neighbours, or is a Git LFS pointer.
     """
     parts: dict[str, list[Tensor]] = {}
     for entry in entries:
@@ -97,6 +97,7 @@ def _read(directory: Path, entry: dict[str, str | int]) -> dict[str, Tensor]:
     path = directory / shard_name(entry)
     if not path.is_file():
         raise InputError(f"its shard {path.name} is missing")
+    refuse_lfs_pointer(path)
     if path.stat().st_size != entry.get("bytes"):
         raise InputError(f"its shard {path.name} has {path.stat().st_size} bytes instead of {entry.get('bytes')!r:.40}")
     content = read_bytes(path, MAX_BYTES)

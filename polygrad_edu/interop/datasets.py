@@ -6,7 +6,7 @@ half-trained and a trained policy, and holds the simulator's state beside every 
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -17,11 +17,16 @@ from gymnasium.spaces import Box
 
 from .. import environments
 from ..files.input_error import InputError
-from ..files.safe_files import DAMAGE, one_line, parse_json, read_json
+from ..files.safe_files import DAMAGE, LfsPointerError, one_line, parse_json, read_json, refuse_lfs_pointer
+from ..files.versions import refuse_newer
 from ..replay import Normaliser, SequenceReplay
-from .outside_policies import MLPPolicy, load_policy
+from .outside_policies import MLPPolicy, check_policy_fits, load_policy
+from .task_specs import action_range, differences, plain_task, wrapper_name, wrappers_beyond
 
 LEVELS = ("random", "half-trained", "trained")
+PLAYED_EPISODES = 5  # of which two steps each are played anew
+# For other versions of MuJoCo round otherwise: a share of the largest number of its kind in the episode, and of 1.
+PLAYED_TOLERANCE = 0.01
 
 
 class OfflineData(NamedTuple):
@@ -107,31 +112,45 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
         env_id: the task that it must be of, if that matters.
 
     Raises:
-        InputError: no dataset there, another task's, of sizes that do not fit, with numbers that are not finite,
-            or damaged.
+        InputError: no dataset there, another task's, one of a task that was made otherwise than here, of sizes that do
+            not fit, with numbers that are not finite, damaged, not fetched, or of a newer version.
     """
     data, directory = _locate(source)
     metadata = read_json(data / "metadata.json")
-    stored_id = _task_of(metadata, data, source)
-    if env_id is not None and stored_id != env_id:
-        raise InputError(f"{source} is of {stored_id}, not of {env_id}")
     try:
-        env = environments.make(stored_id)  # by its name alone: what else the file says about the task is not run
+        return _load(metadata, data, directory, source, env_id)
+    except LfsPointerError:
+        raise
+    except InputError:
+        refuse_newer(metadata.get("polygrad_edu_version"), source)
+        raise
+
+
+def _load(metadata: dict[str, Any], data: Path, directory: Path, source: str | Path, env_id: str | None) -> OfflineData:
+    recorded = _recorded_spec(metadata, data, source)
+    stored_id = recorded["id"]
+    if env_id is not None and stored_id != env_id:
+        raise InputError(f"{source} is of {stored_id:.60}, not of {env_id}")
+    try:
+        env = environments.make(stored_id)  # by its name alone: no code that the file names is run
     except InputError as error:
         raise InputError(f"{source}: {one_line(error)}") from None
-    _check_metadata(metadata, data, env)
-    parts = [_checked(episode, env, source) for episode in _read_episodes(data, source)]
+    env.reset()
+    spanned = _check_metadata(metadata, recorded, data, env, source)
+    parts = [_checked(episode, env, spanned, source) for episode in _read_episodes(metadata, data, source)]
+    _check_played(parts, env, source)
     policies = {path.stem: load_policy(path) for path in sorted((directory / "policies").glob("*.safetensors"))}
     policies = {name: policies[name] for name in sorted(policies, key=_rank)}
     levels = np.concatenate([part.get("level", np.full(len(part["reward"]), -1)) for part in parts])
     _check_policies(policies, levels, env, source)
     has_states = all("simulator_state" in part for part in parts)
+    env.close()
     return OfflineData(
         env_id=stored_id,
-        observations=np.concatenate([part["observation"] for part in parts]).astype(np.float32),
-        actions=np.concatenate([part["action"] for part in parts]).astype(np.float32),
-        rewards=np.concatenate([part["reward"] for part in parts]).astype(np.float32),
-        terminals=np.concatenate([part["terminal"] for part in parts]).astype(bool),
+        observations=np.concatenate([part["observation"] for part in parts]),
+        actions=np.concatenate([part["action"] for part in parts]),
+        rewards=np.concatenate([part["reward"] for part in parts]),
+        terminals=np.concatenate([part["terminal"] for part in parts]),
         episodes=np.repeat(np.arange(len(parts)), [len(part["reward"]) for part in parts]),
         levels=levels,
         simulator_states=np.concatenate([part["simulator_state"] for part in parts]) if has_states else None,
@@ -139,31 +158,52 @@ def load_dataset(source: str | Path, env_id: str | None = None) -> OfflineData:
     )
 
 
-def _task_of(metadata: dict[str, Any], data: Path, source: str | Path) -> str:
-    """The id of the task that a dataset is of.
+def _recorded_spec(metadata: dict[str, Any], data: Path, source: str | Path) -> dict[str, Any]:
+    """The spec of the task that a dataset is of; its id is a plain one.
 
     Raises:
-        InputError: the metadata do not say it, or what they say is no plain id.
+        InputError: the metadata do not say it, or name a module.
     """
     if not all(isinstance(metadata.get(key), str) for key in ("observation_space", "action_space", "env_spec")):
         raise InputError(f"{source} does not say which task it is of; PolyGRAD needs Minari's env_spec and both spaces")
-    try:
-        stored_id = parse_json(metadata["env_spec"])["id"]
-    except (InputError, KeyError):
-        raise InputError(f"{data / 'metadata.json'} holds a damaged env_spec") from None
+    spec = _from_json(metadata["env_spec"])
+    if "id" not in spec:
+        raise InputError(f"{data / 'metadata.json'} holds a damaged env_spec")
+    stored_id = spec["id"]
     if not isinstance(stored_id, str) or ":" in stored_id:  # Gymnasium would import the module before the colon
-        raise InputError(f"{source} is of the task {stored_id!r}; a plain Gymnasium id is needed, such as Hopper-v5")
-    return stored_id
+        raise InputError(
+            f"{source} is of the task {stored_id!r:.60}; a plain Gymnasium id is needed, such as Hopper-v5"
+        )
+    return spec
 
 
-def _read_episodes(data: Path, source: str | Path) -> list[Any]:
+def _from_json(text: str) -> dict[str, Any]:
+    """The object in ``text``, empty if there is none; the bounds of a space may be infinite."""
+    try:
+        return parse_json(text, infinite=True)
+    except InputError:
+        return {}
+
+
+def _read_episodes(metadata: dict[str, Any], data: Path, source: str | Path) -> list[Any]:
     """Minari's episodes.
 
     Raises:
-        InputError: there are none, they are damaged, or a library that reads their format is missing.
+        InputError: there are none, they are damaged or of a newer Minari, or a library that reads them is missing.
     """
+    library = minari()
+    read = {
+        "minari_version": list(library.supported_dataset_versions),
+        "data_format": library.dataset._storages.get_storage_keys(),
+    }
+    for name, known in read.items():
+        if metadata.get(name) not in known:
+            raise InputError(
+                f"{source} has {metadata.get(name)!r:.40} as {name}, which the installed Minari {library.__version__} "
+                "does not read; upgrade it if it is older than the dataset"
+            )
     try:
-        episodes = list(minari().MinariDataset(data).iterate_episodes())
+        episodes = list(library.MinariDataset(data).iterate_episodes())
     except ImportError as error:  # of a format other than HDF5
         raise InputError(f"{source} cannot be read here: {one_line(error)}") from None
     except (OSError, AssertionError, *DAMAGE) as error:
@@ -173,26 +213,73 @@ def _read_episodes(data: Path, source: str | Path) -> list[Any]:
     return episodes
 
 
-def _check_metadata(metadata: dict[str, Any], data: Path, env: gymnasium.Env) -> None:
-    """Check the counts and the spaces, before Minari makes room for more than the files can hold.
+def _check_metadata(
+    metadata: dict[str, Any], recorded: dict[str, Any], data: Path, env: gymnasium.Env, source: str | Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check what a dataset says of itself, before Minari makes room for more than the files can hold.
+
+    Returns:
+        The lowest and the highest action [A], which span the task's range in the dataset's units.
 
     Raises:
-        InputError: there cannot be so many episodes or steps, or a space is not the task's.
+        InputError: its task was made otherwise than here, there cannot be so many episodes or steps, or a space is not
+            the task's.
     """
+    if changes := differences(recorded, env):
+        raise InputError(
+            f"{source} was recorded in {_id(env)} with {one_line(', '.join(changes))}; register that task under an id "
+            "of its own and record it there"
+        )
     path = data / "metadata.json"
-    size = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
+    size = 0
+    for file in data.rglob("*"):
+        if file.is_file():
+            refuse_lfs_pointer(file)
+            size += file.stat().st_size
     for name in ("total_episodes", "total_steps"):
         n = metadata.get(name)
         if type(n) is not int or not 0 <= n <= size:
             raise InputError(f"{path} says {n!r:.60} as {name}, which its {size:,} bytes of data cannot hold")
-    for name in ("observation_space", "action_space"):
-        shape = list(getattr(env.unwrapped, name).shape)
-        try:
-            space = json.loads(metadata[name])
-        except (ValueError, RecursionError):
-            space = None
-        if not isinstance(space, dict) or (space.get("type"), space.get("shape")) != ("Box", shape):
+    own_spaces = {"observation_space": env.observation_space, "action_space": plain_task(env).action_space}
+    spaces = {name: _from_json(metadata[name]) for name in own_spaces}
+    for name, own in own_spaces.items():
+        shape = list(cast(Box, own).shape)
+        is_box = (spaces[name].get("type"), spaces[name].get("shape")) == ("Box", shape)
+        if not is_box or not re.fullmatch(r"(float|u?int)\d{1,2}", str(spaces[name].get("dtype"))):
             raise InputError(f"{path}: its {name} is not the Box of shape {shape} that {_id(env)} has")
+    low, high = action_range(recorded, env)
+    _check_action_space(spaces["action_space"], (low, high), recorded, env, source)
+    return low, high
+
+
+def _check_action_space(
+    space: dict[str, Any],
+    wanted: tuple[np.ndarray, np.ndarray],
+    recorded: dict[str, Any],
+    env: gymnasium.Env,
+    source: str | Path,
+) -> None:
+    """Check that the dataset's actions have the units that they are read in.
+
+    Raises:
+        InputError: a dimension of its action space cannot move, or spans another range.
+    """
+    try:
+        low, high = (np.broadcast_to(np.asarray(space[name], np.float64), wanted[0].shape) for name in ("low", "high"))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InputError(f"{source}: its action_space has no bounds for each of {len(wanted[0])} actions") from None
+    if (stuck := np.flatnonzero(~(low < high))).size:
+        raise InputError(
+            f"{source}: its actions cannot move in dimension {', '.join(map(str, stuck))} (low equals high); record "
+            "the task without them"
+        )
+    if any(wrapper_name(wrapper) == "ClipAction" for wrapper in wrappers_beyond(recorded, env) or ()):
+        return  # then any action may be taken, and the space says nothing about the units
+    for i in np.flatnonzero(~(np.isclose(low, wanted[0]) & np.isclose(high, wanted[1]))):
+        raise InputError(
+            f"{source}: its action {i} runs from {low[i]:g} to {high[i]:g}, in {_id(env)} from {wanted[0][i]:g} to "
+            f"{wanted[1][i]:g}; record the task's own actions"
+        )
 
 
 def _locate(source: str | Path) -> tuple[Path, Path]:
@@ -224,22 +311,19 @@ def _check_policies(policies: dict[str, MLPPolicy], levels: np.ndarray, env: gym
     """
     if policies and levels.max() >= len(policies):
         raise InputError(f"{source} has steps of level {levels.max()} but only {len(policies)} policies: {[*policies]}")
-    task_sizes = [gymnasium.spaces.flatdim(space) for space in (env.observation_space, env.action_space)]
+    sizes = [gymnasium.spaces.flatdim(space) for space in (env.observation_space, env.action_space)]
     for name, policy in policies.items():
-        sizes = policy.description["sizes"]
-        if [sizes[0], sizes[-1]] != task_sizes:
-            raise InputError(
-                f"{source}: the policy {name} has {sizes[0]} inputs and {sizes[-1]} actions; "
-                f"{_id(env)} needs {task_sizes[0]} and {task_sizes[1]}"
-            )
+        check_policy_fits(policy, f"{source}: the policy {name}", _id(env), sizes[0], sizes[1])
 
 
 def _id(env: gymnasium.Env) -> str:
     return env.spec.id if env.spec else str(env)
 
 
-def _checked(episode: Any, env: gymnasium.Env, source: str | Path) -> dict[str, np.ndarray]:
-    """One episode's rows.
+def _checked(
+    episode: Any, env: gymnasium.Env, spanned: tuple[np.ndarray, np.ndarray], source: str | Path
+) -> dict[str, np.ndarray]:
+    """One episode's rows, in the types of :class:`OfflineData`.
 
     Raises:
         InputError: its arrays do not fit the task or each other; the message names the episode.
@@ -250,16 +334,16 @@ def _checked(episode: Any, env: gymnasium.Env, source: str | Path) -> dict[str, 
     if n == 0:
         raise InputError(f"{where} has no steps")
     size = gymnasium.spaces.flatdim(env.observation_space)
-    own_actions = cast(Box, env.unwrapped.action_space)
+    low, high = spanned
     stored = {
         "observations": (episode.observations, (n + 1, size)),
-        "actions": (episode.actions, (n, *own_actions.shape)),
+        "actions": (episode.actions, (n, *low.shape)),
         "rewards": (episode.rewards, (n,)),
         "terminations": (episode.terminations, (n,)),
     }
     shapes: dict[str, tuple[int, ...]] = {
         "simulator_state": environments.get_simulator_state(env).shape,
-        "policy_action": own_actions.shape,
+        "policy_action": low.shape,
         "level": (),
     }
     for name, shape in shapes.items():
@@ -268,26 +352,69 @@ def _checked(episode: Any, env: gymnasium.Env, source: str | Path) -> dict[str, 
     for name, (values, shape) in stored.items():
         if np.shape(values) != shape:
             raise InputError(f"{where} has {name} of shape {np.shape(values)}; {_id(env)} needs {shape}")
-        if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        if values.dtype.kind not in "biuf":
             raise InputError(f"{where}: not every one of its {name} is a finite number")
     if np.any(episode.terminations[:-1]):
         raise InputError(f"{where} goes on after a terminal step; an episode ends with it")
-    width = own_actions.high - own_actions.low
-    rows = {
-        "observation": episode.observations[:n],
-        "action": 2 * (episode.actions - own_actions.low) / width - 1,
-        "reward": episode.rewards,
-        "terminal": episode.terminations,
-    }
-    if "policy_action" in infos:  # the policy's own action, before it was clipped to the task's range
-        rows["action"] = infos["policy_action"][:n]
+    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, and is found below
+        actions = 2 * (np.asarray(episode.actions, np.float64) - low) / (high - low) - 1
+        used = {
+            "observations": np.asarray(episode.observations).astype(np.float32),
+            "actions": actions.astype(np.float32),
+            "rewards": np.asarray(episode.rewards).astype(np.float32),
+        }
+        if "policy_action" in infos:
+            used["policy_action"] = infos["policy_action"].astype(np.float32)
     if "simulator_state" in infos:
-        rows["simulator_state"] = infos["simulator_state"][:n]
+        used["simulator_state"] = infos["simulator_state"]
+    for name, values in used.items():  # as they are used: after every division, and in float32
+        if not np.isfinite(values).all():
+            raise InputError(f"{where}: not every one of its {name} is a finite number")
+    rows = {
+        "observation": used["observations"][:n],
+        # the policy's own actions, where they are known: the task's range may have cut those that were played
+        "action": used.get("policy_action", used["actions"])[:n],
+        "reward": used["rewards"],
+        "terminal": np.asarray(episode.terminations).astype(bool),
+    }
+    if "simulator_state" in infos:
+        rows["simulator_state"] = used["simulator_state"][:n]
     if "level" in infos:
         if infos["level"].dtype.kind not in "iu" or infos["level"].min() < 0:
             raise InputError(f"{where}: its level must be a whole number, 0 or more")
         rows["level"] = infos["level"][:n]
     return rows
+
+
+def _check_played(parts: list[dict[str, np.ndarray]], env: gymnasium.Env, source: str | Path) -> None:
+    """Play a few recorded steps from their simulator states: a task may differ in what its spec does not say.
+
+    Raises:
+        InputError: something else happens here than what was recorded.
+    """
+    episodes = np.unique(np.linspace(0, len(parts) - 1, PLAYED_EPISODES).astype(int))
+    for number in episodes:
+        part = parts[number]
+        if "simulator_state" not in part:
+            continue
+        rows = slice(len(part["reward"]) // 2, len(part["reward"]) // 2 + 2)
+        state, actions = part["simulator_state"][rows][0], part["action"][rows]
+        real = environments.replay_actions(env, state, actions)
+        for name in ("observation", "reward"):
+            recorded, found = part[name][rows], real[f"{name}s"]
+            room = PLAYED_TOLERANCE * (1 + np.abs(part[name]).max(axis=0))
+            if (np.abs(found - recorded) <= room).all():
+                continue
+            again = environments.replay_actions(env, state, actions)[f"{name}s"]
+            if not np.array_equal(again, found):
+                return  # a task that draws random numbers in its steps: nothing can be said
+            step, *place = np.unravel_index(np.argmax(np.abs(found - recorded) - room), recorded.shape)
+            what = " ".join([name, *map(str, place)])
+            raise InputError(
+                f"{source} was recorded in another {_id(env)} than the one here: in step {rows.start + step} of "
+                f"episode {number} its {what} is {recorded[(step, *place)]:.4g}, and {found[(step, *place)]:.4g} when "
+                "played here"
+            )
 
 
 def minari() -> Any:
@@ -298,6 +425,7 @@ def minari() -> Any:
     """
     try:
         import minari as library
+        import minari.dataset._storages  # pyright: ignore[reportUnusedImport] - the formats that it reads
         import minari.dataset.minari_storage  # pyright: ignore[reportUnusedImport] - makes library.dataset whole
         import minari.storage.datasets_root_dir  # pyright: ignore[reportUnusedImport] - and library.storage
     except ImportError:

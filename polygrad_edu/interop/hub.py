@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files.input_error import InputError
-from ..files.safe_files import MIB, one_line, read_json
+from ..files.safe_files import MIB, one_line, read_json, refuse_lfs_pointer
 from ..runs.checkpoint import load_checkpoint, read_config
 from ..runs.shipped import command_of, load_result
 from ..tasks.published_returns import reference_sentence
@@ -47,11 +47,13 @@ def push(run: Path, repository: str, private: bool = False) -> str:
     Files of an earlier push that the run no longer has are removed there; what else lies there stays.
 
     Raises:
-        InputError: no finished run, a wrong name, no token, or a hub that refuses.
+        InputError: no finished run, one that Git LFS has not fetched, a wrong name, no token, or a hub that refuses.
     """
     read_config(run)  # a run at all?
     names = [path.relative_to(run).as_posix() for path in sorted(run.rglob("*")) if path.is_file()]
     own = [name for name in names if limit_of(name)]
+    for name in own:
+        refuse_lfs_pointer(run / name)
     with _as_input_errors(_checked_name(repository)):
         import huggingface_hub as hub
 

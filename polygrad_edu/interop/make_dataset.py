@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 
-from .. import environments
+from .. import __version__, environments
+from ..collector import as_shown
 from ..files.input_error import InputError
+from ..imagination_loop import check_seed
 from ..score_guidance import actions_from_noise
 from .datasets import LEVELS, minari
 from .outside_policies import MLPPolicy, from_stable_baselines3, save_policy
+from .task_specs import plain_task, storable
 
 N_ENVS = 8  # of PPO
 ROLLOUT_STEPS = 256  # of PPO, in each environment between two updates
@@ -41,19 +46,50 @@ def train_policies(env_id: str, train_steps: int, seed: int, on_progress: OnProg
             on_progress("train the policy", min(self.num_timesteps, train_steps), train_steps)
             return True
 
+    def copied() -> MLPPolicy:
+        policy = from_stable_baselines3(model)
+        # Once the copy drew its first weights from PPO's own generator. The measured results rest on those draws.
+        MLPPolicy(**policy.description)
+        return policy
+
     envs = VecNormalize(DummyVecEnv([lambda: environments.make(env_id)] * N_ENVS))
     # a smaller spread than PPO's usual 1, so that few actions are cut off at the task's range
     options = {"log_std_init": -0.5}
-    model = PPO(
-        "MlpPolicy", envs, n_steps=ROLLOUT_STEPS, batch_size=256, policy_kwargs=options, seed=seed, device="cpu"
-    )
-    policies = {LEVELS[0]: from_stable_baselines3(model)}
-    for level, until in zip(LEVELS[1:], (train_steps // 2, train_steps), strict=True):
-        if until > model.num_timesteps:
-            model.learn(until - model.num_timesteps, callback=Report(), reset_num_timesteps=False)
-        policies[level] = from_stable_baselines3(model)
+    with _own_generators():
+        model = PPO(
+            "MlpPolicy", envs, n_steps=ROLLOUT_STEPS, batch_size=256, policy_kwargs=options, seed=seed, device="cpu"
+        )
+        envs.seed(_first_seed(seed))
+        policies = {LEVELS[0]: copied()}
+        for level, until in zip(LEVELS[1:], (train_steps // 2, train_steps), strict=True):
+            if until > model.num_timesteps:
+                model.learn(until - model.num_timesteps, callback=Report(), reset_num_timesteps=False)
+            policies[level] = copied()
     envs.close()
     return policies
+
+
+@contextlib.contextmanager
+def _own_generators() -> Generator[None, None, None]:
+    """Stable-Baselines3 seeds Python, NumPy and torch; afterwards they stand where they stood."""
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    pythons = random.getstate()
+    numpys = np.random.get_state()  # noqa: NPY002 - the generator that it seeds
+    with torch.random.fork_rng(devices=gpus):
+        try:
+            yield
+        finally:
+            random.setstate(pythons)
+            np.random.set_state(numpys)  # noqa: NPY002
+
+
+def _first_seed(seed: int) -> int:
+    """Seed of a dataset's first episode; the others follow it one by one.
+
+    Far from those of other datasets, of runs and of evaluations, so that no two begin alike. (Seed 0 counts from 0,
+    as it always has: the measured results were made with it.)
+    """
+    return 2**32 + int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 2) if seed else 0
 
 
 def collect_dataset(
@@ -76,10 +112,12 @@ def collect_dataset(
         The directory, the task, the steps and the seed, with the mean return of each level's complete episodes.
 
     Raises:
-        InputError: there is no such task, or a library is not installed.
+        InputError: there is no such task, a library is not installed, or the seed is out of range.
     """
     library = minari()
+    check_seed(seed)
     env = environments.make(env_id)
+    task = plain_task(env)
     policies = train_policies(env_id, train_steps, seed, on_progress)
     generator = torch.Generator().manual_seed(seed)
     episodes: list[dict[str, Any]] = []
@@ -89,7 +127,7 @@ def collect_dataset(
         stored = 0
         complete: list[float] = []
         while stored < wanted:
-            episode, done = _play(env, policy, generator, 1_000_000 * seed + len(episodes), wanted - stored)
+            episode, done = _play(env, policy, generator, _first_seed(seed) + len(episodes), wanted - stored)
             episode["infos"]["level"] = np.full(len(episode["observations"]), level)
             episodes.append(episode)
             stored += len(episode["rewards"])
@@ -101,12 +139,18 @@ def collect_dataset(
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "policies").mkdir(parents=True)
     storage = library.dataset.minari_storage.MinariStorage.new(
-        partial / "data", env.observation_space, env.unwrapped.action_space, gymnasium.spec(env_id)
+        partial / "data", _observation_space(env), task.action_space, storable(task.spec) if task.spec else None
     )
     storage.update_episodes(
         library.data_collector.EpisodeBuffer(id=number, **episode) for number, episode in enumerate(episodes)
     )
-    storage.update_metadata({"dataset_id": f"polygrad_edu/{directory.name}-v0", "minari_version": library.__version__})
+    storage.update_metadata(
+        {
+            "dataset_id": f"polygrad_edu/{directory.name}-v0",
+            "minari_version": library.__version__,
+            "polygrad_edu_version": __version__,
+        }
+    )
     for name, policy in policies.items():
         save_policy(policy, partial / "policies" / f"{name}.safetensors")
     if directory.is_dir():
@@ -125,8 +169,8 @@ def _play(
     simulator's states and the policy's own actions, which the task's range may have cut.
     """
     observation, _ = env.reset(seed=seed)
-    own = cast(gymnasium.spaces.Box, env.unwrapped.action_space)
-    observations = [observation]
+    own: Any = plain_task(env).action_space
+    observations = [as_shown(observation)]
     states = [environments.get_simulator_state(env)]
     actions: list[np.ndarray] = []
     rewards: list[float] = []
@@ -136,14 +180,14 @@ def _play(
         noise = torch.randn(distribution.mean.shape, generator=generator)
         actions.append(actions_from_noise(distribution, noise).numpy())
         observation, reward, terminal, truncated, _ = env.step(actions[-1])
-        observations.append(observation)
+        observations.append(as_shown(observation))
         states.append(environments.get_simulator_state(env))
         rewards.append(float(reward))
     raw = np.array(actions)
     ends = np.zeros((2, len(rewards)), dtype=bool)
     ends[:, -1] = terminal, not terminal
     episode = {
-        "observations": np.array(observations, dtype=env.observation_space.dtype),
+        "observations": np.array(observations, dtype=_observation_space(env).dtype),
         "actions": (own.low + (raw.clip(-1, 1) + 1) / 2 * (own.high - own.low)).astype(own.dtype),
         "rewards": np.array(rewards),
         "terminations": ends[0],
@@ -151,3 +195,11 @@ def _play(
         "infos": {"simulator_state": np.array(states), "policy_action": np.concatenate([raw, 0 * raw[:1]])},
     }
     return episode, terminal or truncated
+
+
+def _observation_space(env: gymnasium.Env) -> gymnasium.Space[Any]:
+    """The space of the observations that are stored: of floats, even if a task says that it shows whole numbers."""
+    own = env.observation_space
+    if np.issubdtype(own.dtype, np.floating):
+        return own
+    return gymnasium.spaces.Box(-np.inf, np.inf, own.shape, np.float64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,10 +20,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
+from .. import __version__
 from ..files.input_error import InputError
 from ..files.safe_files import (
     DAMAGE,
     MIB,
+    LfsPointerError,
     at_most_parameters,
     one_line,
     parse_json,
@@ -30,6 +33,8 @@ from ..files.safe_files import (
     read_bytes,
     write_tensors,
 )
+from ..files.versions import NewerError, refuse_newer_format
+from .vec_normalize import doubts_about, normalisation_of
 
 FORMAT = "polygrad-edu policy 1"
 MAX_BYTES = 256 * MIB
@@ -120,7 +125,15 @@ class MLPPolicy(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, observations: Tensor) -> Distribution:
-        """The distribution of actions, of which -1 to 1 span the task's range, at raw observations [..., O]."""
+        """The distribution of actions, of which -1 to 1 span the task's range, at raw observations [..., O].
+
+        Raises:
+            InputError: the observations have another size than this policy takes.
+        """
+        if observations.shape[-1] != len(self.observation_mean):
+            raise InputError(
+                f"the policy takes {len(self.observation_mean)} observations, the task has {observations.shape[-1]}"
+            )
         normed = (observations - self.observation_mean) / self.observation_scale
         hidden = self.body(normed.clamp(-self.description["clip"], self.description["clip"]))
         mean = self.mean_head(hidden)  # [..., A]
@@ -130,15 +143,41 @@ class MLPPolicy(nn.Module):
         return Independent(Normal(mean, std, validate_args=False), 1, validate_args=False)
 
 
-@torch.no_grad()
-def from_stable_baselines3(model: Any) -> MLPPolicy:
-    """A copy of the policy that a Stable-Baselines3 PPO, A2C or SAC model holds now.
+def check_policy_fits(policy: MLPPolicy, name: str, task: str, observation_size: int, action_size: int) -> None:
+    """Check that a policy can act in a task.
 
-    The model should have been trained on ``environments.make(env_id)``, whose actions lie in -1 to 1. The
-    statistics of a ``VecNormalize`` around its environments are taken along.
+    Args:
+        name: of the policy, for the message; so is ``task``.
 
     Raises:
-        InputError: a kind of policy that cannot be copied; the message says which kinds can.
+        InputError: it takes another number of observations or of actions than the task has.
+    """
+    sizes = policy.description["sizes"]
+    if (sizes[0], sizes[-1]) != (observation_size, action_size):
+        raise InputError(
+            f"{name} takes {sizes[0]} observations and {sizes[-1]} actions; {task} has {observation_size} and "
+            f"{action_size}"
+        )
+
+
+@torch.no_grad()
+def from_stable_baselines3(model: Any, statistics: Any = None) -> MLPPolicy:
+    """A copy of the policy that a Stable-Baselines3 PPO, A2C or SAC model holds now.
+
+    The model should have been trained on ``environments.make(env_id)``, whose actions lie in -1 to 1. A
+    ``VecNormalize`` belongs to the policy: the model knows it while its environments are attached, but its file does
+    not hold it.
+
+    Args:
+        statistics: the ``VecNormalize`` that the model was trained behind, as ``VecNormalize.load`` gives it. None: the
+            one around the model's environments.
+
+    Warns:
+        UserWarning: the model saw normalised observations, or may have, and the statistics are missing.
+
+    Raises:
+        InputError: a kind of policy that cannot be copied; the message says which kinds can. Or statistics that do not
+            fit it.
     """
     try:
         from stable_baselines3.common.base_class import BaseAlgorithm
@@ -174,8 +213,11 @@ def from_stable_baselines3(model: Any) -> MLPPolicy:
         layers = ", ".join(type(layer).__name__ for layer in body) or "no hidden ones"
         raise InputError(f"{what} has the layers {layers}; hidden layers with Tanh or ReLU are supported")
     sizes = [linear[0].in_features, *(layer.out_features for layer in linear), mean_head.out_features]
-    normalised = model.get_vec_normalize_env()
-    ours = MLPPolicy(sizes, names[0], squashed, normalised.clip_obs if normalised and normalised.norm_obs else math.inf)
+    observed = normalisation_of(model, statistics, sizes[0])
+    for doubt in doubts_about(model, statistics):
+        warnings.warn(f"{what} {doubt}", stacklevel=3)  # of the caller, beyond no_grad
+    with torch.random.fork_rng(devices=[]):  # weights that are overwritten need no one's random numbers
+        ours = MLPPolicy(sizes, names[0], squashed, observed.clip)
     own_linear = [layer for layer in ours.body if isinstance(layer, nn.Linear)]
     for mine, theirs in zip([*own_linear, ours.mean_head], [*linear, mean_head], strict=True):
         mine.load_state_dict(theirs.state_dict())
@@ -183,35 +225,43 @@ def from_stable_baselines3(model: Any) -> MLPPolicy:
         ours.log_std_head.load_state_dict(policy.actor.log_std.state_dict())
     else:
         ours.log_std.copy_(policy.log_std)
-    if normalised and normalised.norm_obs:
-        statistics: Any = normalised.obs_rms
-        ours.observation_mean.copy_(torch.as_tensor(statistics.mean))
-        ours.observation_scale.copy_(torch.as_tensor(np.sqrt(statistics.var + normalised.epsilon)))
+    ours.observation_mean.copy_(torch.as_tensor(observed.mean))
+    ours.observation_scale.copy_(torch.as_tensor(observed.scale))
     return ours
 
 
 def save_policy(policy: MLPPolicy, path: Path) -> None:
     """Write a policy to a ``.safetensors`` file."""
     description = policy.description | {"clip": min(policy.description["clip"], 1e30)}  # JSON knows no infinity
-    write_tensors(path, policy.state_dict(), {"format": FORMAT, "policy": json.dumps(description)})
+    metadata = {"format": FORMAT, "version": __version__, "policy": json.dumps(description)}
+    write_tensors(path, policy.state_dict(), metadata)
 
 
 def load_policy(path: Path) -> MLPPolicy:
     """Read what :func:`save_policy` wrote.
 
     Raises:
-        InputError: no such file, not a policy, or damaged.
+        InputError: no such file, not a policy, damaged, not fetched, or of a newer version.
     """
     try:
-        tensors = parse_tensors(read_bytes(path, MAX_BYTES))
+        content = read_bytes(path, MAX_BYTES)
+        if content.startswith(b"PK"):
+            raise InputError(
+                "it is a zip archive, as Stable-Baselines3 writes; load it there, copy it with from_stable_baselines3, "
+                "and write it with save_policy"
+            )
+        tensors = parse_tensors(content)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+        refuse_newer_format(metadata.get("format"), FORMAT, metadata.get("version"), path)
         if metadata.get("format") != FORMAT:
             raise InputError("it was not written by save_policy")
         description = _checked_description(parse_json(metadata["policy"]))
-        with at_most_parameters(path.stat().st_size, path):
+        with at_most_parameters(path.stat().st_size, path), torch.random.fork_rng(devices=[]):
             policy = MLPPolicy(**description)
         policy.load_state_dict(tensors)
+    except (LfsPointerError, NewerError):
+        raise
     except (OSError, *DAMAGE) as error:
         raise InputError(f"{path} is not a policy file: {one_line(error)}") from None
     if not (policy.observation_scale > 0).all():

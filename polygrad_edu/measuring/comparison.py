@@ -21,7 +21,7 @@ from ..files.input_error import InputError
 from ..files.safe_files import write_json
 from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from ..interop.datasets import OfflineData, load_dataset
-from ..interop.outside_policies import load_policy
+from ..interop.outside_policies import check_policy_fits, load_policy
 from ..runs.checkpoint import load_checkpoint, read_config
 from ..score_guidance import Policy
 from ..settings import IMAGINE_ONLY, closest_name
@@ -264,13 +264,8 @@ def acting_policies(data: OfflineData, path: Path | None, source: str | Path) ->
                 raise InputError(f"the policy in {path} is for {preset.task.env_id}, the data for {data.env_id}")
             return [with_whole_range(load_checkpoint(path)[0].best_policy, preset.task.action_scale)]
         acting = load_policy(path)
-        sizes = acting.description["sizes"]
-        wanted = (data.observations.shape[1], data.actions.shape[1])
-        if (sizes[0], sizes[-1]) != wanted:
-            raise InputError(
-                f"the policy in {path} takes {sizes[0]} observations and {sizes[-1]} actions; "
-                f"{data.env_id} has {wanted[0]} and {wanted[1]}"
-            )
+        sizes = data.observations.shape[1], data.actions.shape[1]
+        check_policy_fits(acting, f"the policy in {path}", data.env_id, *sizes)
         return [acting]
     if not data.policies:
         raise InputError(

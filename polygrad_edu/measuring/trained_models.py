@@ -18,8 +18,8 @@ import torch
 
 from ..baselines import make_world_model, window_of
 from ..files.input_error import InputError
-from ..files.safe_files import DAMAGE, one_line, read_json, read_tensors, write_json, write_tensors
-from ..imagination_loop import seed_everything
+from ..files.safe_files import DAMAGE, LfsPointerError, one_line, read_json, read_tensors, write_json, write_tensors
+from ..imagination_loop import seeded_weights
 from ..interop.datasets import OfflineData, to_replay
 from ..presets import preset_for
 from ..settings import IMAGINE_ONLY, Preset, closest_name
@@ -91,9 +91,9 @@ def train(
         InputError: the stored model is damaged.
     """
     name, preset, updates = candidate
-    seed_everything(seed)
     replay = to_replay(data, window_of(preset), device)
-    world_model = make_world_model(preset, replay.normaliser, torch.Generator(device).manual_seed(seed))
+    with seeded_weights(seed, device):
+        world_model = make_world_model(preset, replay.normaliser, torch.Generator(device).manual_seed(seed))
     learned = {key: value for key, value in preset.to_json().items() if key not in IMAGINE_ONLY}
     identity = {"settings": learned, "updates": updates, "seed": seed, "data": fingerprint(data)}
     directory = out / "models" / name
@@ -133,6 +133,8 @@ def _load(directory: Path, world_model: WorldModel[Any], identity: dict[str, Any
         for prefix, module in (("network/", world_model.network), ("averaged/", world_model.averaged_network)):
             own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             module.load_state_dict(own)
+    except LfsPointerError:
+        raise
     except DAMAGE as error:
         raise InputError(f"{directory} is damaged ({one_line(error)}); remove it to train anew") from None
     return seconds

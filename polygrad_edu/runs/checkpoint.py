@@ -6,7 +6,8 @@
     metrics.jsonl                   a line for each evaluation
     checkpoint/step-000004000.json  counters and the like, and the names of the shards; the last two are kept
     checkpoint/shards/              the tensors, see :mod:`polygrad_edu.files.shards`
-    result.json  video.mp4          when the run is done
+    result.json  video.mp4          when the run is done; no_video.txt says why there is no video, if there is none
+    lock.json                       see :mod:`polygrad_edu.runs.lock`
     progress.jsonl  policy.mp4      of a supervised run, see :mod:`polygrad_edu.runs.supervised`
 
 A checkpoint counts from the moment its own file is there. Everything it needs is on the disk before that, and nothing
@@ -18,15 +19,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from .. import __version__
 from ..files.input_error import InputError
 from ..files.safe_files import (
     DAMAGE,
     MIB,
+    LfsPointerError,
     all_finite,
     at_most_parameters,
     check_fields,
@@ -36,7 +40,8 @@ from ..files.safe_files import (
     write_json,
 )
 from ..files.shards import read_shards, remove_unused, write_shards
-from ..imagination_loop import ImaginationLoop, NotFiniteError
+from ..files.versions import NewerError, is_older, refuse_newer, refuse_newer_format
+from ..imagination_loop import ImaginationLoop, NotFiniteError, check_seed
 from ..settings import Preset
 from .loop_state import restore, state_of
 
@@ -49,26 +54,38 @@ _log = logging.getLogger(__name__)
 def write_config(run: Path, preset_name: str, preset: Preset, seed: int) -> None:
     """Make the run directory and write its config.json."""
     run.mkdir(parents=True, exist_ok=True)
-    write_json(run / "config.json", {"preset": preset_name, "seed": seed, "settings": preset.to_json()})
+    config = {"version": __version__, "preset": preset_name, "seed": seed, "settings": preset.to_json()}
+    write_json(run / "config.json", config)
+
+
+def check_is_run(run: Path) -> None:
+    """Check that there is a run in the directory ``run``.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not (run / "config.json").is_file():
+        raise InputError(f"{run} is not a run directory: it holds no config.json (make one with: polygrad-edu train)")
 
 
 def read_config(run: Path) -> tuple[str, Preset, int]:
     """Read the preset's name, the settings and the seed of a run.
 
     Raises:
-        InputError: ``run`` is not a run directory, or its config.json is damaged.
+        InputError: ``run`` is not a run directory, or its config.json is damaged or of a newer version.
     """
+    check_is_run(run)
     path = run / "config.json"
-    if not path.is_file():
-        raise InputError(f"{run} is not a run directory: it holds no config.json (make one with: polygrad-edu train)")
     config = read_json(path)
-    check_fields(config, {"preset": str, "seed": int, "settings": dict}, path)
-    if not 0 <= config["seed"] < 2**63:
-        raise InputError(f"{path} must hold a seed from 0 to 2^63, not {config['seed']}")
     try:
-        return config["preset"], Preset.from_json(config["settings"]), config["seed"]
+        check_fields(config, {"preset": str, "seed": int, "settings": dict}, path)
+        preset = Preset.from_json(config["settings"])
+        check_seed(config["seed"])
     except InputError as error:
-        raise InputError(f"{path}: {one_line(error)}") from None
+        refuse_newer(config.get("version"), path)
+        reason = one_line(error)
+        raise InputError(reason if reason.startswith(str(path)) else f"{path}: {reason}") from None
+    return config["preset"], preset, config["seed"]
 
 
 def save_checkpoint(
@@ -91,7 +108,13 @@ def save_checkpoint(
     root = run / "checkpoint"
     try:
         shards = write_shards(root / "shards", on_host, loop.preset.run.checkpoint_shards * MIB)
-        state |= {"format": FORMAT, "wall_seconds": wall_seconds, "latest": latest or {}, "shards": shards}
+        state |= {
+            "format": FORMAT,
+            "version": __version__,
+            "wall_seconds": wall_seconds,
+            "latest": latest or {},
+            "shards": shards,
+        }
         state["settings"] = loop.preset.to_json()
         path = _path(run, loop.env_step)
         write_json(path, state | {"sha256": _checksum(state)})
@@ -154,13 +177,16 @@ def read_checkpoint(run: Path) -> Stored:
     """Read the last whole checkpoint of a run; a damaged one is logged, and the one before it used.
 
     Raises:
-        InputError: there is no checkpoint, or no whole one, or it is of another version.
+        InputError: there is no checkpoint, or no whole one. If the last one is of a newer version, or was not fetched
+            by Git LFS, an older one is not used in its place.
     """
     damaged: list[str] = []
     for path in reversed(list_checkpoints(run)):
         try:
             state = _read_manifest(path)
             tensors = read_shards(run / "checkpoint" / "shards", state["shards"])
+        except (NewerError, LfsPointerError):
+            raise
         except InputError as error:
             damaged.append(f"the checkpoint {path} is damaged: {str(error).removeprefix(f'{path} ')}")
             continue
@@ -170,13 +196,14 @@ def read_checkpoint(run: Path) -> Stored:
     if damaged:
         raise InputError(f"{damaged[0]}; there is no older one that is whole, so the run has to be made anew")
     raise InputError(
-        f"{run} holds no checkpoint yet; train it longer with: polygrad-edu train --resume {run} "
+        f"{run} holds no checkpoint yet; train it longer with: polygrad-edu train --resume {shlex.quote(str(run))} "
         "(which then starts from its beginning)"
     )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     state = read_json(path, MAX_BYTES)
+    refuse_newer_format(state.get("format"), FORMAT, state.get("version"), f"the checkpoint {path}")
     if state.get("format") != FORMAT:
         raise InputError(f"it is not a checkpoint of this version (its format is {state.get('format')!r:.60})")
     if state.pop("sha256", None) != _checksum(state):
@@ -219,6 +246,7 @@ def rebuild(
         raise InputError(
             f"{where} belongs to another run: it holds {n} environments, this run has {preset.task.parallel_envs}"
         )
+    version = stored.state.get("version")
     loop = None
     try:
         with at_most_parameters(sum(tensor.nbytes for tensor in stored.tensors.values()), "its run"):
@@ -226,9 +254,13 @@ def rebuild(
         restore(loop, stored.tensors, stored.state)
         return loop
     except DAMAGE as error:
-        if loop is not None:
-            loop.collector.close()
-        raise InputError(f"{where} does not fit its run: {one_line(error)}") from None
+        refuse_newer(version, where)
+        reason = f"{where} does not fit its run: {one_line(error)}"
+        if loop is None:  # the task or the machine, not what was stored
+            raise InputError(reason) from None
+        loop.collector.close()
+        older = f"; it is of an older polygrad-edu ({version or 'up to 0.2'}), so the run has to be trained anew"
+        raise InputError(reason + (older if is_older(version) else "")) from None
 
 
 def load_checkpoint(

@@ -1,7 +1,12 @@
-"""Finite check: names the first metric that became nan or inf, and its step, without synchronising at each update.
+"""Finite check: names the first metric that became nan, inf or absurd, and its step, without waiting at each update.
 
 Every update's losses are put aside as they are. When losses are fetched for the progress line anyway, all those put
 aside are checked, oldest first, so that the error names the first wrong one and not one that followed from it.
+
+A number can be finite and still say that nothing is learned any more. The world model's loss and the imagined states
+are in units of the data's spread, so they have a usual size: the median of their recent past. In sound runs they stay
+within some ten times of it; beyond ``ABSURD`` times they end the run. Losses of actor and critic have none, for they
+follow the rewards that are met, and a task may pay nothing for a long time.
 """
 
 from __future__ import annotations
@@ -9,7 +14,9 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import statistics
 import warnings
+from collections import deque
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -29,7 +36,18 @@ CHECKED = {
     "actor_loss": "actor_loss",
     "exploded_share": "the share of exploded trajectories",
 }
+# Metrics with a usual size, and the least that counts as one.
+SIZED = {"world_model_loss": 0.1, "imagined_reach": 0.0}
+PAST = 300  # last values that the usual size is the median of
+ENOUGH = 10  # values; with fewer the usual size is uncertain
+ABSURD = 1e4  # times the usual size
+ABSURD_AT_FIRST = 1e6  # times the usual size while it is uncertain, taken to be at least 1
+CEILING = 1e8  # absurd whatever came before, should a loss have crept there
 REMEDY = "A smaller learning_rate or critic_learning_rate may prevent it; --detect-anomaly finds the line"
+CAUSES = (
+    "Perhaps an observation or a reward moved that had stood still before, or jumped; look at the task's. A smaller "
+    "learning_rate may help, too"
+)
 
 
 class FiniteCheck:
@@ -37,6 +55,12 @@ class FiniteCheck:
 
     def __init__(self) -> None:
         self._unchecked: list[tuple[int, tuple[str, ...], Tensor]] = []
+        self._past: dict[str, deque[float]] = {name: deque(maxlen=PAST) for name in SIZED}
+
+    def begin(self, latest: dict[str, float]) -> None:
+        """Go on after earlier parts of a run, whose last losses were ``latest``: they are the usual size for now."""
+        for name in SIZED.keys() & latest.keys():
+            self._past[name].extend([abs(latest[name])] * ENOUGH)
 
     def add(self, step: int, metrics: dict[str, Any]) -> None:
         """Put a step's metrics aside for the next :meth:`check`; nothing waits for them."""
@@ -48,12 +72,13 @@ class FiniteCheck:
         """Wait for the metrics put aside, and check them and the weights of ``networks``.
 
         Raises:
-            NotFiniteError: naming the first quantity that is not finite, and its step.
+            NotFiniteError: naming the first quantity that is not finite or absurd, and its step.
         """
         unchecked = self._unchecked
         self._unchecked = []
         for when, names, values in unchecked:
-            for name, value in zip(names, values.tolist(), strict=True):
+            found = dict(zip(names, values.tolist(), strict=True))
+            for name, value in found.items():
                 if not math.isfinite(value):
                     raise NotFiniteError(f"{CHECKED[name]} became {value} at step {when}. {REMEDY}")
                 if name == "exploded_share" and value == 1:
@@ -61,6 +86,9 @@ class FiniteCheck:
                         f"every imagined trajectory exploded at step {when}: each went further than explosion_factor "
                         "times what the replay holds. A smaller learning_rate or more pretrain_updates may prevent it"
                     )
+                if name in SIZED and not (name == "imagined_reach" and found.get("exploded_share")):
+                    # what has exploded is left out and counted, however far it went
+                    self._check_size(name, value, when)
         if not networks:
             return
         sizes = [torch.stack(torch._foreach_norm(list(network.parameters()))).sum() for network in networks.values()]
@@ -68,8 +96,24 @@ class FiniteCheck:
             if not math.isfinite(size):
                 raise NotFiniteError(f"a weight of {name} became {size} by step {step}. {REMEDY}")
 
+    def _check_size(self, name: str, value: float, when: int) -> None:
+        """Compare a metric with its own past, which it then belongs to.
+
+        Raises:
+            NotFiniteError: it is absurd.
+        """
+        past = self._past[name]
+        usual = statistics.median(past) if past else 1.0
+        size = max(usual, SIZED[name])
+        limit = ABSURD * size if len(past) >= ENOUGH else ABSURD_AT_FIRST * max(size, 1.0)
+        if abs(value) > min(limit, CEILING):
+            raise NotFiniteError(
+                f"{CHECKED[name]} became {value:.3g} at step {when}, where {usual:.2g} is usual. {CAUSES}"
+            )
+        past.append(abs(value))
+
     def cause(self) -> NotFiniteError | None:
-        """The error for the first wrong number among the metrics put aside; None if all of them are finite."""
+        """The error for the first wrong number among the metrics put aside; None if there is none."""
         try:
             self.check({}, 0)
         except NotFiniteError as error:

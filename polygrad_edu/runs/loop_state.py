@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..files.input_error import InputError
 from ..imagination_loop import ImaginationLoop
 from ..replay import Normaliser
 
@@ -32,7 +33,6 @@ def state_of(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, 
             if key in _STATISTICS:
                 tensors[f"normaliser/{field}/{key}"] = torch.as_tensor(value)
     tensors["generator"] = loop.generator.get_state()
-    tensors["torch_generator"] = torch.get_rng_state()
     tensors |= loop.world_model.extra_state() | {"exploded": loop.exploded}
     tensors["observations"] = torch.as_tensor(loop.collector.observations)
     state = {
@@ -61,7 +61,11 @@ def restore(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict
     for name in loop.replay.counters:
         setattr(loop.replay, name, _like(getattr(loop.replay, name), state["replay"][name]))
     for name in loop.replay.tensors:
-        getattr(loop.replay, name)[: loop.replay.size] = tensors[f"replay/{name}"]
+        own = getattr(loop.replay, name)[: loop.replay.size]
+        stored = tensors[f"replay/{name}"]
+        if stored.shape != own.shape:
+            raise InputError(f"it holds {name} of shape {[*stored.shape]} where {[*own.shape]} is needed")
+        own[:] = stored
     loop.replay.check()
     for field in Normaliser.fields:
         standardiser = getattr(loop.replay.normaliser, field)
@@ -74,7 +78,6 @@ def restore(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict
         loop.generator.set_state(tensors["generator"])
     else:  # a state means nothing to another kind of device: go on from a seed that depends on the step
         loop.generator.manual_seed(loop.seed + int(state["counters"]["env_step"]))
-    torch.set_rng_state(tensors["torch_generator"])
     loop.world_model.load_extra_state(tensors)
     loop.exploded.copy_(tensors["exploded"])
     loop.collector.restore(state["environments"], tensors["observations"].numpy())

@@ -74,11 +74,14 @@ class Observer:
 
 
 class LatestLosses(Observer):
-    """Fetches the losses after each evaluation and every ``every`` steps, and checks that they are finite."""
+    """Fetches the losses after each evaluation and every ``every`` steps, and checks that none went wrong."""
 
     def __init__(self, every: int):
         self.every = every
         self.finite_check = FiniteCheck()
+
+    def begin(self, run: RunView) -> None:
+        self.finite_check.begin(run.latest)
 
     def after_step(self, run: RunView, metrics: dict[str, Any]) -> None:
         self.finite_check.add(run.loop.env_step, metrics)
@@ -89,7 +92,7 @@ class LatestLosses(Observer):
         """Wait for the losses.
 
         Raises:
-            NotFiniteError: a loss or a weight is not finite; the run ends here.
+            NotFiniteError: a loss or a weight is not finite, or absurd; the run ends here.
         """
         networks: dict[str, nn.Module] = {
             "the world model": run.loop.world_model.network,

@@ -14,6 +14,7 @@ import torch
 from .. import __version__
 from ..files.input_error import InputError
 from ..files.safe_files import check_fields, read_json
+from ..files.versions import refuse_newer
 from ..imagination_loop import ImaginationLoop
 
 FIELDS = {
@@ -70,11 +71,21 @@ def read_result(path: Path) -> dict[str, Any]:
     """Read a run's result.json.
 
     Raises:
-        InputError: it is damaged or holds something else.
+        InputError: it is damaged, holds something else, or is of a newer version.
     """
     result = read_json(path)
-    check_fields(result, FIELDS, path)
-    for name in ("seed", "env_steps", "episodes"):
-        if result[name] < 0:
-            raise InputError(f"{path} must hold 0 or more as {name}, not {result[name]}")
+    try:
+        check_fields(result, FIELDS, path)
+        for name in ("seed", "env_steps", "episodes"):
+            if result[name] < 0:
+                raise InputError(f"{path} must hold 0 or more as {name}, not {result[name]}")
+    except InputError:
+        refuse_newer(written_by(result), path)
+        raise
     return result
+
+
+def written_by(result: dict[str, Any]) -> object:
+    """The version of polygrad-edu that a result names; anything else where it names none."""
+    named = result.get("versions")
+    return named.get("polygrad_edu") if isinstance(named, dict) else None

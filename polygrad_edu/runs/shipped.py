@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +19,12 @@ from torch import Tensor
 
 from ..files.input_error import InputError
 from ..files.safe_files import DAMAGE, at_most_parameters, one_line, read_tensors, write_json, write_tensors
+from ..files.versions import refuse_newer
 from ..imagination_loop import ImaginationLoop
 from ..presets import PRESETS
 from ..settings import Preset
 from .checkpoint import load_checkpoint, read_config
-from .result_file import read_result
+from .result_file import read_result, written_by
 
 N_STARTS = 256  # real states to imagine from
 
@@ -49,8 +51,8 @@ def command_of(preset_name: str, preset: Preset, seed: int) -> str:
     known = base.to_json()
     changed = {name: value for name, value in preset.to_json().items() if value != known[name]}
     written = {name: str(value).lower() if isinstance(value, bool) else value for name, value in changed.items()}
-    options = [f"--{name.replace('_', '-')} {value}" for name, value in written.items()]
-    return " ".join(["polygrad-edu train", preset_name, f"--seed {seed}", *options])
+    options = [word for name, value in written.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return shlex.join(["polygrad-edu", "train", preset_name, "--seed", str(seed), *options])
 
 
 def export_result(run: Path, directory: Path) -> Path:
@@ -63,7 +65,7 @@ def export_result(run: Path, directory: Path) -> Path:
         raise InputError(f"{directory} is there already; name a directory that is not")
     name, preset, seed = read_config(run)
     if not (run / "result.json").is_file():
-        raise InputError(f"{run} is not finished; go on with: polygrad-edu train --resume {run}")
+        raise InputError(f"{run} is not finished; go on with: polygrad-edu train --resume {shlex.quote(str(run))}")
     result = read_result(run / "result.json")
     loop, _ = load_checkpoint(run)
     partial = directory.with_name(directory.name + ".partial")
@@ -100,7 +102,7 @@ def load_result(directory: Path) -> ShippedResult:
     """Read what :func:`export_result` wrote.
 
     Raises:
-        InputError: no such result, or a damaged one.
+        InputError: no such result, a damaged one, or one of a newer version.
     """
     _, preset, seed = read_config(directory)
     result = read_result(directory / "result.json")
@@ -125,6 +127,7 @@ def load_result(directory: Path) -> ShippedResult:
             raise InputError(f"its states to start from do not fit {preset.task.env_id}")
         return ShippedResult(loop, result, observations, states)
     except DAMAGE as error:
+        refuse_newer(written_by(result), directory)
         raise InputError(f"{directory} is no result that can be used: {one_line(error)}") from None
 
 

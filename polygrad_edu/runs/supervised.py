@@ -20,7 +20,7 @@ from ..drawing.rendering import draw_states
 from ..environments import play_episode
 from ..imagination_loop import REPORT_SEED, ImaginationLoop
 from .observers import PROGRESS, REFRESH_EVERY, Observer, RunView
-from .video import with_caption, write_video
+from .video import try_to_film, with_caption, write_video
 
 FILM = "policy.mp4"  # in the run directory
 MAX_LINES = 1_000  # of progress.jsonl in a run, beside those of the evaluations
@@ -35,6 +35,7 @@ class Supervision(Observer):
     def __init__(self) -> None:
         self._left = threading.Event()
         self._written = -1  # the step of the last line
+        self._films = True  # until the first one that cannot be made
         threading.Thread(target=self._wait, args=(sys.stdin.fileno(),), daemon=True).start()
 
     def _wait(self, standard_input: int) -> None:
@@ -56,8 +57,11 @@ class Supervision(Observer):
             self._written = step
             with (run.directory / PROGRESS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(run.progress_line()) + "\n")
-        if evaluated:
-            write_film(run.loop, run.directory / FILM)
+        if evaluated and self._films:
+            why = try_to_film(lambda: write_film(run.loop, run.directory / FILM))
+            if why:
+                self._films = False
+                run.console.print(f"There are no films of this run: {why.rstrip('.')}.", soft_wrap=True, markup=False)
 
 
 def write_film(loop: ImaginationLoop, path: Path) -> None:

@@ -4,63 +4,130 @@ from __future__ import annotations
 
 import contextlib
 import math
+import random
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
 from .. import environments
 from ..acceleration import choose
 from ..files.input_error import InputError
-from ..files.safe_files import one_line, write_json
-from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
+from ..files.safe_files import one_line, write_json, write_whole
+from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError, check_seed
 from ..settings import Preset
 from ..tasks.published_returns import reference_sentence
-from .checkpoint import has_checkpoint, read_checkpoint, read_config, rebuild, remove_old, write_config
+from .checkpoint import (
+    Stored,
+    check_is_run,
+    has_checkpoint,
+    read_checkpoint,
+    read_config,
+    rebuild,
+    remove_old,
+    write_config,
+)
 from .curves import Curves
 from .finite_check import anomaly_detection
+from .lock import LOCK, RunLock
 from .observers import REFRESH_EVERY, Checkpoints, LatestLosses, MetricsLog, Observer, ProgressLine, RunView
-from .result_file import make_result
+from .result_file import make_result, read_result
 from .supervised import Supervision
-from .video import make_video
+from .video import NO_VIDEO, VIDEO, make_video, try_to_film
 
 
 def start_run(run: Path, preset_name: str, preset: Preset, seed: int, device: str) -> Training:
-    """Start a run in the directory ``run``, which must be new or empty.
+    """Start a run in the directory ``run``, which must be new or empty. It seeds the process.
 
     Raises:
-        InputError: ``run`` is taken, or the task or the device cannot be had.
+        InputError: ``run`` is taken, or the task or the device cannot be had; then nothing was written.
     """
-    leftover = {"config.json.partial"}  # of a run that was killed before it had begun
-    if run.exists() and (not run.is_dir() or {path.name for path in run.iterdir()} - leftover):
-        raise InputError(f"{run} is there already; continue it with --resume {run}, or choose another --out")
+    _check_is_free(run)
+    check_seed(seed)
     preset, measured = settle(preset, seed, device)
-    loop = ImaginationLoop(preset, seed, device)  # before anything is written: the task may not exist
-    write_config(run, preset_name, preset, seed)
-    return Training(run, preset_name, loop, note=measured)
+    seed_process(seed)
+    with contextlib.ExitStack() as undone:
+        loop = ImaginationLoop(preset, seed, device)  # before anything is written: the task may not exist
+        undone.callback(loop.collector.close)
+        run.mkdir(parents=True, exist_ok=True)
+        lock = undone.enter_context(RunLock(run))
+        _check_is_free(run)  # for another process may have taken it meanwhile
+        write_config(run, preset_name, preset, seed)
+        training = Training(run, preset_name, loop, lock, note=measured)
+        undone.pop_all()
+    return training
+
+
+def _check_is_free(run: Path) -> None:
+    leftover = {"config.json.partial", LOCK}  # of a run that was killed before it had begun
+    if run.exists() and (not run.is_dir() or {path.name for path in run.iterdir()} - leftover):
+        raise InputError(
+            f"{run} is there already; continue it with --resume {shlex.quote(str(run))}, or choose another --out"
+        )
 
 
 def continue_run(run: Path, device: str, overrides: dict[str, str]) -> Training:
     """Continue the run in ``run`` from its last whole checkpoint, or from its beginning if there is none yet.
 
+    It seeds the process.
+
     Raises:
-        InputError: ``run`` is not a run directory, is damaged, or belongs to other settings.
+        InputError: ``run`` is not a run directory, is damaged, belongs to other settings, or is being trained by
+            another process.
     """
-    name, own, seed = read_config(run)
-    preset = own.with_overrides(overrides)
-    if has_checkpoint(run):
-        stored = read_checkpoint(run)
-        training = Training(run, name, rebuild(stored, preset, seed, device, own), float(stored.state["wall_seconds"]))
-        training.latest = dict(stored.state["latest"])
-    else:
-        note = "It was stopped before its first checkpoint, so it starts from its beginning."
-        training = Training(run, name, ImaginationLoop(preset, seed, device), note=note)
-    if overrides:
-        write_config(run, name, preset, seed)
+    check_is_run(run)
+    with contextlib.ExitStack() as undone:
+        lock = undone.enter_context(RunLock(run))
+        name, own, seed = read_config(run)
+        stored = read_checkpoint(run) if has_checkpoint(run) else None
+        preset = _prolonged(own, overrides, stored)
+        seed_process(seed + _step_of(stored))
+        loop = rebuild(stored, preset, seed, device, own) if stored else ImaginationLoop(preset, seed, device)
+        undone.callback(loop.collector.close)
+        if stored:
+            training = Training(run, name, loop, lock, float(stored.state["wall_seconds"]))
+            training.latest = dict(stored.state["latest"])
+        else:
+            note = "It was stopped before its first checkpoint, so it starts from its beginning."
+            training = Training(run, name, loop, lock, note=note)
+        if overrides:
+            write_config(run, name, preset, seed)
+        undone.pop_all()
     return training
+
+
+def _prolonged(own: Preset, overrides: dict[str, str], stored: Stored | None) -> Preset:
+    """The settings of a run that goes on, with another number of steps.
+
+    Raises:
+        InputError: it has taken more steps already.
+    """
+    asked = own.with_overrides({"prefill_steps": 1} | overrides).loop.env_steps
+    taken = min(_step_of(stored), own.loop.env_steps)  # environments side by side may take some more
+    if asked < taken:
+        raise InputError(f"the run is at step {taken:,} already; --env-steps must be at least {taken}, not {asked}")
+    return own.with_overrides(overrides)
+
+
+def _step_of(stored: Stored | None) -> int:
+    """The step of a stored checkpoint, 0 where there is none; one that says none is refused later, with its reason."""
+    step = stored.state["counters"].get("env_step") if stored else 0
+    return step if isinstance(step, int) else 0
+
+
+def seed_process(seed: int) -> None:
+    """Seed Python, NumPy and torch, for tasks by others that draw from them.
+
+    Runs of the command line own their process. Nothing else may call this: a library seeds nobody else's generators.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - for tasks that still draw from it
+    torch.manual_seed(seed)
 
 
 def settle(preset: Preset, seed: int, device: str) -> tuple[Preset, str]:
@@ -84,6 +151,7 @@ class Training:
 
     Args:
         run: the directory.
+        lock: of the directory; it is released when the training has ended.
         wall_seconds: that earlier parts of the run took.
         note: a sentence to print when it begins.
 
@@ -92,10 +160,19 @@ class Training:
         curves: in TensorBoard and, if asked for, in Weights & Biases.
     """
 
-    def __init__(self, run: Path, preset_name: str, loop: ImaginationLoop, wall_seconds: float = 0.0, note: str = ""):
+    def __init__(
+        self,
+        run: Path,
+        preset_name: str,
+        loop: ImaginationLoop,
+        lock: RunLock,
+        wall_seconds: float = 0.0,
+        note: str = "",
+    ):
         self.directory = run
         self.preset_name = preset_name
         self.loop = loop
+        self.lock = lock
         self.note = note
         self.earlier_seconds = wall_seconds
         self.started = time.monotonic()
@@ -158,6 +235,7 @@ class Training:
             raise OSError(f"{one_line(error)}. {_kept(view)}; go on with: {self._resume_command}") from None
         finally:
             loop.collector.close()
+            self.lock.release()
 
     @property
     def wall_seconds(self) -> float:
@@ -170,47 +248,92 @@ class Training:
 
     @property
     def _resume_command(self) -> str:
-        return f"polygrad-edu train --resume {self.directory}"
+        return f"polygrad-edu train --resume {shlex.quote(str(self.directory))}"
 
     def _announce(self, console: Console) -> None:
         preset = self.loop.preset
-        console.print(
+        self._print(
+            console,
             f"Learning {preset.task.env_id} in the imagination of {preset.description}: {preset.loop.env_steps:,} "
             f"real steps, seed {self.loop.seed}, on {self.loop.device}. Run directory: {self.directory}",
-            soft_wrap=True,
         )
         if self.note:
-            console.print(self.note, soft_wrap=True)
+            self._print(console, self.note)
 
     def _stop(self, view: RunView, observers: Sequence[Observer]) -> None:
         """End before the last step, and say how to go on."""
         for observer in observers:
             observer.end(view, None)
-        view.console.print(
+        self._print(
+            view.console,
             f"Stopped at step {self.loop.env_step:,}. {_kept(view)}. Continue with: {self._resume_command}",
-            soft_wrap=True,
         )
 
     def _finish(self, view: RunView, observers: Sequence[Observer]) -> dict[str, Any]:
-        """Evaluate the best policy and write the result and the video."""
+        """Evaluate the best policy, write the result and the video, and say so; of a finished run, what is missing."""
         loop = self.loop
-        env_id = loop.preset.task.env_id
-        episodes = loop.preset.run.final_episodes
         remove_old(self.directory, loop.env_step)  # where a crash came between saving and tidying up
-        returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, REPORT_SEED, loop.device)
-        result = make_result(self.preset_name, loop, returns, self.wall_seconds)
-        write_json(self.directory / "result.json", result)
+        found = self._result_of_this_step()
+        result = found or self._evaluate()
         for observer in observers:
             observer.end(view, result)
-        make_video(loop, self.directory / "video.mp4")
-        view.console.print(
-            f"After {loop.env_step:,} steps in {env_id} and {self.wall_seconds / 60:.1f} minutes the policy, "
-            f"trained only in imagination, reaches a return of {returns.mean():.0f} ± {returns.std():.0f} over "
-            f"{episodes} new episodes; the run and its video.mp4 lie in {self.directory}.",
-            reference_sentence(env_id),
-            soft_wrap=True,
-        )
+        reached = f"a return of {result['return_mean']:.0f} ± {result['return_std']:.0f} over {result['episodes']}"
+        no_video = self._film()
+        where = f"the run {'and its video.mp4 lie' if not no_video else 'lies'} in {self.directory}."
+        if found:
+            said = (
+                f"The run was finished already: {loop.env_step:,} steps, {reached} episodes; {where} To go on, ask for "
+                f"more steps: {self._resume_command} --env-steps {2 * loop.preset.loop.env_steps}"
+            )
+        else:
+            env_id = loop.preset.task.env_id
+            said = (
+                f"After {loop.env_step:,} steps in {env_id} and {self.wall_seconds / 60:.1f} minutes the policy, "
+                f"trained only in imagination, reaches {reached} new episodes; {where} {reference_sentence(env_id)}"
+            )
+        self._print(view.console, said.rstrip())
+        if no_video:
+            self._print(view.console, f"There is no video: {no_video.rstrip('.')}.")
         return result
+
+    def _result_of_this_step(self) -> dict[str, Any] | None:
+        """The content of result.json, if it tells of the step that the run is at."""
+        try:
+            result = read_result(self.directory / "result.json")
+        except InputError:  # none yet, or a damaged one
+            return None
+        return result if result["env_steps"] == self.loop.env_step else None
+
+    def _evaluate(self) -> dict[str, Any]:
+        """Evaluate the best policy in new episodes, and write the result."""
+        loop = self.loop
+        episodes = loop.preset.run.final_episodes
+        returns = environments.evaluate(loop.make_env, loop.best_policy, episodes, REPORT_SEED, loop.device)
+        result = make_result(self.preset_name, loop, returns, self.wall_seconds)
+        for name in (VIDEO, NO_VIDEO):  # of an earlier end, if the run was prolonged
+            (self.directory / name).unlink(missing_ok=True)
+        write_json(self.directory / "result.json", result)
+        return result
+
+    def _film(self) -> str:
+        """Make the run's video if there is none; returns the reason where it cannot be made, and keeps it in a file.
+
+        Raises:
+            OSError: not even the reason could be written.
+        """
+        if (self.directory / VIDEO).is_file():
+            return ""
+        why = try_to_film(lambda: make_video(self.loop, self.directory / VIDEO))
+        if why:
+            write_whole(self.directory / NO_VIDEO, f"{why}\n".encode())
+        else:
+            (self.directory / NO_VIDEO).unlink(missing_ok=True)
+        return why
+
+    @staticmethod
+    def _print(console: Console, text: str) -> None:
+        """Print a sentence as it is: a path may hold brackets, which would be taken for markup."""
+        console.print(text, soft_wrap=True, markup=False)
 
 
 def _kept(view: RunView) -> str:

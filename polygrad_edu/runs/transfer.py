@@ -11,9 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from ..files.input_error import InputError
 from ..files.safe_files import write_whole
+from .lock import LOCK
+from .video import NO_VIDEO, VIDEO
 
 SHARDS = "checkpoint/shards/"
-LAST = ("result.json", "video.mp4")  # written last, for they say that a run is done
+LAST = ("result.json", NO_VIDEO, VIDEO)  # written last, for they say that a run is done
 
 Files = dict[str, bytes | None]
 
@@ -25,7 +27,7 @@ def pack(run: Path, known: Iterable[str] = ()) -> Files:
     return {
         name: None if name in known else path.read_bytes()
         for name, path in paths.items()
-        if not path.name.endswith(".partial")
+        if name != LOCK and not path.name.endswith(".partial")
     }
 
 

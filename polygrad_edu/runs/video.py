@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import gymnasium
@@ -12,10 +14,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import environments
+from ..drawing import poses
 from ..drawing.rendering import INK, draw_states
+from ..files.input_error import InputError
 from ..files.safe_files import one_line
 from ..imagination_loop import REPORT_SEED, ImaginationLoop
 
+VIDEO = "video.mp4"  # in the run directory
+NO_VIDEO = "no_video.txt"  # there in its place: why a finished run has none
 FRAMES_PER_SECOND = 30
 HOLD = 3  # frames for which each time point of a trajectory is shown
 EPISODE_FRAMES = 300  # at most, of the agent's episode
@@ -41,15 +47,19 @@ def stack_frames(top: list[np.ndarray], bottom: list[np.ndarray]) -> list[np.nda
 
 
 def write_video(path: Path, frames: list[np.ndarray], fps: int = FRAMES_PER_SECOND) -> None:
-    """Write frames [height, width, 3] as mp4, whole or not at all; odd sizes are padded by a pixel for the codec."""
+    """Write frames [height, width, 3] as mp4, whole or not at all; odd sizes are padded by a pixel for the codec.
+
+    Raises:
+        OSError: there is no ffmpeg, or it could not write.
+    """
     if not frames:
         raise ValueError("a video needs at least one frame")
-    mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
     path = Path(path)
     height, width = frames[0].shape[:2]
     margin = ((0, height % 2), (0, width % 2), (0, 0))
     partial = path.with_name(f".{path.stem}.partial.mp4")
     try:
+        mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
         mediapy.write_video(partial, [np.pad(frame, margin, mode="edge") for frame in frames], fps=fps)
         partial.replace(path)
     except RuntimeError as error:  # with ffmpeg's output, which is long
@@ -98,23 +108,43 @@ def _padded(frame: np.ndarray, height: int) -> np.ndarray:
 def make_video(
     loop: ImaginationLoop, path: Path, renderer: str = "drawn", seed: int = 0, n_trajectories: int = 6
 ) -> None:
-    """Write a run's video: imagined above, the same actions simulated below, then an episode of the best policy."""
+    """Write a run's video: imagined above, the same actions simulated below, then an episode of the best policy.
+
+    Raises:
+        InputError: the task cannot be drawn, or there is nothing to imagine from yet.
+        OSError: ffmpeg or OpenGL is missing, or the disk is full.
+    """
+    if not loop.replay.n_starts:
+        raise InputError(f"no episode has the {loop.replay.horizon} steps yet that imagining starts from")
     generator = torch.Generator(loop.device).manual_seed(seed)
-    env = loop.make_env()
-    first = loop.replay.sample(n_trajectories, generator)
-    imagined = loop.imagine_from(first.first_observations, generator)
-    segments = []
-    for i, row in enumerate(first.first_indices.tolist()):
-        state = loop.replay.simulator_states[row].numpy()
-        real = environments.replay_actions(env, state, imagined.actions[i].cpu().numpy())
-        observations = imagined.observations[i].cpu().numpy()
-        segments.append(
-            {
-                "imagined_states": environments.states_from_observations(env, state, observations),
-                "real_states": real["states"],
-                "real_terminals": real["terminals"],
-            }
-        )
-    episode = environments.play_episode(env, loop.best_policy, REPORT_SEED, loop.device)
-    imagined_and_real_video(env, segments, episode, path, renderer)
-    env.close()
+    with contextlib.closing(loop.make_env()) as env:
+        first = loop.replay.sample(n_trajectories, generator)
+        imagined = loop.imagine_from(first.first_observations, generator)
+        segments = []
+        for i, row in enumerate(first.first_indices.tolist()):
+            state = loop.replay.simulator_states[row].numpy()
+            real = environments.replay_actions(env, state, imagined.actions[i].cpu().numpy())
+            observations = imagined.observations[i].cpu().numpy()
+            segments.append(
+                {
+                    "imagined_states": poses.states_from_observations(env, state, observations),
+                    "real_states": real["states"],
+                    "real_terminals": real["terminals"],
+                }
+            )
+        episode = environments.play_episode(env, loop.best_policy, REPORT_SEED, loop.device)
+        imagined_and_real_video(env, segments, episode, path, renderer)
+
+
+def try_to_film(make: Callable[[], None]) -> str:
+    """Make a film that nothing depends on; returns the reason in one line if that fails, else nothing.
+
+    A task may be drawn by anybody's code, so any error counts: a film never ends a run.
+    """
+    try:
+        make()
+    except (InputError, OSError) as error:
+        return one_line(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {one_line(error)}"
+    return ""

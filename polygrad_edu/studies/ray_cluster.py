@@ -22,6 +22,7 @@ from rich.console import Console
 
 from .. import __version__
 from ..files.input_error import InputError
+from ..runs.lock import RunLock
 from ..runs.transfer import Files, pack, unpack
 from ..settings import Preset
 from .trials import Ending, Trial
@@ -145,6 +146,8 @@ def train_slice(slice_: Slice, files: Files) -> tuple[Files, str]:
 class RayCluster:
     """Engine that trains on the cluster that was joined by :func:`connect`, each trial on one core.
 
+    A trial's run directory is locked here while a slice of it is trained elsewhere.
+
     Args:
         jobs: trials at a time; 0: as many as the cluster has room for, as machines come and go.
         minutes: length of a slice.
@@ -163,6 +166,7 @@ class RayCluster:
         # the study itself goes on from the files that are here, and says so; Ray need not try again
         self.train = self.ray.remote(train_slice).options(num_cpus=1, num_gpus=gpus, max_retries=0, num_returns=1)
         self.running: dict[Any, Trial] = {}
+        self.locks: dict[str, RunLock] = {}
 
     def slots(self) -> int:
         if self.jobs:
@@ -173,6 +177,8 @@ class RayCluster:
 
     def start(self, trial: Trial) -> None:
         trial.forget_an_early_end()
+        trial.directory.mkdir(parents=True, exist_ok=True)
+        self.locks[trial.name] = RunLock(trial.directory)
         files = pack(trial.directory) if trial.has_checkpoint else {}
         slice_ = Slice(trial.preset_name, trial.preset.to_json(), trial.seed, trial.device, self.minutes, __version__)
         self.running[self.train.remote(slice_, files)] = trial
@@ -180,7 +186,12 @@ class RayCluster:
     def ended(self) -> list[tuple[Trial, Ending]]:
         # ready anywhere in the cluster: the files of a machine that has died meanwhile would never arrive
         ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=POLL_SECONDS, fetch_local=False)
-        return [(trial, self._ending(future, trial)) for future in ready if (trial := self.running.pop(future))]
+        return [(trial, self._released(future, trial)) for future in ready if (trial := self.running.pop(future))]
+
+    def _released(self, future: Any, trial: Trial) -> Ending:
+        """The ending of a slice, with its files in their place and the run unlocked."""
+        with self.locks.pop(trial.name):
+            return self._ending(future, trial)
 
     def _ending(self, future: Any, trial: Trial) -> Ending:
         exceptions = self.ray.exceptions
@@ -202,4 +213,6 @@ class RayCluster:
     def stop(self) -> None:
         """Leave the cluster, which ends this study's slices on it."""
         self.ray.shutdown()
+        for lock in self.locks.values():
+            lock.release()
         self.redirected.close()

@@ -7,6 +7,7 @@ Each seed is a run of its own, in a process and a directory of its own, exactly 
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from ..files.input_error import InputError
 from ..files.safe_files import write_json
+from ..imagination_loop import check_seed
 from ..settings import Preset
 from .processes import Processes
 from .trials import Trial, run_trials
@@ -33,6 +35,9 @@ class SeveralSeeds:
         preset: the settings with the changes.
         overrides: the changes as text, by setting, as on a command line.
         wandb: project on Weights & Biases in which each seed is drawn; empty for none.
+
+    Raises:
+        InputError: a seed is out of range.
     """
 
     preset_name: str
@@ -41,6 +46,10 @@ class SeveralSeeds:
     seeds: range
     device: str
     wandb: str = ""
+
+    def __post_init__(self) -> None:
+        for seed in (self.seeds[0], self.seeds[-1]):
+            check_seed(seed)
 
     def trials(self, out: Path) -> list[Trial]:
         """One for each seed, in ``out/seedN``."""
@@ -59,7 +68,10 @@ def train_seeds(several: SeveralSeeds, out: Path, console: Console) -> dict[str,
         FailedRunsError: a seed failed; the others were trained to their end.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is there already; choose another --out, or continue a seed with --resume {out}/seedN")
+        raise InputError(
+            f"{out} is there already; choose another --out, or continue a seed with --resume "
+            f"{shlex.quote(f'{out}/seedN')}"
+        )
     trials = several.trials(out)
     threads = max(1, (os.cpu_count() or 1) // len(trials))
     options = ("--wandb", several.wandb) if several.wandb else ()
@@ -70,7 +82,7 @@ def train_seeds(several: SeveralSeeds, out: Path, console: Console) -> dict[str,
         raise FailedRunsError(
             f"seed {', '.join(str(trial.seed) for trial in failed)} of {several.preset_name} failed "
             f"({failures[failed[0].name]}); see {failed[0].log}, and go on with: "
-            f"polygrad-edu train --resume {failed[0].directory}"
+            f"polygrad-edu train --resume {shlex.quote(str(failed[0].directory))}"
         )
     summary = summarise([trial.result() for trial in trials])
     write_json(out / "seeds.json", summary)

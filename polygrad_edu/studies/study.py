@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import environments
+from .. import __version__, environments
 from ..files.input_error import InputError
 from ..files.safe_files import read_json, write_json
+from ..files.versions import refuse_newer, refuse_newer_format
+from ..imagination_loop import check_seed
 from ..presets import get_preset
 from ..settings import Preset, closest_name
 from .trials import Trial
@@ -32,7 +35,7 @@ class Study:
         vary: settings with several values each; a variant is one of their combinations.
 
     Raises:
-        InputError: an unknown preset, setting or value, or twice the same.
+        InputError: an unknown preset, setting or value, a seed out of range, or twice the same.
     """
 
     presets: tuple[str, ...]
@@ -51,6 +54,8 @@ class Study:
         n = len(self.presets) * len(self.seeds) * math.prod(len(values) for values in self.vary.values())
         if n > MAX_TRIALS:
             raise InputError(f"{n:,} trials are more than the {MAX_TRIALS:,} that a study may have")
+        for seed in (min(self.seeds), max(self.seeds)):
+            check_seed(seed)
         for name in self.presets:
             seen: dict[Preset, str] = {}
             for variant, overrides in self.variants():
@@ -105,6 +110,7 @@ class Study:
         combined = {trial_name(name, variant): preset.to_json() for name, variant, preset in self.combinations()}
         return {
             "format": FORMAT,
+            "version": __version__,
             "presets": list(self.presets),
             "seeds": list(self.seeds),
             "settings": self.settings,
@@ -124,14 +130,28 @@ def read_study(directory: Path) -> Study:
     """Read the study in a folder.
 
     Raises:
-        InputError: there is none, it is damaged, or this version's presets have other settings.
+        InputError: there is none, it is damaged, of a newer version, or this version's presets have other settings.
     """
     path = directory / "study.json"
     if not path.is_file():
         raise InputError(f"{directory} holds no study.json; make a study with: polygrad-edu sweep PRESET --seeds 5")
     data = read_json(path)
+    refuse_newer_format(data.get("format"), FORMAT, data.get("version"), path)
     if data.get("format") != FORMAT:
         raise InputError(f"{path} is not a study of this version (its format is {data.get('format')!r:.60})")
+    try:
+        return _checked(data, path)
+    except InputError:
+        refuse_newer(data.get("version"), path)
+        raise
+
+
+def _checked(data: dict[str, Any], path: Path) -> Study:
+    """The study that a file holds.
+
+    Raises:
+        InputError: it is damaged, or this version's presets have other settings.
+    """
     for name, kind in FIELDS.items():
         if not isinstance(data.get(name), kind):
             raise InputError(f"{path} must hold {name} as a JSON {'text' if kind is str else kind.__name__}")
@@ -199,7 +219,7 @@ def check_folder(directory: Path, wanted: Study) -> None:
         if old != new:
             raise InputError(
                 f"{directory} holds another study: its {name} are {old}, not {new}; choose another --out, or go on "
-                f"with that one: polygrad-edu sweep --out {directory}"
+                f"with that one: polygrad-edu sweep --out {shlex.quote(str(directory))}"
             )
 
 

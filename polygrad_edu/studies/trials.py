@@ -19,9 +19,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from ..files.input_error import InputError
 from ..files.metrics_log import read_metrics
 from ..files.safe_files import read_json
 from ..runs.checkpoint import has_checkpoint, list_checkpoints
+from ..runs.lock import RunLock
+from ..runs.video import NO_VIDEO, VIDEO
 from ..settings import Preset
 
 MAX_LOSSES = 5  # times that a trial may lose its worker before it counts as failed
@@ -48,8 +51,9 @@ class Trial:
 
     @property
     def finished(self) -> bool:
-        """True if the run has written everything; the video comes last."""
-        return all((self.directory / name).is_file() for name in ("result.json", "video.mp4"))
+        """True if the run has written everything; the video comes last, or the reason why there is none."""
+        film = any((self.directory / name).is_file() for name in (VIDEO, NO_VIDEO))
+        return film and (self.directory / "result.json").is_file()
 
     @property
     def has_checkpoint(self) -> bool:
@@ -80,9 +84,14 @@ class Trial:
         return read_metrics(path) if path.exists() else []
 
     def forget_an_early_end(self) -> None:
-        """Remove a run that ended before its first checkpoint: there is nothing to go on from."""
+        """Remove a run that ended before its first checkpoint: there is nothing to go on from.
+
+        Raises:
+            InputError: it has not ended; another process trains it.
+        """
         if self.directory.exists() and not self.has_checkpoint:
-            shutil.rmtree(self.directory)
+            with RunLock(self.directory):
+                shutil.rmtree(self.directory)
 
 
 class Ending(NamedTuple):
@@ -104,7 +113,11 @@ class Engine(Protocol):
         ...
 
     def start(self, trial: Trial) -> None:
-        """Start a trial, or continue it from its last checkpoint."""
+        """Start a trial, or continue it from its last checkpoint.
+
+        Raises:
+            InputError: another process trains it.
+        """
         ...
 
     def ended(self) -> list[tuple[Trial, Ending]]:
@@ -140,9 +153,12 @@ def run_trials(trials: list[Trial], engine: Engine, console: Console, failures: 
             while waiting or running:
                 while waiting and len(running) < engine.slots():
                     trial = waiting.popleft()
-                    engine.start(trial)
-                    running[trial.name] = trial
-                for trial, ending in engine.ended():
+                    try:
+                        engine.start(trial)
+                        running[trial.name] = trial
+                    except InputError as error:
+                        _fail(console, trial, str(error), failures)
+                for trial, ending in engine.ended() if running else ():
                     del running[trial.name]
                     if ending.kind == "lost":
                         losses[trial.name] = losses.get(trial.name, 0) + 1
@@ -150,14 +166,18 @@ def run_trials(trials: list[Trial], engine: Engine, console: Console, failures: 
                         if losses[trial.name] > MAX_LOSSES:
                             ending = Ending("failed", f"lost its worker {losses[trial.name]} times: {ending.why}")
                     if ending.kind == "failed":
-                        failures[trial.name] = ending.why
-                        console.print(f"{trial.name} failed: {ending.why}", soft_wrap=True, highlight=False)
+                        _fail(console, trial, ending.why, failures)
                     elif ending.kind in ("lost", "paused"):
                         waiting.appendleft(trial)
                 live.update(trial_table(trials, state, console))
     finally:
         console.line()
         engine.stop()
+
+
+def _fail(console: Console, trial: Trial, why: str, failures: dict[str, str]) -> None:
+    failures[trial.name] = why
+    console.print(f"{trial.name} failed: {why}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_loss(console: Console, trial: Trial, ending: Ending, losses: int) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..denoiser import EMBEDDING_SIZE, FourierStepFeatures
+from ..files.input_error import InputError
 
 
 class MaskedLinear(nn.Linear):
@@ -70,7 +71,7 @@ class CausalMLPDenoiser(nn.Module):
         super().__init__()
         n_groups = horizon + 1
         if width < n_groups:
-            raise ValueError(f"width {width} must be at least the horizon's {horizon} time points plus one")
+            raise InputError(f"width {width} must be at least the horizon's {horizon} time points plus one")
         group_size = width // n_groups
         group = torch.arange(n_groups).repeat_interleave(group_size)[:, None]  # [W, 1]
         of_trajectory = torch.arange(horizon).repeat_interleave(observation_size + 2)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import environments
+from ..drawing import poses
 from ..guided_sampler import GuidedSampler
 from ..settings import GuidanceSettings
 from .base import Control, LessonWidget, check_number
@@ -93,7 +93,7 @@ def _drawn(task: str, row: int, observations: dict[str, Tensor]) -> dict[str, An
     else:
         state = playground.simulator_states[row]
         places = {
-            name: environments.states_from_observations(playground.env, state, observations[name].numpy())
+            name: poses.states_from_observations(playground.env, state, observations[name].numpy())
             for name in ("now", "seen")
         }
         robots = {name: drawn_robots(playground.env, states[list(ROBOTS_AT)]) for name, states in places.items()}

@@ -13,6 +13,7 @@ import torch
 
 from .. import environments
 from ..course.paths import shipped
+from ..drawing import poses
 from ..runs.shipped import ShippedResult
 from ..world_model import WorldModel
 from ..world_model_error import Errors, Starts, measure_errors
@@ -136,7 +137,7 @@ def _compared(candidate: Candidate, seed: int) -> dict[str, Any]:
     return {
         "imagined": {
             "observations": dreamt,
-            "states": environments.states_from_observations(env, state, dreamt),
+            "states": poses.states_from_observations(env, state, dreamt),
         },
         "real": real,
         "error": error,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from polygrad_edu.cli.options import choose_device, given
+from polygrad_edu import imagination_loop
+from polygrad_edu.cli.options import MAX_SEED, check_last_seed, choose_device, given
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.settings import SETTINGS
 from tests.support.command_line import call
@@ -40,3 +41,13 @@ def test_devices_are_known_by_name():
     assert choose_device("auto") in ("cpu", "cuda")
     with pytest.raises(InputError, match="choose cpu, cuda or auto"):
         choose_device("tpu")
+
+
+def test_a_runs_seed_has_the_range_that_the_loop_accepts():
+    assert MAX_SEED == imagination_loop.MAX_SEED  # written down twice, since options may not import torch
+
+
+def test_the_last_of_several_seeds_counts():
+    check_last_seed("--seeds", 5, MAX_SEED - 4)
+    with pytest.raises(InputError, match="--seeds 5 from --seed 999996 on ends at 1000000; a seed must be at most 9"):
+        check_last_seed("--seeds", 5, MAX_SEED - 3)

@@ -181,3 +181,18 @@ def test_a_recorded_loop_learns_what_an_eager_one_learns():
     assert recorded.world_model.guidance_tuner.scale.item() == pytest.approx(
         eager.world_model.guidance_tuner.scale.item(), rel=1e-3
     )
+
+
+@pytest.mark.parametrize("changed", ["dtype", "device"])
+def test_other_defaults_of_torch_are_refused_in_one_line(changed):
+    if changed == "dtype":
+        torch.set_default_dtype(torch.float64)
+    else:
+        torch.set_default_device("meta")
+    try:
+        with pytest.raises(InputError, match=f"torch's default {changed} is") as error:
+            ImaginationLoop(tiny())
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device("cpu")
+    assert "\n" not in str(error.value)

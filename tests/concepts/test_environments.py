@@ -1,9 +1,12 @@
+import gymnasium
 import numpy as np
 import pytest
 import torch
 from torch.distributions import Normal
 
 from polygrad_edu import environments
+from polygrad_edu.drawing import poses
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.presets import PRESETS
 
 TASKS = sorted({preset.task.env_id for preset in PRESETS.values()})
@@ -46,7 +49,7 @@ def test_states_and_observations_agree(env_id):
     np.testing.assert_allclose(environments.set_simulator_state(env, state), observation, atol=1e-6)
     _, _, outcomes = walk(env, 5)
     observations = np.array([observation] + [outcome[0] for outcome in outcomes])
-    shown = environments.states_from_observations(env, state, observations)
+    shown = poses.states_from_observations(env, state, observations)
     for imagined, seen in zip(shown, observations, strict=True):
         there = environments.set_simulator_state(env, imagined)
         if env_id == "Reacher-v5":  # its fingertip is seen one simulation step late
@@ -138,3 +141,78 @@ def test_other_tasks_are_refused_by_name_or_work(env_id, reason):
         environments.make(env_id)
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v5", "Pendulum-v1", "polygrad_edu/PointMass-v0"])
+def test_copies_that_nobody_seeded_begin_differently(env_id):
+    one, other = environments.make(env_id), environments.make(env_id)
+    assert not any(np.array_equal(one.reset()[0], other.reset()[0]) for _ in range(5))
+    np.testing.assert_array_equal(one.reset(seed=3)[0], other.reset(seed=3)[0])
+
+
+class Own(gymnasium.Env):
+    """A task of one's own as the how-to describes it: a state, and nothing else."""
+
+    def __init__(self, kind=np.float32, low=-1.0, high=1.0, dtype=np.float32):
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        self.action_space = gymnasium.spaces.Box(np.full(2, low), np.full(2, high), dtype=dtype)
+        self.kind = kind
+        self.state = self.keep(np.zeros(2))
+
+    def keep(self, numbers):
+        if self.kind in (tuple, list):
+            return self.kind(float(number) for number in numbers)
+        return np.array(numbers, dtype=self.kind)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = self.keep(self.np_random.uniform(-1, 1, 2))
+        return np.array(self.state, np.float32) * 2, {}
+
+    def step(self, action):
+        self.state = self.keep(0.9 * np.array(self.state) + 0.1 * np.asarray(action))
+        return np.array(self.state, np.float32) * 2, 0.0, False, False, {}
+
+
+def own(name, limit=30, **options):
+    gymnasium.register(name, lambda: Own(**options), max_episode_steps=limit)
+    return name
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, tuple, list])
+def test_a_state_of_any_kind_comes_back_as_it_was(kind):
+    env = environments.make(own("Own-v0", kind=kind))
+    env.reset(seed=0)
+    states, actions, outcomes = walk(env, 8)
+    taken = environments.snapshot(env)
+    other = environments.make("Own-v0")
+    again = environments.replay_actions(other, states[2], actions[2:])
+    np.testing.assert_array_equal(again["observations"][1:], np.array([outcome[0] for outcome in outcomes[2:-1]]))
+    environments.restore(other, taken)
+    assert type(other.unwrapped.state) is type(env.unwrapped.state)
+    np.testing.assert_array_equal(other.unwrapped.state, env.unwrapped.state)
+    if kind not in (tuple, list):
+        assert other.unwrapped.state.dtype == env.unwrapped.state.dtype
+    action = np.full(2, 0.3, np.float32)
+    np.testing.assert_array_equal(other.step(action)[0], env.step(action)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"low": -3, "high": 3, "dtype": np.int64}, "takes whole numbers"),
+        ({"low": [0.0, -1.0], "high": [0.0, 1.0]}, "actions that cannot move .dimension 0"),
+        ({"low": -np.inf, "high": np.inf}, "unbounded actions"),
+        ({"limit": None}, "has no time limit"),
+    ],
+)
+def test_a_task_that_cannot_be_learned_is_refused_in_one_line(options, words):
+    with pytest.raises(InputError, match=words) as error:
+        environments.make(own("Unfit-v0", **options))
+    assert "\n" not in str(error.value)
+
+
+def test_a_task_registered_anew_is_looked_at_anew():
+    with pytest.raises(InputError, match="time limit"):
+        environments.make(own("Changing-v0", limit=None))
+    environments.make(own("Changing-v0")).reset()

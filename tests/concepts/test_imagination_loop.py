@@ -1,16 +1,20 @@
 import math
+import random
 from types import SimpleNamespace
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polygrad_edu import environments
-from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
+from polygrad_edu.files.input_error import InputError
+from polygrad_edu.imagination_loop import MAX_SEED, ImaginationLoop, NotFiniteError
 from polygrad_edu.presets import PRESETS, get_preset
 from polygrad_edu.settings import WORLD_MODELS
-from tests.support.tiny_runs import run, tiny
+from tests.support.tiny_runs import assert_same, run, tiny
 
 TASKS = {preset.task.env_id: name for name, preset in reversed(PRESETS.items())}  # a preset for each task
 
@@ -183,3 +187,77 @@ def test_environments_side_by_side_learn_at_the_same_ratio():
         torch.testing.assert_close(
             raw[row][runs].double(), torch.from_numpy(played["observations"][runs]), atol=1e-4, rtol=1e-4
         )
+
+
+def global_states():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("world_model", WORLD_MODELS)
+def test_a_loop_leaves_everybodys_generators_alone(world_model):
+    before = global_states()
+    loop = ImaginationLoop(tiny(world_model=world_model), seed=5)
+    run(loop, 45)
+    loop.imagine(4)
+    loop.collector.close()
+    assert global_states() == before
+
+
+def test_a_loop_does_not_depend_on_anybodys_generators():
+    loops = []
+    for number in range(2):
+        torch.manual_seed(number)
+        np.random.seed(number)  # noqa: NPY002
+        random.seed(number)
+        loops.append(ImaginationLoop(tiny(), seed=5))
+        run(loops[-1], 60)
+    assert_same(*loops)
+
+
+@pytest.mark.parametrize("seed", [-1, MAX_SEED + 1, 2**63, 2**70])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(InputError, match=r"seed must be from 0 to 999,999"):
+        ImaginationLoop(tiny(), seed=seed)
+
+
+@pytest.mark.parametrize("changes", [{"horizon": 300}, {"world_model": "transformer"}, {"world_model": "recurrent"}])
+def test_a_window_longer_than_the_episodes_is_refused(changes):
+    if "Short-v0" not in gymnasium.registry:
+        gymnasium.register("Short-v0", lambda: gymnasium.make("Pendulum-v1").unwrapped, max_episode_steps=12)
+    env_id = "Pendulum-v1" if "horizon" in changes else "Short-v0"
+    with pytest.raises(InputError, match="hold no window of"):
+        ImaginationLoop(tiny(env_id=env_id, **changes))
+
+
+class Flag(gymnasium.Env):
+    """A third number stands still for 60 steps of the environment's life and then is 1."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self):
+        self.state, self.age = np.zeros(3, np.float32), 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = np.append(self.np_random.uniform(-1, 1, 2), 0).astype(np.float32)
+        return self.state, {}
+
+    def step(self, action):
+        self.age += 1
+        self.state = np.append(0.9 * self.state[:2] + 0.1 * action[0], self.age > 60).astype(np.float32)
+        return self.state, -float(np.abs(self.state[:2]).sum()), False, False, {}
+
+
+@pytest.mark.parametrize("jump", [1.0, 1000.0])
+def test_a_value_that_stood_still_and_moves_does_not_blow_the_loss_up(jump):
+    class Jumping(Flag):
+        def step(self, action):
+            observation, *rest = super().step(action)
+            self.state[2] *= jump
+            return observation, *rest
+
+    gymnasium.register("Jumping-v0", Jumping, max_episode_steps=300)
+    loop = ImaginationLoop(tiny(env_id="Jumping-v0", env_steps=120, eval_every=1000), seed=0)
+    losses = [float(metrics["world_model_loss"]) for metrics in loop.steps() if "world_model_loss" in metrics]
+    assert max(losses) < 100

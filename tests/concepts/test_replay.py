@@ -18,7 +18,11 @@ def test_statistics_do_not_depend_on_how_the_data_came(values, data):
         standardiser.update(piece)
     standardiser.refresh()
     np.testing.assert_allclose(standardiser.mean, values.mean(0), rtol=1e-5, atol=1e-3)
-    np.testing.assert_allclose(standardiser.scale, values.std(0) + 1e-6, rtol=1e-4, atol=1e-3)
+    moving = values.min(0) < values.max(0)
+    expected = values.std(0, dtype=np.float64) + 1e-6
+    # what has never moved is measured like the rest
+    expected[~moving] = np.median(expected[moving]) if moving.any() else 1
+    np.testing.assert_allclose(standardiser.scale, expected, rtol=1e-4, atol=1e-3)
 
 
 @given(hnp.arrays(np.float32, (10, 2), elements=numbers))
@@ -140,3 +144,44 @@ def test_a_full_and_an_empty_replay_say_so():
         replay.add([0, 0], [0], 0, False, False, [0])
     with pytest.raises(ValueError, match="no window of 5"):
         SequenceReplay(4, 5, Normaliser(1, 1)).sample(1, torch.Generator())
+
+
+def test_what_has_never_moved_is_measured_like_the_rest():
+    standardiser = Standardiser(4)
+    random = np.random.default_rng(0)
+    standardiser.update(np.column_stack([random.normal(0, scale, 500) for scale in (1.0, 3.0, 5.0)] + [np.ones(500)]))
+    standardiser.refresh()
+    assert standardiser.scale[3].item() == pytest.approx(np.median(standardiser.scale[:3].numpy()), rel=1e-5)
+    assert standardiser.normalise(torch.tensor([0.0, 0.0, 0.0, 2.0]))[3].abs() < 1
+    official = Standardiser(4, still_as_others=False)
+    official.update(np.ones((5, 4)))
+    official.refresh()
+    torch.testing.assert_close(official.scale, torch.full((4,), 1e-6))
+    nothing = Standardiser(2)
+    nothing.update(np.ones((5, 2)))
+    nothing.refresh()
+    torch.testing.assert_close(nothing.scale, torch.ones(2) + 1e-6)
+
+
+def test_a_terminal_that_never_came_keeps_the_official_scale():
+    replay = SequenceReplay(50, 3, Normaliser(2, 1))
+    for i in range(40):
+        replay.add(np.full(2, i), np.zeros(1), 0.0, False, False)
+    replay.refresh_normaliser()
+    assert replay.normaliser.terminals.scale.item() == pytest.approx(1e-6)
+    assert replay.normaliser.rewards.scale.item() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_surprise_is_a_value_far_outside_of_what_was_seen():
+    replay = SequenceReplay(200, 3, Normaliser(2, 1))
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        replay.add(random.normal(size=2), np.zeros(1), random.normal(), False, False)
+    replay.refresh_normaliser()
+    calm, wild = np.array([[1.0, -2.0]]), np.array([[0.0, 500.0]])
+    assert not replay.is_surprised(calm, np.array([1.0]))
+    assert replay.is_surprised(wild, np.array([1.0]))
+    assert replay.is_surprised(calm, np.array([-500.0]))
+    replay.add(wild[0], np.zeros(1), 0.0, False, False)
+    replay.refresh_normaliser()
+    assert replay.normaliser.observations.normalise(torch.as_tensor(wild, dtype=torch.float32)).abs().max() < 11

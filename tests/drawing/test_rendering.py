@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from polygrad_edu import environments
-from polygrad_edu.drawing import rendering
+from polygrad_edu.drawing import poses, rendering
 from polygrad_edu.presets import PRESETS
 
 TASKS = [*sorted({preset.task.env_id for preset in PRESETS.values()}), "Ant-v5", "Humanoid-v5"]
@@ -36,7 +36,7 @@ def test_every_task_is_drawn_and_its_motion_seen(env_id):
 def pole_pixels(env, state, angle):
     """Where the pole is drawn when it leans by ``angle``: mean column."""
     observation = np.array([[0.0, angle, 0.0, 0.0]])
-    (frame,) = rendering.draw_states(env, environments.states_from_observations(env, state, observation))
+    (frame,) = rendering.draw_states(env, poses.states_from_observations(env, state, observation))
     upper = frame[: frame.shape[0] // 2 - 20]
     return np.nonzero((upper != np.array(rendering.SKY)).any(-1))[1].mean()
 
@@ -50,7 +50,7 @@ def test_a_pole_that_leans_right_is_drawn_to_the_right():
 
 def test_a_cart_at_the_end_of_its_rail_is_still_in_the_picture():
     env, state = start("InvertedPendulum-v5")
-    states = environments.states_from_observations(env, state, np.array([[-1.0, 0, 0, 0], [1.0, 0, 0, 0]]))
+    states = poses.states_from_observations(env, state, np.array([[-1.0, 0, 0, 0], [1.0, 0, 0, 0]]))
     for frame in rendering.draw_states(env, states):
         pole = np.nonzero((frame[:90] != np.array(rendering.SKY)).any(-1))[1]
         assert len(pole) > 0
@@ -62,7 +62,7 @@ def test_a_hopper_stands_on_the_ground_and_a_fall_brings_it_down():
     upright = environments.set_simulator_state(env, state)
     fallen = upright.copy()
     fallen[:2] = 0.3, -1.4  # height and angle
-    frames = rendering.draw_states(env, environments.states_from_observations(env, state, np.stack([upright, fallen])))
+    frames = rendering.draw_states(env, poses.states_from_observations(env, state, np.stack([upright, fallen])))
     tops = []
     for frame in frames:
         robot = (frame != np.array(rendering.SKY)).any(-1)[:, 60:260]
@@ -123,7 +123,7 @@ def test_a_task_that_nobody_has_drawn_is_shown_by_its_numbers():
 
     env = Own()
     observations = np.array([[0.0, 0.0, 0.0], [1.0, -1.0, 30.0]])
-    states = environments.states_from_observations(env, env.state, observations)
+    states = poses.states_from_observations(env, env.state, observations)
     calm, lively = rendering.draw_states(env, states, 90, 60)
     assert calm.shape == lively.shape == (60, 90, 3)
     columns = (lively != calm).any(axis=2)  # what moved

@@ -41,3 +41,13 @@ def test_a_number_that_is_not_finite_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         append_metrics(tmp_path / "metrics.jsonl", {"env_step": 1, "wall_seconds": float("inf")})
     assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_metrics_that_git_lfs_did_not_fetch_are_left_as_they_are(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 577520\n")
+    before = path.read_bytes()
+    for use in (read_metrics, lambda path: drop_later_metrics(path, 10)):
+        with pytest.raises(InputError, match=f"^{path} is a Git LFS pointer, not the file: run git lfs pull$"):
+            use(path)
+    assert path.read_bytes() == before

@@ -1,7 +1,9 @@
 """Files of data: whole or not at all, and within limits."""
 
 import json
+import math
 import os
+import pickle
 import tracemalloc
 
 import pytest
@@ -9,7 +11,17 @@ import torch
 from safetensors.torch import save
 
 from polygrad_edu.files.input_error import InputError
-from polygrad_edu.files.safe_files import parse_json, parse_tensors, read_json, read_tensors, write_json, write_whole
+from polygrad_edu.files.safe_files import (
+    LfsPointerError,
+    parse_json,
+    parse_tensors,
+    read_bytes,
+    read_json,
+    read_tensors,
+    refuse_lfs_pointer,
+    write_json,
+    write_whole,
+)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +112,31 @@ def test_tensor_files_that_claim_too_much_are_refused(tmp_path, content, message
     with pytest.raises(InputError, match=r"a\.safetensors cannot be used: ") as error:
         read_tensors(tmp_path / "a.safetensors")
     assert "\n" not in str(error.value)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 577520\n"
+
+
+@pytest.mark.parametrize("read", [read_json, read_tensors, refuse_lfs_pointer, lambda path: read_bytes(path, 1000)])
+def test_a_git_lfs_pointer_is_told_from_a_damaged_file(tmp_path, read):
+    path = tmp_path / "file"
+    path.write_text(POINTER)
+    with pytest.raises(LfsPointerError) as error:
+        read(path)
+    assert str(error.value) == f"{path} is a Git LFS pointer, not the file: run git lfs pull"
+    again = pickle.loads(pickle.dumps(error.value))  # as it comes out of another process
+    assert str(again) == str(error.value)
+
+
+def test_a_file_that_only_speaks_of_git_lfs_is_read(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"words": POINTER})
+    assert read_json(path) == {"words": POINTER}
+    refuse_lfs_pointer(tmp_path / "nothing")  # its reader says so
+
+
+def test_infinite_numbers_are_read_where_they_are_asked_for():
+    text = '{"low": [-Infinity], "high": [Infinity]}'
+    assert parse_json(text, infinite=True) == {"low": [-math.inf], "high": [math.inf]}
+    with pytest.raises(InputError, match="it holds -Infinity"):
+        parse_json(text)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygrad_edu.files.input_error import InputError
+from polygrad_edu.files.safe_files import LfsPointerError
 from polygrad_edu.files.shards import MIB, read_shards, remove_unused, write_shards
 
 
@@ -57,3 +58,11 @@ def test_blocks_out_of_order_are_refused(tmp_path):
     entries = write_shards(tmp_path, tensors(20_000), MIB)
     with pytest.raises(InputError, match=r"block \d of .* is missing"):
         read_shards(tmp_path, entries[::-1])
+
+
+def test_a_shard_that_git_lfs_did_not_fetch_says_so(tmp_path):
+    entries = write_shards(tmp_path, tensors(100), MIB)
+    (path,) = tmp_path.iterdir()
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 577520\n")
+    with pytest.raises(LfsPointerError, match=f"^{path} is a Git LFS pointer, not the file: run git lfs pull$"):
+        read_shards(tmp_path, entries)

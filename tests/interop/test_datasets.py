@@ -8,12 +8,15 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium import wrappers
+from gymnasium.envs.classic_control import PendulumEnv
 
 from polygrad_edu import environments
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.interop.datasets import load_dataset, to_replay
 from polygrad_edu.interop.outside_policies import MLPPolicy, save_policy
 from polygrad_edu.replay import Normaliser, SequenceReplay
+from tests.support.recording import episode, record
 
 if sys.version_info < (3, 11):
     pytest.skip("Minari needs Python 3.11", allow_module_level=True)
@@ -203,7 +206,7 @@ def test_levels_and_policies_must_belong_together(made, copy):
     with pytest.raises(InputError, match=r"steps of level 2 but only 2 policies: \['half-trained', 'trained'\]"):
         load_dataset(copy)
     save_policy(MLPPolicy([3, 4, 1], "tanh", squashed=False), copy / "policies" / "random.safetensors")
-    with pytest.raises(InputError, match="random has 3 inputs and 1 actions; Hopper-v5 needs 11 and 3"):
+    with pytest.raises(InputError, match="random takes 3 observations and 1 actions; Hopper-v5 has 11 and 3"):
         load_dataset(copy)
 
 
@@ -233,3 +236,205 @@ def test_too_few_episodes_cannot_be_split(made):
     one = data._rows(data.episodes == 0)
     with pytest.raises(InputError, match="1 episodes are too few"):
         one.split(0.1, 0)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty Minari root."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "root"))
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+unnamed = pytest.mark.filterwarnings("ignore::UserWarning:minari")  # these datasets have no author, no description
+
+
+def refusal(source):
+    with pytest.raises(InputError) as error:
+        load_dataset(source)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def replayed(data):
+    """The largest difference between what was recorded and what happens here, over whole episodes."""
+    env, furthest = environments.make(data.env_id), 0.0
+    for number in np.unique(data.episodes):
+        rows = np.flatnonzero(data.episodes == number)
+        real = environments.replay_actions(env, data.simulator_states[rows[0]], data.actions[rows])
+        furthest = max(furthest, np.abs(real["observations"] - data.observations[rows]).max())
+        furthest = max(furthest, np.abs(real["rewards"] - data.rewards[rows]).max())
+    return furthest
+
+
+@unnamed
+@pytest.mark.parametrize(
+    ("env_id", "options", "wrap"),
+    [
+        ("Hopper-v5", {}, lambda env: env),
+        ("Hopper-v5", {"frame_skip": 4, "render_mode": "rgb_array"}, wrappers.RecordEpisodeStatistics),
+        ("Pendulum-v1", {"g": 10.0, "max_episode_steps": 50}, lambda env: env),
+        ("Pendulum-v1", {}, lambda env: wrappers.RescaleAction(env, -1, 1)),
+        ("Pendulum-v1", {}, lambda env: wrappers.ClipAction(wrappers.RescaleAction(env, 0, 10))),
+        ("HalfCheetah-v4", {"ctrl_cost_weight": 0.1}, lambda env: env),
+    ],
+)
+def test_a_task_that_is_the_same_here_is_read_and_replayed(root, env_id, options, wrap):
+    data = load_dataset(record(wrap(gymnasium.make(env_id, **options))), env_id)
+    assert replayed(data) < 1e-4
+
+
+@unnamed
+@pytest.mark.parametrize("action_scale", [1.0, 1 / 3])
+def test_a_recording_of_a_task_as_it_is_made_here_is_read(root, action_scale):
+    env = environments.make("InvertedPendulum-v5", action_scale)
+    data = load_dataset(record(env))
+    assert np.abs(data.actions).max() <= action_scale + 1e-6
+    assert replayed(data) < 1e-4
+
+
+@unnamed
+@pytest.mark.parametrize(
+    ("env_id", "options", "wrap", "said"),
+    [
+        ("Hopper-v5", {"frame_skip": 8}, lambda env: env, "frame_skip=8 (here 4)"),
+        ("Pendulum-v1", {"g": 2.0}, lambda env: env, "g=2.0 (here 10.0)"),
+        ("Pendulum-v1", {}, wrappers.NormalizeObservation, "the wrapper NormalizeObservation"),
+        ("Pendulum-v1", {}, wrappers.NormalizeReward, "the wrapper NormalizeReward"),
+        ("Pendulum-v1", {}, lambda env: wrappers.StickyAction(env, 0.3), "the wrapper StickyAction"),
+    ],
+)
+def test_a_task_that_was_made_otherwise_is_refused(root, env_id, options, wrap, said):
+    message = refusal(record(wrap(gymnasium.make(env_id, **options))))
+    assert f"others/recorded-v0 was recorded in {env_id} with {said}; register" in message
+
+
+@unnamed
+def test_units_that_the_spec_does_not_tell_are_refused(root):
+    """With arrays for bounds, Minari cannot store the spec; the spaces are what is left."""
+    env = gymnasium.make("Pendulum-v1")
+    rescaled = wrappers.RescaleAction(env, np.float32([-1]), np.float32([1]))
+    buffers = [episode(rescaled, number) for number in range(3)]
+    with pytest.warns(UserWarning, match="env_spec is not serializable"):
+        record(rescaled, "others/arrays-v0", buffers)
+    assert "does not say which task it is of" in refusal("others/arrays-v0")
+    record(env, "others/spaces-v0", buffers, action_space=rescaled.action_space)
+    assert "its action 0 runs from -1 to 1, in Pendulum-v1 from -2 to 2" in refusal("others/spaces-v0")
+
+
+@unnamed
+@pytest.mark.parametrize(("with_states", "refused"), [(True, True), (False, False)])
+def test_a_task_that_differs_in_silence_is_found_by_playing(root, with_states, refused):
+    env = gymnasium.make("Pendulum-v1")
+    env.unwrapped.g = 40.0
+    source = record(env, buffers=[episode(env, number, 30, with_states) for number in range(3)])
+    if refused:
+        assert "was recorded in another Pendulum-v1 than the one here: in step " in refusal(source)
+    else:  # without the simulator's states nobody can know
+        assert load_dataset(source).simulator_states is None
+
+
+class Noisy(PendulumEnv):
+    """A pendulum in the wind."""
+
+    def step(self, action):
+        result = super().step(action)
+        self.state = self.state + self.np_random.normal(0, 0.2, 2)
+        return self._get_obs(), *result[1:]
+
+
+@unnamed
+def test_a_task_that_draws_random_numbers_is_not_judged_by_playing(root):
+    gymnasium.register("Noisy-v0", f"{__name__}:Noisy", max_episode_steps=50)
+    try:
+        assert len(load_dataset(record(gymnasium.make("Noisy-v0"))).rewards) == 36
+    finally:
+        del gymnasium.registry["Noisy-v0"]
+
+
+def edit_metadata(directory, name, **changes):
+    """Change what a dataset says of its spec or of a space."""
+    path = directory / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    text = json.dumps(json.loads(metadata[name]) | changes)
+    path.write_text(json.dumps(metadata | {name: text}))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        ([-1, 0, -1], [1, 0, 1], "its actions cannot move in dimension 1 (low equals high)"),
+        ([2, -1, 2], [2, 1, 2], "its actions cannot move in dimension 0, 2 (low equals high)"),
+        ([-1, -1, -1], [1, 1, float("nan")], "its actions cannot move in dimension 2"),
+        ([-1, -1, -1], [1, 1, float("inf")], "its action 2 runs from -1 to inf, in Hopper-v5 from -1 to 1"),
+        ([-1, -2, -1], [1, 2, 1], "its action 1 runs from -2 to 2, in Hopper-v5 from -1 to 1"),
+        ([-1, -1], [1, 1], "its action_space has no bounds for each of 3 actions"),
+        (["a", -1, -1], [1, 1, 1], "its action_space has no bounds for each of 3 actions"),
+    ],
+)
+def test_a_range_of_actions_that_is_none_or_another_is_refused(copy, low, high, said):
+    edit_metadata(copy, "action_space", low=low, high=high)
+    assert said in refusal(copy)
+
+
+def test_a_task_whose_actions_cannot_move_is_refused(copy):
+    class Stuck(PendulumEnv):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.action_space = gymnasium.spaces.Box(np.float32([-1, 0]), np.float32([1, 0]))
+
+    gymnasium.register("Stuck-v0", Stuck, max_episode_steps=50)
+    edit_metadata(copy, "env_spec", id="Stuck-v0")
+    try:
+        assert "Stuck-v0 has actions that cannot move (dimension 1: low equals high)" in refusal(copy)
+    finally:
+        del gymnasium.registry["Stuck-v0"]
+
+
+def test_actions_that_stand_still_in_the_data_stay_numbers(made):
+    data = load_dataset(made[0])
+    replay = to_replay(data._replace(actions=data.actions * np.float32([1, 0, 1]) + np.float32([0, 0.25, 0])), 5)
+    for parts in (replay.windows(replay.starts[: replay.n_starts]), [replay.normaliser.actions.scale]):
+        assert all(torch.isfinite(part).all() for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "value"),
+    [("rewards", 1, 1e39), ("observations", (2, 3), -1e300), ("infos/policy_action", (0, 0), 1e40)],
+)
+def test_a_number_that_float32_cannot_hold_is_refused(copy, name, row, value):
+    with h5py.File(copy / "data" / "main_data.hdf5") as file:
+        values = file[f"episode_1/{name}"][()].astype(np.float64)
+    values[row] = value
+    change(copy, name, values)
+    assert f"not every one of its {name.removeprefix('infos/')} is a finite number" in refusal(copy)
+
+
+@pytest.mark.parametrize("name", ["data/metadata.json", "data/main_data.hdf5", "policies/random.safetensors"])
+def test_a_file_that_git_lfs_did_not_fetch_says_so(copy, name):
+    (copy / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 577520\n")
+    assert refusal(copy) == f"{copy / name} is a Git LFS pointer, not the file: run git lfs pull"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"minari_version": "9.9.9"}, "has '9.9.9' as minari_version, which the installed Minari"),
+        ({"minari_version": ["0.5"]}, "has ['0.5'] as minari_version, which the installed Minari"),
+        ({"data_format": "zarr"}, "has 'zarr' as data_format, which the installed Minari"),
+        (
+            {"data_format": "zarr", "polygrad_edu_version": "99.0"},
+            "was written by a newer polygrad-edu (99.0): upgrade",
+        ),
+    ],
+)
+def test_a_dataset_from_later_times_says_so(copy, changes, said):
+    path = copy / "data" / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    assert said in refusal(copy)
+
+
+def test_a_newer_dataset_that_is_understood_is_read(copy):
+    path = copy / "data" / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"polygrad_edu_version": "99.0"}))
+    assert len(load_dataset(copy).rewards) == 300

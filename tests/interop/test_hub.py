@@ -44,7 +44,8 @@ def test_a_run_comes_back_as_it_was_pushed(server, run_directory, tmp_path):
     pulled = files_of(tmp_path / "new" / "run")
     assert sorted(pulled) == names
     whole = files_of(run_directory)
-    assert pulled == {name: content for name, content in whole.items() if not name.startswith("events.out")}
+    stays = ("events.out", "lock.json")
+    assert pulled == {name: content for name, content in whole.items() if not name.startswith(stays)}
     assert_same(load_checkpoint(run_directory)[0], load_checkpoint(tmp_path / "new" / "run")[0])
     assert not (tmp_path / "new" / "run.partial").exists()
 
@@ -222,3 +223,12 @@ def test_no_network_and_no_client_are_told(server, run_directory, tmp_path, monk
     with pytest.raises(InputError, match=r'pip install "polygrad-edu\[hub\]"'):
         hub.push(run_directory, "ada/x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_git_lfs_did_not_fetch_is_not_pushed(server, run_directory, tmp_path):
+    copy = shutil.copytree(run_directory, tmp_path / "copy")
+    shard = next((copy / "checkpoint" / "shards").iterdir())
+    shard.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 577520\n")
+    with pytest.raises(InputError, match=f"^{shard} is a Git LFS pointer, not the file: run git lfs pull$"):
+        hub.push(copy, "ada/pointers")
+    assert "ada/pointers" not in server.repositories

@@ -14,10 +14,12 @@ from torch.distributions.transforms import TanhTransform
 
 from polygrad_edu import environments
 from polygrad_edu.files.input_error import InputError
+from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.interop.outside_policies import (
     FORMAT,
     MLPPolicy,
     SquashedGaussian,
+    check_policy_fits,
     from_stable_baselines3,
     load_policy,
     save_policy,
@@ -25,6 +27,7 @@ from polygrad_edu.interop.outside_policies import (
 from polygrad_edu.replay import Normaliser, SequenceReplay
 from polygrad_edu.score_guidance import actions_from_noise, policy_score, standardise_actions
 from polygrad_edu.world_model import PolyGRAD
+from tests.support.generators import untouched
 from tests.support.tiny_runs import tiny
 
 
@@ -234,3 +237,73 @@ def test_a_policy_file_whose_parts_do_not_fit_says_which(tmp_path, description, 
     with pytest.raises(InputError, match=message) as error:
         load_policy(path)
     assert "\n" not in str(error.value)
+
+
+def policy_of(sizes):
+    return MLPPolicy(sizes, "tanh", squashed=False)
+
+
+@pytest.mark.parametrize("kind", ["polygrad", "mlp-ensemble", "transformer"])
+def test_a_policy_of_another_size_is_refused_where_it_meets_the_task(kind):
+    loop = ImaginationLoop(tiny(world_model=kind), seed=0)
+    said = "the policy takes 9 observations, the task has 4"
+    with pytest.raises(InputError, match=said):
+        loop.world_model.imagine(torch.randn(3, 4), policy_of([9, 8, 1]), loop.preset.world_model.horizon)
+    with pytest.raises(InputError, match=said):
+        environments.evaluate(loop.make_env, policy_of([9, 8, 1]), 1, 0)
+
+
+@pytest.mark.parametrize("sizes", [[9, 8, 1], [3, 8, 2], [1, 8, 3]])
+def test_a_policy_is_judged_by_both_of_its_sizes(sizes):
+    said = f"mine takes {sizes[0]} observations and {sizes[-1]} actions; Pendulum-v1 has 3 and 1"
+    with pytest.raises(InputError, match=f"^{said}$"):
+        check_policy_fits(policy_of(sizes), "mine", "Pendulum-v1", 3, 1)
+    check_policy_fits(policy_of([3, 8, 8, 1]), "mine", "Pendulum-v1", 3, 1)
+
+
+def test_copying_and_loading_draw_no_random_numbers_of_others(ppo, sac, tmp_path):
+    with untouched():
+        for model in (ppo, sac):
+            save_policy(from_stable_baselines3(model), tmp_path / "policy.safetensors")
+            load_policy(tmp_path / "policy.safetensors")
+
+
+def test_a_model_or_a_pickle_is_told_from_a_policy_and_not_run(ppo, tmp_path):
+    ppo.save(tmp_path / "model.zip")
+    with pytest.raises(
+        InputError, match=r"model\.zip is not a policy file: it is a zip archive.*from_stable_baselines3"
+    ):
+        load_policy(tmp_path / "model.zip")
+    ppo.get_vec_normalize_env().save(tmp_path / "statistics.pkl")
+    with pytest.raises(InputError, match=r"statistics\.pkl is not a policy file"):
+        load_policy(tmp_path / "statistics.pkl")
+
+
+def test_a_policy_that_git_lfs_did_not_fetch_says_so(tmp_path):
+    path = tmp_path / "policy.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 577520\n")
+    with pytest.raises(InputError, match=f"^{path} is a Git LFS pointer, not the file: run git lfs pull$"):
+        load_policy(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"format": "polygrad-edu policy 2"}, "was written by a newer polygrad-edu: upgrade"),
+        ({"format": "something else", "version": "99.1"}, r"was written by a newer polygrad-edu \(99\.1\): upgrade"),
+        ({"format": "something else"}, "is not a policy file: it was not written by save_policy"),
+    ],
+)
+def test_a_policy_from_later_times_says_so(tmp_path, metadata, said):
+    policy, path = policy_of([3, 4, 1]), tmp_path / "policy.safetensors"
+    described = {"format": FORMAT, "policy": json.dumps(policy.description | {"clip": 1.0})}
+    save_file(policy.state_dict(), path, metadata=described | metadata)
+    with pytest.raises(InputError, match=said):
+        load_policy(path)
+
+
+def test_a_policy_of_before_versions_were_written_is_read(tmp_path):
+    policy, path = policy_of([3, 4, 1]), tmp_path / "policy.safetensors"
+    described = {"format": FORMAT, "policy": json.dumps(policy.description | {"clip": 1.0})}
+    save_file(policy.state_dict(), path, metadata=described)
+    assert load_policy(path).description["sizes"] == [3, 4, 1]

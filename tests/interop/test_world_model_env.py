@@ -1,5 +1,8 @@
 """A world model as an environment: Gymnasium's own check, and an agent of Stable-Baselines3 that learns in it."""
 
+import json
+import shutil
+
 import gymnasium
 import numpy as np
 import pytest
@@ -8,14 +11,16 @@ from gymnasium.utils.env_checker import check_env
 from rich.console import Console
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import DummyVecEnv
 from torch.distributions import Independent, Normal
 
 from polygrad_edu import environments  # noqa: F401 (importing it registers the environment)
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.runs.checkpoint import load_checkpoint
-from polygrad_edu.runs.shipped import export_result
+from polygrad_edu.runs.shipped import export_result, load_result
 from polygrad_edu.runs.training import start_run
 from polygrad_edu.settings import WORLD_MODELS
+from tests.support.generators import untouched
 from tests.support.tiny_runs import tiny
 
 STEPWISE = WORLD_MODELS[1:]
@@ -104,6 +109,65 @@ def test_steps_are_those_that_the_model_imagines(runs, name):
         assert ended == bool(imagined.terminals[0, t])
         if ended:
             break
+
+
+def test_copies_that_nobody_seeded_differ(runs):
+    copies = DummyVecEnv([lambda: make(runs["mlp-ensemble"])] * 4)
+    assert len(np.unique(copies.reset(), axis=0)) > 1
+    several = gymnasium.make_vec("polygrad_edu/WorldModel-v0", 4, "sync", run=str(runs["mlp-ensemble"]))
+    assert len(np.unique(several.reset()[0], axis=0)) > 1
+    assert not np.array_equal(play(make(runs["mlp-ensemble"]), None), play(make(runs["mlp-ensemble"]), None))
+
+
+def test_the_real_task_starts_otherwise_each_time_that_it_is_made(runs):
+    env = make(runs["mlp-ensemble"]).unwrapped
+    starts = [env.make_task().reset()[0] for _ in range(4)]
+    assert len(np.unique(starts, axis=0)) == 4
+
+
+@pytest.mark.parametrize("name", STEPWISE)
+def test_the_random_numbers_of_whoever_makes_it_go_on(runs, name):
+    with untouched():
+        env = make(runs[name])
+        env.reset(seed=1)
+        env.step(env.action_space.sample())
+        env.unwrapped.make_task().reset()
+        env.close()
+
+
+def test_seeds_of_an_agent_are_its_own(runs):
+    """Three seeds, three networks: making the environment between seeding and building seeds nothing."""
+    weights = []
+    for seed in (1, 2, 3):
+        torch.manual_seed(seed)
+        make(runs["mlp-ensemble"])
+        weights.append(torch.nn.Linear(3, 3).weight.flatten().tolist())
+    assert len({tuple(each) for each in weights}) == 3
+
+
+def test_loading_a_run_or_a_result_touches_nobodys_generators(learned, tmp_path):
+    export_result(learned, tmp_path / "kept")
+    with untouched():
+        load_checkpoint(learned)[0].collector.close()
+        load_result(tmp_path / "kept").loop.collector.close()
+
+
+def test_a_run_that_git_lfs_did_not_fetch_says_so(learned, tmp_path):
+    shutil.copytree(learned, tmp_path / "run")
+    export_result(learned, tmp_path / "kept")
+    manifest = max((tmp_path / "run").glob("checkpoint/step-*.json"))
+    entry = json.loads(manifest.read_text())["shards"][0]
+    shard = manifest.parent / "shards" / f"{entry['sha256']}.safetensors"
+    weights = tmp_path / "kept" / "model.safetensors"
+    for path, directory in [
+        (shard, "run"),
+        (manifest, "run"),
+        (weights, "kept"),
+        (weights.parent / "config.json", "kept"),
+    ]:
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 577520\n")
+        with pytest.raises(InputError, match=f"^{path} is a Git LFS pointer, not the file: run git lfs pull$"):
+            make(tmp_path / directory)
 
 
 def test_episodes_begin_at_real_states(learned):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from polygrad_edu.baselines import make_world_model, window_of
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.imagination_loop import ImaginationLoop
+from polygrad_edu.interop.datasets import to_replay
 from polygrad_edu.measuring.comparison import replay_data
 from polygrad_edu.measuring.trained_models import COMPARED, fingerprint, make_candidate, train
 from tests.support.tiny_runs import run, tiny
@@ -94,3 +96,17 @@ def test_the_fingerprint_tells_a_single_bit(data):
     rewards = data.rewards.copy()
     rewards[7] = np.nextafter(rewards[7], np.float32(9))
     assert fingerprint(data) != fingerprint(data._replace(rewards=rewards))
+
+
+def test_weights_come_from_the_seed_alone_and_nobody_elses_numbers_change(data, tmp_path):
+    """The weights are those that torch draws after ``manual_seed``, as they were when a training seeded the process."""
+    candidate = make_candidate("polygrad", "InvertedPendulum-v5", 1.0, SMALL)._replace(updates=0)
+    torch.manual_seed(7)
+    replay = to_replay(data, window_of(candidate.preset))
+    expected = make_world_model(candidate.preset, replay.normaliser, torch.Generator()).network.state_dict()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    trained = train(candidate, data, tmp_path, 7, "cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, value in trained.world_model.network.state_dict().items():
+        assert torch.equal(value, expected[name]), name

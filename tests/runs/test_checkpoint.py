@@ -5,10 +5,12 @@ import shutil
 import pytest
 import torch
 
+import polygrad_edu
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.files.safe_files import write_json
 from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.runs.checkpoint import _checksum, load_checkpoint, save_checkpoint, write_config
+from polygrad_edu.runs.training import continue_run
 from tests.support.tiny_runs import assert_same, run, tiny
 
 
@@ -155,6 +157,102 @@ def test_a_damaged_checkpoint_makes_way_when_a_new_one_is_whole(saved):
     assert load_checkpoint(directory)[0].env_step == 30
 
 
+def set_json(path, change):
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def set_config(**changes):
+    """Change what config.json says; a setting by its name in ``settings``."""
+
+    def change(directory):
+        set_json(
+            directory / "config.json",
+            lambda data: data.update({"settings": data["settings"] | changes.pop("settings", {})} | changes),
+        )
+
+    return change
+
+
+NEWER = "999.1.0"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            edit_state(format="polygrad-edu checkpoint 4"),
+            r"48.json was written by a newer polygrad-edu: upgrade",
+        ),
+        (edit_state(format="polygrad-edu checkpoint 4", version=NEWER), r"a newer polygrad-edu \(999.1.0\): upgrade"),
+        (edit_state(sign=False, format="polygrad-edu checkpoint 12"), "a newer polygrad-edu: upgrade"),
+        (edit_state(format="another", version=NEWER), r"a newer polygrad-edu \(999.1.0\): upgrade"),
+        (edit_state(counters={}, version=NEWER), r"a newer polygrad-edu \(999.1.0\): upgrade"),
+        (
+            set_config(version=NEWER, settings={"new_thing": 3}),
+            r"config.json was written by a newer polygrad-edu",
+        ),
+        (set_config(version=NEWER, settings={"guidance": "new-rule"}), r"a newer polygrad-edu \(999.1.0\): upgrade"),
+        (set_config(version=NEWER, preset=["two"]), r"a newer polygrad-edu \(999.1.0\): upgrade"),
+        (set_config(version=NEWER, seed=10**9), r"a newer polygrad-edu \(999.1.0\): upgrade"),
+    ],
+)
+def test_what_a_newer_version_wrote_says_upgrade(saved, damage, message, caplog):
+    directory, _ = saved
+    damage(directory)
+    for use in (load_checkpoint, lambda run: continue_run(run, "cpu", {})):
+        with pytest.raises(InputError, match=message) as error:
+            use(directory)
+        assert "\n" not in str(error.value)
+        assert str(directory) in str(error.value)
+    assert caplog.records == []  # the one before it is not used
+
+
+@pytest.mark.parametrize("version", [polygrad_edu.__version__, "0.1.0", None, 3])
+def test_an_unknown_setting_of_this_or_an_older_version_is_named_with_the_nearest_one(saved, version):
+    directory, _ = saved
+    set_config(version=version, settings={"widht": 3})(directory)
+    with pytest.raises(InputError, match=r"config.json: there is no setting 'widht'; did you mean width"):
+        load_checkpoint(directory)
+
+
+def test_a_newer_version_that_is_understood_is_read(saved):
+    directory, loop = saved
+    set_config(version=NEWER)(directory)
+    edit_state(version=NEWER, checkpoints=slice(None))(directory)
+    assert_same(load_checkpoint(directory)[0], loop)
+
+
+def test_a_file_without_a_version_is_read(saved):
+    directory, loop = saved
+    set_json(directory / "config.json", lambda data: data.pop("version"))
+    for path in (directory / "checkpoint").glob("*.json"):
+        state = json.loads(path.read_text())
+        del state["version"], state["sha256"]
+        write_json(path, state | {"sha256": _checksum(state)})
+    assert_same(load_checkpoint(directory)[0], loop)
+
+
+def test_a_run_says_which_version_wrote_it(saved):
+    directory, _ = saved
+    for path in (directory / "config.json", last_checkpoint(directory)):
+        assert json.loads(path.read_text())["version"] == polygrad_edu.__version__
+
+
+def point_to_lfs(path):
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 577520\n")
+
+
+@pytest.mark.parametrize("find", [own_shard, last_checkpoint, lambda d: d / "config.json"])
+def test_what_was_not_fetched_is_not_called_damaged(saved, find, caplog):
+    directory, _ = saved
+    point_to_lfs(find(directory))
+    with pytest.raises(InputError, match="is a Git LFS pointer, not the file: run git lfs pull"):
+        load_checkpoint(directory)
+    assert caplog.records == []
+
+
 def other_network(directory):
     config = json.loads((directory / "config.json").read_text())
     config["settings"]["width"] = 24
@@ -169,6 +267,8 @@ def other_network(directory):
         (edit_state(counters={}), "does not fit its run"),
         (edit_state(environments=[]), "holds 0 environments, this run has 1"),
         (edit_state(environments=[{}]), "does not fit its run"),
+        (edit_state(environments=[{}], version="0.1.0"), "of an older polygrad-edu .0.1.0., so .* trained anew"),
+        (set_config(seed=10**6), "config.json: seed must be from 0 to 999,999, not 1000000"),
         (edit_state(environments=[{"simulator_state": [0.0], "elapsed_steps": 1}]), "no state of Hopper-v5"),
         (edit_state(shards=[]), "does not fit its run"),
         (edit_state(replay={"size": 10**9}), "does not fit its run"),

@@ -51,3 +51,14 @@ def test_a_result_that_was_changed_is_refused_in_one_line(result, tmp_path, chan
         read_result(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("change", [{"seed": "a"}, {"episodes": -1}, {"return_mean": {"median": 3.0}}])
+def test_a_result_of_a_newer_version_that_is_not_understood_says_upgrade(result, tmp_path, change):
+    path = tmp_path / "result.json"
+    named = {"versions": result["versions"] | {"polygrad_edu": "999.0.0"}}
+    path.write_text(json.dumps(result | named | change))
+    with pytest.raises(InputError, match=r"result.json was written by a newer polygrad-edu \(999.0.0\): upgrade"):
+        read_result(path)
+    path.write_text(json.dumps(result | named | {"something": "new"}))
+    assert read_result(path)["something"] == "new"

@@ -1,4 +1,6 @@
 import json
+import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -78,3 +80,25 @@ def test_what_cannot_be_kept_or_read_is_refused(run_directory, shipped, tmp_path
     with pytest.raises(InputError, match="is not finished; go on with"):
         export_result(tmp_path, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_result_of_a_newer_version_that_is_not_understood_says_upgrade(shipped, tmp_path):
+    newer = shutil.copytree(shipped, tmp_path / "newer")
+    config = json.loads((newer / "config.json").read_text())
+    result = json.loads((newer / "result.json").read_text())
+    (newer / "result.json").write_text(json.dumps(result | {"versions": {"polygrad_edu": "999.0.0"}}))
+    load_result(newer)  # it is understood
+    (newer / "config.json").write_text(json.dumps(config | {"settings": config["settings"] | {"width": 24}}))
+    with pytest.raises(InputError, match=r"newer was written by a newer polygrad-edu \(999.0.0\): upgrade"):
+        load_result(newer)
+    changed = {"version": "999.0.0", "settings": config["settings"] | {"new_thing": 1}}
+    (newer / "config.json").write_text(json.dumps(config | changed))
+    with pytest.raises(InputError, match=r"config.json was written by a newer polygrad-edu \(999.0.0\): upgrade"):
+        load_result(newer)
+
+
+def test_the_command_of_a_result_can_be_typed():
+    command = command_of("mine", get_preset("pendulum").with_overrides(env_id="my tasks/Pole it's-v0"), 3)
+    words = shlex.split(command)
+    assert words[:5] == ["polygrad-edu", "train", "mine", "--seed", "3"]
+    assert words[words.index("--env-id") + 1] == "my tasks/Pole it's-v0"

@@ -1,5 +1,6 @@
 """A supervised run: it learns exactly as one alone, and leaves a checkpoint when its supervisor leaves."""
 
+import io
 import json
 import os
 import sys
@@ -86,3 +87,18 @@ def test_a_film_draws_from_none_of_the_runs_generators(tmp_path):
         run(loop, 45)
         write_film(loops[0], tmp_path / FILM)
     assert_same(*loops)
+
+
+def test_films_that_cannot_be_made_fail_no_run_and_are_told_once(tmp_path, supervisor, monkeypatch):
+    calls = []
+
+    def no_ffmpeg(*_):
+        calls.append(1)
+        raise OSError("ffmpeg is missing")
+
+    monkeypatch.setattr(supervised, "write_film", no_ffmpeg)
+    console = Console(record=True, width=200, file=io.StringIO())
+    training = start_run(tmp_path / "run", "inverted-pendulum", tiny(), 3, "cpu")
+    assert training.run(console, supervision=Supervision())["env_steps"] == 60
+    assert console.export_text().count("There are no films of this run: ffmpeg is missing.") == len(calls) == 1
+    assert len((tmp_path / "run" / PROGRESS).read_text().splitlines()) == 4

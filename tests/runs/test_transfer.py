@@ -4,6 +4,7 @@ import pytest
 
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.runs import transfer
+from polygrad_edu.runs.lock import RunLock
 from polygrad_edu.runs.transfer import pack, unpack
 
 
@@ -32,6 +33,12 @@ def test_a_run_travels_and_shards_that_are_known_stay_at_home(tmp_path):
     assert pack(home) == back | {"checkpoint/shards/a": b"A"}  # and the old checkpoint is gone
 
 
+def test_a_lock_stays_where_it_is(tmp_path):
+    write(tmp_path, {"config.json": b"{}"})
+    with RunLock(tmp_path):
+        assert pack(tmp_path) == {"config.json": b"{}"}
+
+
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "..\\x", "C:x", ""])
 def test_a_file_cannot_leave_its_run(tmp_path, name):
     with pytest.raises(InputError, match="no file of a run directory"):
@@ -54,6 +61,7 @@ def test_a_run_is_whole_at_every_moment_while_it_arrives(tmp_path, monkeypatch):
     )
     names = [
         "video.mp4",
+        "no_video.txt",
         "result.json",
         "metrics.jsonl",
         "checkpoint/step-1.json",
@@ -63,5 +71,5 @@ def test_a_run_is_whole_at_every_moment_while_it_arrives(tmp_path, monkeypatch):
     unpack(tmp_path, dict.fromkeys(names, b"x"))
     order = [path.relative_to(tmp_path).as_posix() for path in written]
     assert order[0] == "checkpoint/shards/z"
-    assert order[-2:] == ["result.json", "video.mp4"]
+    assert order[-3:] == ["result.json", "no_video.txt", "video.mp4"]
     assert sorted(order) == sorted(names)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from polygrad_edu import environments
+from polygrad_edu.files.input_error import InputError
 from polygrad_edu.runs import video
 from tests.drawing.test_rendering import start
 
@@ -54,3 +55,36 @@ def test_a_runs_video_shows_imagined_real_and_episode(tmp_path):
     assert len(frames) == 10 * video.HOLD + 234  # 700 states, every third
     above, below = frames[27][: frames[0].shape[0] // 2], frames[27][-frames[0].shape[0] // 2 :]
     assert np.abs(above[20:200].astype(int) - below[20:200].astype(int)).max() > 60, "the simulator's pole has fallen"
+
+
+def test_a_missing_ffmpeg_is_told_with_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "nowhere"))
+    with pytest.raises(OSError, match=r"film.mp4 could not be written: ") as error:
+        video.write_video(tmp_path / "film.mp4", [np.zeros((32, 32, 3), np.uint8)])
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (InputError("it is not drawn"), "it is not drawn"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (ValueError("could not broadcast\ninput"), "ValueError: could not broadcast input"),
+        (AssertionError(), "AssertionError: AssertionError"),
+    ],
+)
+def test_whatever_a_film_meets_is_a_reason_in_one_line(error, reason):
+    def fail():
+        raise error
+
+    assert video.try_to_film(fail) == reason
+    assert video.try_to_film(lambda: None) == ""
+
+
+def test_an_interrupt_is_no_reason():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        video.try_to_film(interrupted)

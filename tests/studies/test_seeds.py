@@ -91,3 +91,18 @@ def test_a_directory_that_is_taken_is_refused(tmp_path):
 def test_a_run_that_took_no_time_has_a_speed():
     result = {"preset": "p", "env_id": "e", "device": "cpu", "seed": 0, "return_mean": 1.0, "env_steps": 60}
     assert summarise([result | {"wall_seconds": 0.0}])["env_steps_per_second"] == [600.0]
+
+
+@pytest.mark.parametrize("several", [range(999_998, 1_000_001), range(-1, 2), range(2**63, 2**63 + 1)])
+def test_seeds_out_of_range_are_refused_at_once(several):
+    with pytest.raises(InputError, match="seed must be from 0 to 999,999"):
+        replace(SEVERAL, seeds=several)
+
+
+def test_the_way_on_can_be_typed(tmp_path, engine):
+    engine.fails = 4
+    out = tmp_path / "my runs"
+    with pytest.raises(FailedRunsError, match=f"go on with: polygrad-edu train --resume '{out}/seed4'$"):
+        train_seeds(SEVERAL, out, Console(quiet=True))
+    with pytest.raises(InputError, match=f"continue a seed with --resume '{out}/seedN'$"):
+        train_seeds(SEVERAL, out, Console(quiet=True))

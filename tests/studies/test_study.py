@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import polygrad_edu
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.studies.study import check_folder, read_study, start_study, trial_name
 from tests.support.studies import small
@@ -36,12 +37,25 @@ def test_a_study_survives_its_file(tmp_path):
     stored = json.loads((tmp_path / "study.json").read_text())
     assert stored["combinations"]["pendulum+guidance=none"]["guidance"] == "none"
     assert stored["combinations"]["pendulum+guidance=none"]["width"] == 16
+    assert stored["version"] == polygrad_edu.__version__
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps(stored | {"version": "999.0.0"}))  # a newer one that is understood
+    assert read_study(tmp_path) == study
+    path.write_text(json.dumps({name: value for name, value in stored.items() if name != "version"}))
+    assert read_study(tmp_path) == study
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "polygrad-edu study 9"}, "not a study of this version"),
+        ({"format": "polygrad-edu study 9"}, "study.json was written by a newer polygrad-edu: upgrade"),
+        ({"format": "polygrad-edu study 0"}, "not a study of this version"),
+        ({"format": None}, "not a study of this version"),
+        ({"settings": {"new_thing": "1"}, "version": "999.0.0"}, r"a newer polygrad-edu \(999.0.0\): upgrade"),
+        ({"presets": ["new"], "version": "999.0.0"}, r"a newer polygrad-edu \(999.0.0\): upgrade"),
+        ({"presets": 3, "version": "999.0.0"}, r"a newer polygrad-edu \(999.0.0\): upgrade"),
+        ({"settings": {"widht": "1"}, "version": "0.1.0"}, "there is no setting 'widht'; did you mean width"),
+        ({"seeds": [0, 1_000_000]}, "seed must be from 0 to 999,999, not 1000000"),
         ({"presets": "pendulum"}, "must hold presets as a JSON list"),
         ({"presets": [3]}, "settings' values as text"),
         ({"presets": ["pendulm"]}, "no preset 'pendulm'; did you mean pendulum"),
@@ -76,6 +90,8 @@ def test_settings_are_known_by_their_names_with_dashes():
         ({"vary": {"horizon": []}}, "a value for each setting that varies"),
         ({"vary": {"horizon": ["10", "10.0"]}}, "horizon=10.0 and horizon=10 are the same for pendulum"),
         ({"settings": {"env_id": "Nope-v0"}}, "cannot make the task 'Nope-v0'"),
+        ({"seeds": range(999_999, 1_000_001)}, "seed must be from 0 to 999,999, not 1000000"),
+        ({"seeds": [3, -1]}, "seed must be from 0 to 999,999, not -1"),
         ({"seeds": range(100_001)}, "100,001 trials are more than the 100,000"),
     ],
 )
@@ -91,6 +107,9 @@ def test_a_folder_is_free_or_holds_the_same_study(tmp_path):
     check_folder(tmp_path / "mine", small())
     with pytest.raises(InputError, match=r"its seeds are \(0, 1\), not \(0, 1, 2\)"):
         check_folder(tmp_path / "mine", small(seeds=range(3)))
+    start_study(tmp_path / "a b", small())
+    with pytest.raises(InputError, match=r"polygrad-edu sweep --out '.*a b'$"):
+        check_folder(tmp_path / "a b", small(seeds=range(3)))
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is a file"):
         check_folder(tmp_path / "file", small())

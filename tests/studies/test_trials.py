@@ -5,6 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from polygrad_edu.files.input_error import InputError
+from polygrad_edu.runs.lock import RunLock
+from polygrad_edu.runs.video import NO_VIDEO, VIDEO
 from polygrad_edu.studies.trials import MAX_LOSSES, Ending, last_line, run_trials, trial_table
 from tests.support.studies import finish, small
 
@@ -60,6 +63,45 @@ def test_a_trial_is_read_from_its_directory_alone(tmp_path):
     assert [line["eval_return"] for line in trial.metrics()] == [6.0, 12.0]
     (trial.directory / "video.mp4").unlink()  # the last thing that a run writes
     assert not trial.finished
+
+
+def test_a_trial_whose_task_cannot_be_drawn_is_finished_all_the_same(tmp_path):
+    (trial,) = small(seeds=[4]).trials(tmp_path)
+    finish(trial, 12.0)
+    (trial.directory / VIDEO).unlink()
+    (trial.directory / NO_VIDEO).write_text("it is not drawn")
+    assert trial.finished
+    (trial.directory / "result.json").unlink()
+    assert not trial.finished
+
+
+def test_a_trial_that_somebody_trains_by_hand_fails_alone(tmp_path):
+    trials = small(seeds=range(2)).trials(tmp_path)
+
+    class Locking(Scripted):
+        def start(self, trial):
+            trial.forget_an_early_end()
+            super().start(trial)
+
+    trials[0].directory.mkdir(parents=True)
+    engine = Locking(Ending("finished"))
+    failures = {}
+    with RunLock(trials[0].directory):
+        run_trials(trials, engine, Console(quiet=True), failures)
+        assert trials[0].directory.exists()
+    assert engine.started == ["pendulum-seed1"]
+    assert list(failures) == ["pendulum-seed0"]
+    assert "is being trained by" in failures["pendulum-seed0"]
+
+
+def test_when_every_trial_is_trained_by_hand_nobody_waits(tmp_path):
+    class Busy(Scripted):
+        def start(self, trial):
+            raise InputError("it is being trained by process 3")
+
+    failures = {}
+    run_trials(small().trials(tmp_path), Busy(), Console(quiet=True), failures)
+    assert len(failures) == 2
 
 
 def test_a_run_without_a_checkpoint_makes_way(tmp_path):

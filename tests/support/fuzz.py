@@ -228,7 +228,15 @@ def make_targets(folder: Path) -> dict[str, Target]:
     }
     with contextlib.suppress(InputError):  # Minari is not installed
         targets["dataset"] = _dataset(folder)
+        targets["dataset's texts"] = targets["dataset"]._replace(mutate=mutate_texts)
     return targets
+
+
+def mutate_texts(content: bytes, draw: random.Random) -> bytes:
+    """A dataset's description of its task or of a space, which is JSON in a text of JSON."""
+    data = json.loads(content)
+    name = draw.choice(("env_spec", "action_space", "observation_space"))
+    return json.dumps(data | {name: mutate_json(data[name].encode(), draw).decode("latin1")}).encode()
 
 
 def _dataset(folder: Path) -> Target:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from polygrad_edu import environments
-from polygrad_edu.drawing import rendering
+from polygrad_edu.drawing import poses, rendering
 from polygrad_edu.tasks import benchmark_tasks
 
 EARLY = {f"polygrad_edu/{name}-ET-v0": size for name, size in (("Walker2d", 17), ("Ant", 27), ("Humanoid", 45))}
@@ -131,7 +131,7 @@ def test_what_is_imagined_of_it_can_be_drawn():
         observations.append(observation)
         states.append(environments.get_simulator_state(env))
         observation, _, _, _, _ = env.step(random.uniform(-1, 1, 1))
-    shown = environments.states_from_observations(env, states[0], np.array(observations))
+    shown = poses.states_from_observations(env, states[0], np.array(observations))
     turned = (shown[:, 0] - np.array(states)[:, 0] + np.pi) % (2 * np.pi) - np.pi
     np.testing.assert_allclose(turned, 0, atol=1e-5)
     np.testing.assert_allclose(shown[:, 1], np.array(states)[:, 1], atol=1e-4)
