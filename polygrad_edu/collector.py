@@ -121,7 +121,7 @@ def _make_reporting(make_env: Callable[[], gymnasium.Env], place: int) -> gymnas
 def start_seeds(seed: int, n_envs: int) -> list[int]:
     """A seed for each of a run's environments: the run's own for the first, and for the others some that no run has.
 
-    Seeds of runs are small, see :data:`polygrad_edu.imagination_loop.MAX_SEED`; those that are spawned here have more
+    Seeds of runs are small, see :data:`polygrad_edu.settings.MAX_SEED`; those that are spawned here have more
     than 32 bits, so that no two runs and no evaluation ever begin alike.
     """
     others = np.random.SeedSequence(seed).spawn(n_envs)[1:]

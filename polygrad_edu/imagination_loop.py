@@ -27,13 +27,10 @@ from .files.input_error import InputError
 from .imagined_trajectories import ImaginedTrajectories
 from .policy_update import ActorCriticOptimiser
 from .replay import Normaliser, SequenceReplay
-from .settings import Preset
+from .settings import MAX_SEED, Preset
 
 # Evaluation episodes start from these seeds on, far from training seeds; reported ones from others again.
-SELECTION_SEED, REPORT_SEED = 1_000_000, 2_000_000
-
-
-MAX_SEED = SELECTION_SEED - 1  # of a run, so that no training episode starts like one that is evaluated
+SELECTION_SEED, REPORT_SEED = MAX_SEED + 1, 2 * (MAX_SEED + 1)
 
 
 def check_seed(seed: int) -> None:

@@ -27,6 +27,9 @@ class Standardiser:
     Statistics are merged exactly and stably, whatever the sizes of the pieces (Chan et al., 1979), so they
     equal those of all values ever given.
 
+    A component that has never moved has no deviation to divide by. It is *read* on the scale of the others, so that
+    its first step stays a number of ordinary size, and *imagined* where it has always stood.
+
     Args:
         size: how many components a value has.
         still_as_others: the scale of a component that has never moved: the median of those that have (1 if none has).
@@ -44,6 +47,7 @@ class Standardiser:
         self.lowest, self.highest = np.zeros(size), np.zeros(size)
         self.mean = torch.zeros(size, device=device)  # [size]
         self.scale = torch.ones(size, device=device) + self.epsilon  # [size]
+        self.imagined_scale = self.scale.clone()  # [size], ``epsilon`` for what has never moved
         # how far from the mean any value has been, in standard deviations; before there is one, without a bound
         self.extent = torch.full((size,), torch.finfo(torch.float32).max, device=device)  # [size]
 
@@ -68,6 +72,7 @@ class Standardiser:
         std = self._std()
         self.set(self.running_mean, std)
         if self.count:
+            self.imagined_scale[torch.as_tensor(self.lowest == self.highest)] = self.epsilon
             furthest = np.maximum(self.highest - self.running_mean, self.running_mean - self.lowest)
             self.extent.copy_(torch.as_tensor(np.maximum(furthest / (std + self.epsilon), 1.0), dtype=torch.float32))
 
@@ -89,12 +94,13 @@ class Standardiser:
         # in place, because a captured program keeps reading where they stood when it was captured
         self.mean.copy_(torch.as_tensor(np.asarray(mean), dtype=torch.float32))
         self.scale.copy_(torch.as_tensor(np.asarray(std), dtype=torch.float32)).add_(self.epsilon)
+        self.imagined_scale.copy_(self.scale)
 
     def normalise(self, values: Tensor) -> Tensor:
         return (values - self.mean) / self.scale
 
     def denormalise(self, normed: Tensor) -> Tensor:
-        return normed * self.scale + self.mean
+        return normed * self.imagined_scale + self.mean
 
 
 class Normaliser:
@@ -106,7 +112,7 @@ class Normaliser:
         self.observations = Standardiser(observation_size, device)
         self.actions = Standardiser(action_size, device)
         self.rewards = Standardiser(1, device)
-        self.terminals = Standardiser(1, device, still_as_others=False)  # none yet: then none is imagined
+        self.terminals = Standardiser(1, device)
 
     def refresh(self) -> None:
         for field in self.fields:

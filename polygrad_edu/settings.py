@@ -23,6 +23,8 @@ from .files.input_error import InputError
 if TYPE_CHECKING:
     from torch import Tensor  # only a name here: importing torch takes seconds
 
+MAX_SEED = 999_999  # of a run; the seeds above are those of evaluation
+
 WORLD_MODELS = ("polygrad", "autoregressive-diffusion", "mlp-ensemble", "transformer", "recurrent")
 DENOISERS = ("mlp", "transformer", "causal-mlp")
 SCHEDULES = ("cosine", "linear")

@@ -10,13 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from ..files.input_error import InputError
-from ..settings import SETTINGS, Setting
+from ..settings import MAX_SEED, SETTINGS, Setting
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, as written by train.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto (cuda where there is one).")]
 
-MAX_SEED = 999_999  # of a run: polygrad_edu.imagination_loop.MAX_SEED, which would import torch
 MAX_EPISODE_SEED = 2**32 - 1  # of an episode: some tasks draw from NumPy's older generators, which end there
 METAVARS = {int: "INTEGER", float: "NUMBER", bool: "true|false", str: "TEXT"}
 

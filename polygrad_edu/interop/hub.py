@@ -29,6 +29,7 @@ OWN_FILES = {
     r"metrics\.jsonl": 64 * MIB,
     r"model\.safetensors": 1024 * MIB,
     r"video\.mp4": 256 * MIB,
+    r"no_video\.txt": 1 * MIB,
     r"checkpoint/[A-Za-z0-9][A-Za-z0-9_-]*\.json": 64 * MIB,
     r"checkpoint/shards/[A-Za-z0-9][A-Za-z0-9_-]*\.safetensors": 4096 * MIB,
 }

@@ -15,7 +15,8 @@ from ..files.input_error import InputError
 from ..imagination_loop import ImaginationLoop
 from ..replay import Normaliser
 
-_STATISTICS = ("count", "running_mean", "sum_of_squares", "lowest", "highest", "mean", "scale", "extent")
+_HISTORY = ("count", "running_mean", "sum_of_squares", "lowest", "highest")
+_STATISTICS = (*_HISTORY, "mean", "scale", "imagined_scale", "extent")
 
 
 def state_of(loop: ImaginationLoop) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -70,7 +71,9 @@ def restore(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict
     for field in Normaliser.fields:
         standardiser = getattr(loop.replay.normaliser, field)
         for key in _STATISTICS:
-            value = tensors[f"normaliser/{field}/{key}"]
+            # a state of 0.2.0 or before knows one scale
+            stored_key = "scale" if f"normaliser/{field}/{key}" not in tensors and key == "imagined_scale" else key
+            value = tensors[f"normaliser/{field}/{stored_key}"]
             old = getattr(standardiser, key)
             on_host = int(value) if key == "count" else value.numpy()
             setattr(standardiser, key, value.to(old) if isinstance(old, torch.Tensor) else on_host)

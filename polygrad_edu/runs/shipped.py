@@ -27,6 +27,7 @@ from .checkpoint import load_checkpoint, read_config
 from .result_file import read_result, written_by
 
 N_STARTS = 256  # real states to imagine from
+_STATISTICS = ("mean", "scale", "imagined_scale")
 
 
 class ShippedResult(NamedTuple):
@@ -90,7 +91,7 @@ def _tensors_of(loop: ImaginationLoop, seed: int) -> dict[str, Tensor]:
     tensors |= {f"actor_critic/policy.{key}": value for key, value in loop.best_policy.state_dict().items()}
     for field in loop.world_model.normaliser.fields:
         standardiser = getattr(loop.world_model.normaliser, field)
-        tensors |= {f"normaliser/{field}/mean": standardiser.mean, f"normaliser/{field}/scale": standardiser.scale}
+        tensors |= {f"normaliser/{field}/{name}": getattr(standardiser, name) for name in _STATISTICS}
     tensors |= {f"tuned/{key}": value for key, value in loop.world_model.extra_state().items()}
     rows = torch.randperm(loop.replay.size, generator=torch.Generator().manual_seed(seed))[:N_STARTS]
     tensors["starts/observations"] = loop.replay.observations[rows]
@@ -120,6 +121,9 @@ def load_result(directory: Path) -> ShippedResult:
             standardiser = getattr(loop.world_model.normaliser, field)
             standardiser.mean.copy_(tensors[f"normaliser/{field}/mean"])
             standardiser.scale.copy_(tensors[f"normaliser/{field}/scale"])
+            # results of 0.2.0 and before have one scale
+            imagined_scale = tensors.get(f"normaliser/{field}/imagined_scale", standardiser.scale)
+            standardiser.imagined_scale.copy_(imagined_scale)
         loop.world_model.load_extra_state(_under(tensors, "tuned/"))
         observations = tensors["starts/observations"]
         states = tensors["starts/simulator_states"]

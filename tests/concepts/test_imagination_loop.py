@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from polygrad_edu import environments
 from polygrad_edu.files.input_error import InputError
-from polygrad_edu.imagination_loop import MAX_SEED, ImaginationLoop, NotFiniteError
+from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.presets import PRESETS, get_preset
-from polygrad_edu.settings import WORLD_MODELS
+from polygrad_edu.settings import MAX_SEED, WORLD_MODELS
 from tests.support.tiny_runs import assert_same, run, tiny
 
 TASKS = {preset.task.env_id: name for name, preset in reversed(PRESETS.items())}  # a preset for each task

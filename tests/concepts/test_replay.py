@@ -163,13 +163,20 @@ def test_what_has_never_moved_is_measured_like_the_rest():
     torch.testing.assert_close(nothing.scale, torch.ones(2) + 1e-6)
 
 
-def test_a_terminal_that_never_came_keeps_the_official_scale():
+def test_what_has_never_moved_is_imagined_where_it_stands():
     replay = SequenceReplay(50, 3, Normaliser(2, 1))
     for i in range(40):
         replay.add(np.full(2, i), np.zeros(1), 0.0, False, False)
     replay.refresh_normaliser()
-    assert replay.normaliser.terminals.scale.item() == pytest.approx(1e-6)
-    assert replay.normaliser.rewards.scale.item() == pytest.approx(1, rel=1e-5)
+    normaliser = replay.normaliser
+    imagined = 3 * torch.randn(7, 5, 4, generator=torch.Generator().manual_seed(0))
+    observations, rewards, terminals = normaliser.denormalise_trajectory(imagined)
+    assert observations.std() > 5
+    torch.testing.assert_close(rewards, torch.zeros(7, 5), rtol=0, atol=2e-5)
+    torch.testing.assert_close(terminals, torch.zeros(7, 5), rtol=0, atol=2e-5)
+    # and the first end, read before the statistics know of it, is a number of ordinary size
+    ended = normaliser.normalise_trajectory(torch.zeros(1, 1, 2), torch.zeros(1, 1), torch.ones(1, 1))
+    assert ended[..., -1].item() == pytest.approx(1, rel=1e-5)
 
 
 def test_a_surprise_is_a_value_far_outside_of_what_was_seen():

@@ -11,10 +11,10 @@ from gymnasium.envs.classic_control import PendulumEnv
 
 from polygrad_edu import environments
 from polygrad_edu.files.input_error import InputError
-from polygrad_edu.imagination_loop import MAX_SEED
 from polygrad_edu.interop import make_dataset
 from polygrad_edu.interop.datasets import LEVELS, load_dataset
 from polygrad_edu.interop.make_dataset import collect_dataset
+from polygrad_edu.settings import MAX_SEED
 from tests.support.generators import untouched
 
 if sys.version_info < (3, 11):

@@ -20,6 +20,7 @@ KINDS = (
     "kept config",
     "policy",
     "dataset",
+    "dataset's texts",
 )
 
 
