@@ -129,6 +129,12 @@ def check_device(settings: AccelerationSettings, device: torch.device) -> None:
         raise InputError("this GPU does not know bfloat16; choose float16 or float32")
 
 
+def playable_on(preset: Preset, device: torch.device | str) -> Preset:
+    """The preset as ``device`` can compute it: without a GPU nothing is recorded, and each operation is asked for."""
+    recorded = preset.acceleration.compile == "graph"
+    return preset.with_overrides(compile="none") if recorded and torch.device(device).type != "cuda" else preset
+
+
 def choose(
     preset: Preset, make_step: Callable[[Preset], Callable[[], Any]], device: torch.device
 ) -> tuple[Preset, str]:

@@ -10,11 +10,14 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.support.browser import chromium
-
 torch.set_num_threads(1)
 settings.register_profile("course", deadline=None)  # a first call may load a library, and machines differ
 settings.load_profile("course")
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU, and there is none here")
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +28,8 @@ def _seed():
 @pytest.fixture(scope="module")
 def browser():
     """A real Chromium; only tests marked ``needs_chromium`` ask for it."""
+    from tests.support.browser import chromium  # a machine for training has none of what this imports
+
     with chromium() as started:
         yield started
 

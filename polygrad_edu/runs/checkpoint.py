@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import __version__
+from ..acceleration import playable_on
 from ..files.input_error import InputError
 from ..files.safe_files import (
     DAMAGE,
@@ -237,7 +238,8 @@ def rebuild(
     where = f"the checkpoint {stored.path}"
     own = (base or preset).to_json()
     changed = [name for name, value in stored.state["settings"].items() if name in own and own[name] != value]
-    if changed := sorted(set(changed) - {"env_steps"}):
+    # compile decides how the same operations are asked for, and is another where a run goes on without its GPU
+    if changed := sorted(set(changed) - {"env_steps", "compile"}):
         raise InputError(
             f"{where} belongs to another run: there {changed[0]} is {stored.state['settings'][changed[0]]!r:.60}"
         )
@@ -250,7 +252,7 @@ def rebuild(
     loop = None
     try:
         with at_most_parameters(sum(tensor.nbytes for tensor in stored.tensors.values()), "its run"):
-            loop = ImaginationLoop(preset, seed, device)
+            loop = ImaginationLoop(playable_on(preset, device), seed, device)
         restore(loop, stored.tensors, stored.state)
         return loop
     except DAMAGE as error:

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 
 from .. import environments
-from ..acceleration import choose
+from ..acceleration import choose, playable_on
 from ..files.input_error import InputError
 from ..files.safe_files import one_line, write_json, write_whole
 from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError, check_seed
@@ -87,7 +87,10 @@ def continue_run(run: Path, device: str, overrides: dict[str, str]) -> Training:
         stored = read_checkpoint(run) if has_checkpoint(run) else None
         preset = _prolonged(own, overrides, stored)
         seed_process(seed + _step_of(stored))
-        loop = rebuild(stored, preset, seed, device, own) if stored else ImaginationLoop(preset, seed, device)
+        if stored:
+            loop = rebuild(stored, preset, seed, device, own)
+        else:
+            loop = ImaginationLoop(playable_on(preset, device), seed, device)
         undone.callback(loop.collector.close)
         if stored:
             training = Training(run, name, loop, lock, float(stored.state["wall_seconds"]))

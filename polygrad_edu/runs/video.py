@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import gymnasium
-import imageio_ffmpeg
-import mediapy
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -54,6 +52,9 @@ def write_video(path: Path, frames: list[np.ndarray], fps: int = FRAMES_PER_SECO
     """
     if not frames:
         raise ValueError("a video needs at least one frame")
+    # here and not above: a machine that only trains can do without them and the notebook packages they bring
+    import imageio_ffmpeg
+    import mediapy
     path = Path(path)
     height, width = frames[0].shape[:2]
     margin = ((0, height % 2), (0, width % 2), (0, 0))

@@ -2,6 +2,7 @@
 
 import torch
 
+from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.presets import get_preset
 from polygrad_edu.runs.loop_state import state_of
 
@@ -29,6 +30,23 @@ def tiny(name="inverted-pendulum", **overrides):
 def run(loop, n):
     """Take ``n`` steps of a loop; returns the metrics of each."""
     return [loop.step() for _ in range(n)]
+
+
+def loop_of(device="cpu", **overrides):
+    """A loop that has learned a little, with a wide enough network for rounding to show."""
+    loop = ImaginationLoop(tiny(width=256, depth=3, policy_width=64, env_steps=80, **overrides), 0, device)
+    run(loop, 60)
+    return loop
+
+
+def imagine(loop, precision):
+    """Imagine from forty states of the replay, with matrix products in ``precision`` and the same noise each time."""
+    network = loop.world_model.averaged_network
+    network.precision, before = precision, network.precision
+    first = loop.replay.observations[:40]
+    imagined = loop.imagine_from(first, torch.Generator(loop.device).manual_seed(1))
+    network.precision = before
+    return imagined
 
 
 def assert_same(first, second):
