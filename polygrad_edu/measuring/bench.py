@@ -174,7 +174,8 @@ def compare_variants(preset: Preset, device: str, rounds: int, on_progress: OnPr
         "parameters": sum(weights.numel() for weights in loops[plain].world_model.network.parameters()),
         "matmul_gigaflop_per_second": {name: peak / 1e9 for name, peak in sorted(peaks.items())},
         "variants": rows,
-        "peak_memory_bytes": peak_memory(works["fast"], device),
+        # not of a recording, which took its memory when it was made
+        "peak_memory_bytes": peak_memory(functools.partial(loops["fast"].imagine_from, states["fast"]), device),
     }
 
 

@@ -55,6 +55,7 @@ def write_video(path: Path, frames: list[np.ndarray], fps: int = FRAMES_PER_SECO
     # here and not above: a machine that only trains can do without them and the notebook packages they bring
     import imageio_ffmpeg
     import mediapy
+
     path = Path(path)
     height, width = frames[0].shape[:2]
     margin = ((0, height % 2), (0, width % 2), (0, 0))
