@@ -138,7 +138,7 @@ def test_a_variable_that_a_library_refuses_is_a_failed_check_and_the_rest_run_wi
     monkeypatch.setattr(doctor, "run_checks", lambda names, environment: seen.append(environment) or [])
     monkeypatch.setenv("MUJOCO_GL", "garbage")
     monkeypatch.setenv("MPLBACKEND", "agg")
-    monkeypatch.setenv("TORCH_LOGS", "")
+    monkeypatch.setenv("TORCH_LOGS", "dynamo")
     checks = by_name(examine())
     wrong = checks["MUJOCO_GL"]
     assert (wrong.ok, wrong.needed) == (False, True)

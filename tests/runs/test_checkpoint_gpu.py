@@ -49,6 +49,7 @@ def test_a_run_that_a_gpu_recorded_goes_on_without_one_and_comes_back(tmp_path):
         loop = training.loop
         run(loop, 10)
         save_checkpoint(tmp_path, loop, 2.0)
+        training.lock.release()
 
 
 def test_a_recorded_run_that_is_resumed_goes_on_as_if_it_had_not_stopped(tmp_path):
