@@ -88,11 +88,23 @@ class GuidedSampler:
             generator: source of all noise, on the model's device.
             advantage: the critic's, which draws the states where ``guidance.advantage_scale`` is above 0.
         """
-        # Entered once, around the whole walk: entered at each visit, it would narrow the weights at each visit.
-        with autocast(first_observations.device, self.diffusion.precision):
-            states = self.chain(first_observations, policy, horizon, generator, advantage)
-            (state,) = deque(states, maxlen=1)  # only the last is kept
-        return self.imagined(state)
+        normed_first = self.normaliser.observations.normalise(first_observations)  # [B, O]
+        start = self.start(normed_first, horizon, generator)
+        return self.imagined(self.last(self.walk, start, normed_first, policy, generator, advantage))
+
+    def go_on(
+        self,
+        block: ImaginedTrajectories,
+        policy: Policy,
+        generator: torch.Generator,
+        advantage: Advantage | None = None,
+    ) -> ImaginedTrajectories:
+        """Imagine what follows: another block, which begins at the last time point of ``block``.
+
+        That time point is imagined anew, with an action of its own.
+        """
+        horizon = block.observations.shape[1]
+        return self.sample(block.observations[:, -1], policy, horizon, generator, advantage)
 
     @torch.no_grad()
     def chain(
@@ -106,13 +118,40 @@ class GuidedSampler:
         """Every state of the reverse process that :meth:`sample` goes through, pure noise first: S + 1 of them."""
         normed_first = self.normaliser.observations.normalise(first_observations)  # [B, O]
         state = self.start(normed_first, horizon, generator)
-        kept_noise = state.actions  # the one draw that the fixed-noise rule uses throughout
         yield state
-        for visit in self.walk:
+        yield from self.reverse(self.walk, state, normed_first, policy, generator, advantage)
+
+    def reverse(
+        self,
+        walk: Walk,
+        state: SamplerState,
+        normed_first: Tensor,
+        policy: Policy,
+        generator: torch.Generator,
+        advantage: Advantage | None = None,
+    ) -> Iterator[SamplerState]:
+        """The states after each visit of a walk, from the ``state`` that it starts in."""
+        kept_noise = state.actions  # the one draw that the fixed-noise rule uses throughout
+        for visit in walk:
             noise = self.draw_noise(visit, state, kept_noise, generator)
             with autocast(normed_first.device, self.diffusion.precision):
                 state = self.step(visit, state, normed_first, policy, noise, advantage)
             yield state
+
+    def last(
+        self,
+        walk: Walk,
+        state: SamplerState,
+        normed_first: Tensor,
+        policy: Policy,
+        generator: torch.Generator,
+        advantage: Advantage | None = None,
+    ) -> SamplerState:
+        """The state at the end of a walk; the others are not kept."""
+        # Entered once, around the whole walk: entered at each visit, it would narrow the weights at each visit.
+        with autocast(normed_first.device, self.diffusion.precision):
+            (end,) = deque(self.reverse(walk, state, normed_first, policy, generator, advantage), maxlen=1)
+        return end
 
     def start(self, normed_first: Tensor, horizon: int, generator: torch.Generator) -> SamplerState:
         """Pure noise around the first observation, which is real; actions start as noise, too."""
@@ -151,12 +190,8 @@ class GuidedSampler:
             normed_first: [B, O] normalised, put back after the step.
         """
         guidance = self.guidance_at(visit)
-        # \hat x_0 = f_\theta(x_t, \sqrt{\bar\alpha_t} a, t), with the first observation as it really was
-        reconstruction = self.diffusion.reconstruct(
-            state.trajectory, visit.signal * state.actions, visit.step, normed_first
-        )  # [B, H, O+2]
-        mean = self._limited(visit, visit.mean(reconstruction, state.trajectory), state.trajectory)
-        predicted = Prediction(state.trajectory, reconstruction, mean)
+        predicted = self.predict(visit, state, normed_first)
+        mean = predicted.mean
         distribution = policy(self._raw_states(self.states_to_ask_at(predicted)))
         actions = self.normaliser.actions.denormalise(state.actions)  # [B, H, A]
         if not visit.trained_stds:  # the last step: no guidance and no noise
@@ -167,11 +202,20 @@ class GuidedSampler:
             pulled = guide_actions(actions, distribution, guidance, 0 * noise.actions, visit.trained_stds, unit)
             mean = self._mean_moved_by_policy(visit, predicted, normed_first, policy, pulled)
         if advantage is not None and guidance.advantage_scale:
-            mean = mean + self._shift_by_advantage(visit, reconstruction, advantage)
+            mean = mean + self._shift_by_advantage(visit, predicted.reconstruction, advantage)
         # a <- a + \lambda \nabla_a \log \pi(a | \hat s) + \tilde\beta_t^{1/2} \epsilon
         actions = guide_actions(actions, distribution, guidance, noise.actions, visit.trained_stds, unit)
         # x_{t-1} = \tilde\mu_t + \tilde\beta_t^{1/2} \epsilon
         return self._state(mean + visit.noise_std * noise.trajectory, normed_first, actions)
+
+    def predict(self, visit: Visit, state: SamplerState, normed_first: Tensor) -> Prediction:
+        """One visit's answers: the clean trajectory that is seen, and where that leads before guidance and noise."""
+        # \hat x_0 = f_\theta(x_t, \sqrt{\bar\alpha_t} a, t), with the first observation as it really was
+        reconstruction = self.diffusion.reconstruct(
+            state.trajectory, visit.signal * state.actions, visit.step, normed_first
+        )  # [B, H, O+2]
+        mean = self._limited(visit, visit.mean(reconstruction, state.trajectory), state.trajectory)
+        return Prediction(state.trajectory, reconstruction, mean)
 
     def guidance_at(self, visit: Visit) -> GuidanceSettings:
         """The guidance of one visit: the same at all of them."""

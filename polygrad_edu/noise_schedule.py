@@ -10,12 +10,14 @@ Built in lesson 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+CLEAN = -1  # the step of what carries no noise, one below the least noisy
 
 
 class Posterior(NamedTuple):
@@ -113,12 +115,18 @@ class NoiseSchedule(nn.Module):
 
         Args:
             x_0: [B, ...] clean values.
-            step: [B] or [1] which step each row is taken to.
+            step: [B] or [1] which step each row is taken to; or like ``x_0``, a step or ``CLEAN`` for each number.
             noise: like ``x_0``, standard normal. Zeros give the mean, as for the scaled actions.
         """
-        alpha_bar = _per_row(self.alphas_cumprod, step, x_0)  # [B, 1, ...]
+        alpha_bar = self.signal_variance(step if step.ndim == x_0.ndim else _per_row(step, x_0))  # [B, 1, ...]
         # x_t = \sqrt{\bar\alpha_t} x_0 + \sqrt{1 - \bar\alpha_t} \epsilon
         return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise  # [B, ...]
+
+    def signal_variance(self, step: Tensor) -> Tensor:
+        r"""$\bar\alpha$ at each step, the share of the signal's variance that is left: 1 at ``CLEAN``."""
+        return torch.where(
+            step == CLEAN, 1.0, self.alphas_cumprod[step]
+        )  # an index of CLEAN reads the last, and drops it
 
     def posterior_mean(self, x_0: Tensor, x_t: Tensor, index: int) -> Tensor:
         """Mean of q(x_{t-1} | x_t, x_0) at one step of the chain; its variance is ``posterior_variance``."""
@@ -159,6 +167,8 @@ class NoiseSchedule(nn.Module):
 class Visit:
     """One reverse step of a walk: from x_t to the x of the next, less noisy visit, or to x_0 after the last.
 
+    In a staggered walk each time point has numbers of its own, see :mod:`polygrad_edu.staggered_sampler`.
+
     Attributes:
         index: its place in the walk; 0 is the last visit, the least noisy one.
         trained_step: the step's number t, as the denoiser was trained on it.
@@ -179,7 +189,7 @@ class Visit:
     coef_x_0: Tensor
     coef_x_t: Tensor
     variance: Tensor
-    trained_stds: list[float]
+    trained_stds: Sequence[float] | Tensor
 
     @property
     def noise_std(self) -> Tensor:
@@ -236,6 +246,6 @@ class Walk:
         return self._visits[index]
 
 
-def _per_row(table: Tensor, step: Tensor, like: Tensor) -> Tensor:
-    """Look ``table`` up at each row's step, shaped to broadcast against ``like``."""
-    return table[step].reshape(-1, *(1,) * (like.ndim - 1))
+def _per_row(step: Tensor, like: Tensor) -> Tensor:
+    """The step of each row, shaped to broadcast against ``like``."""
+    return step.reshape(-1, *(1,) * (like.ndim - 1))

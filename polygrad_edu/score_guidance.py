@@ -70,7 +70,7 @@ def guide_actions(
     distribution: Distribution,
     guidance: GuidanceSettings,
     noise: Tensor,
-    step_stds: Sequence[float],
+    step_stds: Sequence[float] | Tensor,
     action_unit: Tensor,
 ) -> Tensor:
     r"""Move actions towards the policy's distribution, for one visit of the sampler.
@@ -82,7 +82,8 @@ def guide_actions(
         noise: [B, H, A] standard normal, for ``fixed-noise`` the same draw at every visit; with the
             autograd score [k, B, H, A], a draw for each of the visit's k trained steps.
         step_stds: posterior standard deviation of each trained step that this visit stands for, noisiest
-            first, in normalised units. Its length is the number of steps.
+            first, in normalised units. Its length is the number of steps. Where time points make visits of their
+            own, [k, H, 1], with zeros before the steps of those that make fewer than k.
         action_unit: [A] one normalised action unit in the environment's units.
 
     Returns:
@@ -90,6 +91,7 @@ def guide_actions(
     """
     if guidance.rule == "none":
         return actions
+    n_steps = (step_stds > 0).sum(dim=0) if isinstance(step_stds, Tensor) else len(step_stds)  # [H, 1] or a number
     if isinstance(distribution, TransformedDistribution):  # guide where the policy is Gaussian: before it squashes
         inner = guide_actions(
             _undo(actions, distribution), distribution.base_dist, guidance, noise, step_stds, action_unit
@@ -101,11 +103,11 @@ def guide_actions(
         if guidance.rule == "sample" or not guidance.inertia:
             return wanted
         # a <- a^* + \rho^k (a - a^*): k steps, each of which keeps \rho of the distance
-        return torch.lerp(wanted, actions, guidance.inertia ** len(step_stds))
+        return torch.lerp(wanted, actions, guidance.inertia**n_steps)
     mean, std = distribution.mean, distribution.stddev
     if guidance.rule == "ornstein-uhlenbeck":
         # a <- \mu + \rho (a - \mu) + \sqrt{1 - \rho^2} \sigma \epsilon leaves N(\mu, \sigma^2) as it is
-        rho = guidance.persistence ** len(step_stds)
+        rho = guidance.persistence**n_steps
         actions = clip_to_policy(actions, distribution, guidance.clip_std)
         return mean + rho * (actions - mean) + (1 - rho**2) ** 0.5 * std * noise
     actions = clip_to_policy(actions, distribution, guidance.clip_std)
@@ -118,7 +120,7 @@ def guide_actions(
     noise_variance = 0.0
     for step_std in step_stds:
         noise_variance = contraction**2 * noise_variance + step_std**2
-    shift = contraction ** len(step_stds) * (actions - mean)
+    shift = contraction**n_steps * (actions - mean)
     return mean + shift + noise_unit * noise_variance**0.5 * noise
 
 
@@ -127,7 +129,7 @@ def _gradient_steps(
     distribution: Distribution,
     guidance: GuidanceSettings,
     noise: Tensor,
-    step_stds: Sequence[float],
+    step_stds: Sequence[float] | Tensor,
     noise_unit: float | Tensor,
 ) -> Tensor:
     """The gradient rule one trained step at a time, for any distribution: what the closed form collapses."""
@@ -136,6 +138,8 @@ def _gradient_steps(
         pull = guidance.scale * policy_score(distribution, actions, "autograd")
         if guidance.precondition:
             pull = pull * distribution.variance
+        if isinstance(step_std, Tensor):
+            pull = pull * (step_std > 0)  # a time point that makes fewer steps waits for the others
         actions = actions + pull + noise_unit * step_std * step_noise
     return actions
 

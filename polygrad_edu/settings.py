@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 MAX_SEED = 999_999  # of a run; the seeds above are those of evaluation
 
 WORLD_MODELS = ("polygrad", "autoregressive-diffusion", "mlp-ensemble", "transformer", "recurrent")
-DENOISERS = ("mlp", "transformer", "causal-mlp")
+DENOISERS = ("mlp", "transformer", "causal-mlp", "step-mlp")
 SCHEDULES = ("cosine", "linear")
-PREDICTIONS = ("x0", "velocity")
+PREDICTIONS = ("x0", "velocity", "change")
 RULES = ("gradient", "ornstein-uhlenbeck", "fixed-noise", "sample", "none")
 PRECISIONS = ("float32", "bfloat16", "float16")
 COMPILES = ("none", "inductor", "graph")
@@ -85,13 +85,13 @@ class DenoiserSettings(_Group):
 
     kind: str = setting(
         "mlp",
-        "mlp (the paper's default), transformer (its other) or causal-mlp (ours)",
+        "mlp (the paper's default), transformer (its other), causal-mlp or step-mlp (ours; the last knows a delay)",
         choices=DENOISERS,
         name="denoiser",
     )
     width: int = setting(1024, "width of the denoiser", 1)
     depth: int = setting(6, "residual blocks of the denoiser", 0)
-    smooth_steps: bool = setting(False, "let the denoiser see t / T rather than t (ours)")
+    smooth_steps: bool = setting(False, "let the denoiser see t / T rather than t (ours; step-mlp always does)")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class DiffusionSettings(_Group):
     diffusion_steps: int = setting(128, "T, steps the denoiser is trained on", 1, 10_000)
     noise_tau: float = setting(0.1, "temperature of the cosine schedule", 1e-3, 10)
     prediction: str = setting(
-        "x0", "what the denoiser's output stands for: x0 (the paper's) or velocity (ours)", choices=PREDICTIONS
+        "x0",
+        "what the denoiser's output stands for: x0 (the paper's), velocity (ours) or change (ours, of step-mlp)",
+        choices=PREDICTIONS,
     )
 
 
@@ -111,6 +113,9 @@ class SamplerSettings(_Group):
     """The walk back from noise, see :mod:`polygrad_edu.guided_sampler`."""
 
     sampling_steps: int = setting(128, "S, steps the sampler visits, at most T", 1, 10_000)
+    delay: int = setting(
+        0, "visits that each step of a trajectory waits for the one before it (ours): 0 none, S one after the other", 0
+    )
     eta: float = setting(1.0, "noise of a reverse step: 1 the posterior's (the paper's), 0 none (DDIM)", 0, 1)
 
 
@@ -274,7 +279,19 @@ class Preset:
         visited, trained = self.sampler.sampling_steps, self.diffusion.diffusion_steps
         if visited > trained:
             raise InputError(f"sampling_steps {visited} are more than the {trained} diffusion_steps")
+        if self.sampler.delay and self.denoiser.kind != "step-mlp":
+            raise InputError(f"a delay needs the denoiser step-mlp: {self.denoiser.kind} knows one noise level for all")
+        if self.diffusion.prediction == "change" and self.denoiser.kind != "step-mlp":
+            raise InputError(
+                f"the prediction change is of the denoiser step-mlp; with {self.denoiser.kind} choose velocity"
+            )
+        if self.guidance.update_states and self.denoiser.kind == "step-mlp":
+            raise InputError("update_states moves whole trajectories; with the denoiser step-mlp, steps come in a row")
         model = self.world_model.kind
+        if self.denoiser.kind == "step-mlp" and model == "autoregressive-diffusion":
+            raise InputError(
+                "the denoiser step-mlp is for the world model polygrad, where a delay makes it autoregressive"
+            )
         if model != "polygrad" and self.acceleration != AccelerationSettings():
             raise InputError(f"precision and compile are for the world model polygrad, not for {model}")
         if self.guidance.advantage_scale and not self.sampler.eta:

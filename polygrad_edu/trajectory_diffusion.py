@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from .acceleration import autocast
 from .noise_schedule import NoiseSchedule, Visit
 from .replay import Sequences
-from .settings import PREDICTIONS
 
 
 class TrajectoryDiffusion(nn.Module):
@@ -33,6 +32,8 @@ class TrajectoryDiffusion(nn.Module):
             would lose small gradients, so then it stays in float32.
     """
 
+    predictions: tuple[str, ...] = ("x0", "velocity")
+
     def __init__(
         self,
         denoiser: nn.Module,
@@ -42,8 +43,8 @@ class TrajectoryDiffusion(nn.Module):
         precision: str = "float32",
     ):
         super().__init__()
-        if prediction not in PREDICTIONS:
-            raise ValueError(f"prediction {prediction!r} is unknown; choose one of {', '.join(PREDICTIONS)}")
+        if prediction not in self.predictions:
+            raise ValueError(f"prediction {prediction!r} is unknown; choose one of {', '.join(self.predictions)}")
         self.prediction = prediction
         self.precision = precision
         self.denoiser = denoiser
@@ -73,6 +74,10 @@ class TrajectoryDiffusion(nn.Module):
             # || \hat v - v ||^2 = || \hat x_0 - x_0 ||^2 / (1 - \bar\alpha_t)
             squared_error = squared_error / (1 - self.schedule.alphas_cumprod[step])[:, None, None]
         return squared_error.mean()
+
+    def draw_steps(self, n_rows: int, n_points: int, generator: torch.Generator) -> Tensor:
+        """Steps to train on: one for each row, the same at all of its ``n_points`` time points; [B]."""
+        return torch.randint(self.schedule.n_steps, (n_rows,), generator=generator, device=generator.device)
 
     def reconstruct(self, noisy: Tensor, scaled_actions: Tensor, step: Tensor, normed_first: Tensor) -> Tensor:
         """The clean trajectory that the denoiser sees in a noisy one, [B, H, O+2].
@@ -108,9 +113,9 @@ class TrajectoryDiffusion(nn.Module):
 
 
 def diffusion_loss(diffusion: TrajectoryDiffusion, batch: Sequences, generator: torch.Generator) -> Tensor:
-    """The denoising loss of a batch, each sequence at a step of its own."""
-    n_rows = len(batch.trajectory)
-    step = torch.randint(diffusion.schedule.n_steps, (n_rows,), generator=generator, device=generator.device)
+    """The denoising loss of a batch, at steps that the diffusion draws."""
+    n_rows, n_points = batch.trajectory.shape[:2]
+    step = diffusion.draw_steps(n_rows, n_points, generator)
     noise = torch.randn(batch.trajectory.shape, generator=generator, device=generator.device)
     return diffusion.loss(batch.trajectory, batch.actions, step, noise)
 

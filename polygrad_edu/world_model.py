@@ -19,14 +19,17 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .acceleration import captured, check_device, check_torch_defaults, in_pieces
 from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
+from .diffusion_forcing import ForcedDiffusion
 from .guided_sampler import Advantage, GuidedSampler
 from .imagined_trajectories import ImaginedTrajectories
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser, SequenceReplay, Sequences
 from .score_guidance import GuidanceScaleTuner, Policy
-from .settings import Preset
+from .settings import GuidanceSettings, Preset
+from .staggered_sampler import StaggeredSampler
 from .trajectory_diffusion import TrajectoryDiffusion, diffusion_loss
 from .variants.causal_denoiser import CausalMLPDenoiser
+from .variants.step_denoiser import StepMLPDenoiser
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -138,6 +141,8 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
 
     @classmethod
     def window_for(cls, preset: Preset) -> int:
+        if preset.denoiser.kind == "step-mlp":  # each step is learned from the time point before it
+            return StepMLPDenoiser.lookback + 1
         return preset.world_model.horizon
 
     def loss(self, batch: Sequences) -> Tensor:
@@ -147,9 +152,8 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
         self.preset = preset
         diffusion = self.averaged_network
         diffusion.precision = preset.acceleration.precision
-        walk = diffusion.schedule.walk(preset.sampler.sampling_steps, preset.sampler.eta)
         guidance = replace(preset.guidance, scale=self.guidance_tuner.scale)
-        self.sampler = GuidedSampler(diffusion, walk, guidance, self.normaliser)
+        self.sampler = make_sampler(preset, diffusion, guidance, self.normaliser)
 
     def imagine(
         self,
@@ -161,7 +165,7 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
     ) -> ImaginedTrajectories:
         """As :meth:`WorldModel.imagine`, the whole trajectory at once.
 
-        A horizon beyond the one that the denoiser was trained on is imagined in blocks, each starting at the
+        A horizon beyond the one that the denoiser was trained on is imagined in blocks, each going on from the
         last time point of the one before; a shorter one is cut from a block.
         """
         pieces = [
@@ -178,14 +182,12 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
         generator: torch.Generator,
         advantage: Advantage | None,
     ) -> ImaginedTrajectories:
-        block = self.sampler.sample(first_observations, policy, self.window, generator, advantage)
-        blocks = [block]
-        points = self.window
-        while points < horizon:
-            # The time point that two blocks share is imagined anew, with an action of its own.
-            block = self.sampler.sample(block.observations[:, -1], policy, self.window, generator, advantage)
-            blocks.append(block)
-            points += self.window - 1
+        needed = horizon + _points_beyond(self.preset)
+        points = _points_imagined(self.preset)
+        blocks = [self.sampler.sample(first_observations, policy, points, generator, advantage)]
+        while points < needed:
+            blocks.append(self.sampler.go_on(blocks[-1], policy, generator, advantage))
+            points += blocks[-1].observations.shape[1] - 1  # they share a time point
         return ImaginedTrajectories.chain(blocks).up_to(horizon)
 
     def adapt_guidance(self, action_std: Tensor) -> dict[str, Tensor]:
@@ -201,19 +203,45 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
         self.guidance_tuner.set(tensors["guidance_log_scale"])
 
 
+def _points_beyond(preset: Preset) -> int:
+    """Time points that are imagined beyond the horizon: a forced step's reward comes with the state after it."""
+    return 1 if preset.denoiser.kind == "step-mlp" else 0
+
+
+def _points_imagined(preset: Preset) -> int:
+    """Time points that the sampler imagines at once."""
+    return preset.world_model.horizon + _points_beyond(preset)
+
+
+def make_sampler(
+    preset: Preset, diffusion: TrajectoryDiffusion, guidance: GuidanceSettings, normaliser: Normaliser
+) -> GuidedSampler:
+    """The sampler that a preset asks for."""
+    walk = diffusion.schedule.walk(preset.sampler.sampling_steps, preset.sampler.eta)
+    if isinstance(diffusion, ForcedDiffusion):
+        points = _points_imagined(preset)
+        return StaggeredSampler(diffusion, walk, guidance, normaliser, points, preset.sampler.delay)
+    return GuidedSampler(diffusion, walk, guidance, normaliser)
+
+
 def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_size: int) -> TrajectoryDiffusion:
     """An untrained denoiser with its noise schedule."""
     settings = preset.diffusion
-    denoiser = make_denoiser(preset, horizon, observation_size, action_size)
     if settings.schedule == "linear":
         schedule = NoiseSchedule.linear(settings.diffusion_steps)
     else:
         schedule = NoiseSchedule.cosine(settings.diffusion_steps, settings.noise_tau)
-    return TrajectoryDiffusion(denoiser, schedule, observation_size, settings.prediction, preset.acceleration.precision)
+    if preset.denoiser.kind == "step-mlp":
+        sizes = (observation_size, action_size, preset.denoiser.width, preset.denoiser.depth)
+        denoiser: nn.Module = StepMLPDenoiser(*sizes, schedule)
+    else:
+        denoiser = make_denoiser(preset, horizon, observation_size, action_size)
+    kind = ForcedDiffusion if preset.denoiser.kind == "step-mlp" else TrajectoryDiffusion
+    return kind(denoiser, schedule, observation_size, settings.prediction, preset.acceleration.precision)
 
 
 def make_denoiser(preset: Preset, horizon: int, observation_size: int, action_size: int) -> nn.Module:
-    """The network that a preset asks for."""
+    """The network that a preset asks for, if it looks at a whole trajectory."""
     settings = preset.denoiser
     sizes = (horizon, observation_size, action_size, settings.width, settings.depth)
     if settings.kind == "transformer":

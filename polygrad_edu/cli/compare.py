@@ -23,7 +23,7 @@ LEARNING = tuple(
     for name, setting in SETTINGS.items()
     if setting.group in ("denoiser", "diffusion", "world_model") and setting.field != "kind"
 )
-MODELS = ("polygrad", "polygrad-causal", "polygrad-transformer", *WORLD_MODELS[1:])
+MODELS = ("polygrad", "polygrad-causal", "polygrad-delayed", "polygrad-transformer", *WORLD_MODELS[1:])
 
 
 @with_settings(LEARNING + IMAGINING)
@@ -89,7 +89,7 @@ def error(
         if as_json:
             print(json.dumps(results.to_json()))
         else:
-            console.print(results.title(), results.table(), results.legend(), sep="\n\n", highlight=False)
+            console.print(results.title(), *results.tables(), results.legend(), sep="\n\n", highlight=False)
             console.print(kept, soft_wrap=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +19,16 @@ from ..world_model_error import Errors, Interval
 COLOURS = {
     "polygrad": "#0072B2",
     "polygrad-causal": "#000000",
+    "polygrad-delayed": "#882255",
     "polygrad-transformer": "#56B4E9",
     "autoregressive-diffusion": "#D55E00",
     "mlp-ensemble": "#009E73",
     "transformer": "#CC79A7",
     "recurrent": "#E69F00",
 }
+
+
+MODELS_ABREAST = 7  # in 80 columns
 
 
 class Compared(NamedTuple):
@@ -79,15 +84,21 @@ class Report(NamedTuple):
             "minutes: of training."
         )
 
-    def table(self) -> Table:
-        """The table for a terminal, at most 80 columns wide."""
+    def tables(self) -> list[Table]:
+        """The table for a terminal, at most 80 columns wide: in parts, if there are too many models for one."""
+        n_parts = math.ceil(len(self.results) / MODELS_ABREAST)
+        size = math.ceil(len(self.results) / n_parts)
+        return [self._table(first, first + size) for first in range(0, len(self.results), size)]
+
+    def _table(self, first: int, end: int) -> Table:
         table = Table(box=None, padding=(0, 1, 0, 0))
-        for name in ("", *(result.name for result in self.results)):
+        for name in ("", *(result.name for result in self.results[first:end])):
             breakable = name.replace("-", " ").replace("transformer", "trans- former").replace("autor", "auto- r")
             table.add_column(breakable.replace("regressive", "regres- sive"), justify="right" if name else "left")
         for name, *cells in self.rows():
             # the interval below its value, in a line for each end
-            table.add_row(name, *(cell.replace(" (", "\n").replace("–", "–\n").rstrip(")") for cell in cells))
+            shown_cells = (cell.replace(" (", "\n").replace("–", "–\n").rstrip(")") for cell in cells[first:end])
+            table.add_row(name, *shown_cells)
         return table
 
     def markdown(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,6 +32,21 @@ _SLOWER = {"learning_rate": 1e-3, "ema_decay": 0.999}  # than in a run, for ther
 COMPARED: dict[str, tuple[dict[str, Any], int]] = {
     "polygrad": ({"horizon": 11, **_SLOWER}, 25_000),
     "polygrad-causal": ({"horizon": 11, "denoiser": "causal-mlp", "width": 768, **_SLOWER}, 12_000),
+    "polygrad-delayed": (
+        {
+            "horizon": 11,
+            "denoiser": "step-mlp",
+            "prediction": "change",
+            "width": 256,
+            "depth": 3,
+            "batch_size": 512,
+            "sampling_steps": 4,
+            "delay": 4,
+            **_SLOWER,
+            "learning_rate": 2e-3,
+        },
+        25_000,
+    ),
     "polygrad-transformer": (
         {"horizon": 11, "denoiser": "transformer", "width": 128, "batch_size": 64, **_SLOWER},
         10_000,
@@ -95,12 +111,22 @@ def train(
     with seeded_weights(seed, device):
         world_model = make_world_model(preset, replay.normaliser, torch.Generator(device).manual_seed(seed))
     learned = {key: value for key, value in preset.to_json().items() if key not in IMAGINE_ONLY}
-    identity = {"settings": learned, "updates": updates, "seed": seed, "data": fingerprint(data)}
+    identity = {
+        "schedule": "half cosine",
+        "settings": learned,
+        "updates": updates,
+        "seed": seed,
+        "data": fingerprint(data),
+    }
     directory = out / "models" / name
     if (seconds := _load(directory, world_model, identity)) is not None:
         return Trained(name, world_model, updates, seconds)
     begin = time.monotonic()
-    for _ in range(updates):
+    for update in range(updates):
+        # along half a cosine to 0, so that no model is measured in the middle of a swing
+        share = (1 + math.cos(math.pi * update / updates)) / 2
+        for group in world_model.optimiser.param_groups:
+            group["lr"] = share * preset.world_model.learning_rate
         on_update(world_model.fit(replay))
     seconds = time.monotonic() - begin
     _save(directory, world_model, identity | {"training_seconds": seconds})

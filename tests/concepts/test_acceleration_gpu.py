@@ -22,6 +22,8 @@ SETTINGS = [
     {"advantage_scale": 1},
     {"denoiser": "transformer"},
     {"denoiser": "causal-mlp"},
+    {"denoiser": "step-mlp"},
+    {"denoiser": "step-mlp", "delay": 2},
     {"prediction": "x0", "schedule": "linear"},
     {"sampling_steps": 1},
     {"sampling_steps": 128},

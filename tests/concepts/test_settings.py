@@ -180,7 +180,7 @@ def test_what_a_file_does_not_name_keeps_its_default():
         ({"guide_at": "middle"}, "guide_at must be reconstruction or posterior_mean, not 'middle'"),
         ({"prediction": "noise"}, "prediction must be x0 or velocity"),
         ({"world_model": "dreamer"}, "world_model must be polygrad or autoregressive-diffusion or mlp-ensemble or"),
-        ({"denoiser": "unet"}, "denoiser must be mlp or transformer or causal-mlp, not 'unet'"),
+        ({"denoiser": "unet"}, "denoiser must be mlp or transformer or causal-mlp or step-mlp, not 'unet'"),
         ({"schedule": "sqrt"}, "schedule must be cosine or linear, not 'sqrt'"),
         ({"score": "guess"}, "score must be closed-form or autograd, not 'guess'"),
         ({"update_states": "true", "guidance": "sample"}, "update_states goes with the gradient rule"),

@@ -8,6 +8,7 @@ from polygrad_edu.course import shipped
 from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.presets import get_preset
 from polygrad_edu.replay import Normaliser, SequenceReplay
+from polygrad_edu.settings import DENOISERS
 from polygrad_edu.world_model import PolyGRAD
 from polygrad_edu.world_model_error import Starts, measure_errors
 from tests.support.tiny_runs import tiny
@@ -41,7 +42,7 @@ def noisy_circle(window, n=300):
     return replay
 
 
-@pytest.mark.parametrize("denoiser", ["mlp", "transformer", "causal-mlp"])
+@pytest.mark.parametrize("denoiser", DENOISERS)
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_every_denoiser_and_schedule_learns(denoiser, schedule):
     preset = tiny(horizon=5, denoiser=denoiser, schedule=schedule, width=64, depth=2, batch_size=64)

@@ -56,7 +56,7 @@ def test_the_table_has_a_line_for_each_step_and_measure(report):
     first, second, *lines = report.markdown().splitlines()
     assert (first, second) == ("|  | polygrad | recurrent |", "| --- | --- | --- |")
     assert lines[0] == "| 1 ahead | 0.01 (.005–.02) | 0.5 (.25–1) |"
-    assert [column.header for column in report.table().columns] == ["", "polygrad", "recurrent"]
+    assert [column.header for column in report.tables()[0].columns] == ["", "polygrad", "recurrent"]
 
 
 def test_the_json_holds_each_model_with_its_settings(report):
