@@ -1,4 +1,4 @@
-"""The commands that compare world models: ``error`` measures them, ``dataset`` makes the data to compare them on."""
+"""The commands that compare world models: ``error`` and ``futures`` measure them, ``dataset`` makes data for it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ LEARNING = tuple(
     for name, setting in SETTINGS.items()
     if setting.group in ("denoiser", "diffusion", "world_model") and setting.field != "kind"
 )
+FUTURE_MODELS = ("polygrad", "polygrad-causal", *WORLD_MODELS[1:])
+HIDDEN_WORLDS = ("windy-point-mass", "fork", "gusty-point-mass")
 MODELS = ("polygrad", "polygrad-causal", "polygrad-delayed", "polygrad-transformer", *WORLD_MODELS[1:])
 
 
@@ -91,6 +93,90 @@ def error(
         else:
             console.print(results.title(), *results.tables(), results.legend(), sep="\n\n", highlight=False)
             console.print(kept, soft_wrap=True)
+
+
+@with_settings(LEARNING + IMAGINING)
+def futures(
+    world: Annotated[str, typer.Argument(help=f"The hidden world: {', '.join(HIDDEN_WORLDS)}.")] = HIDDEN_WORLDS[0],
+    models: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(FUTURE_MODELS)}.", show_default="all")] = "",
+    minutes: Annotated[float, typer.Option(help="Training of each model, in the processor's time.", min=0)] = 1.5,
+    updates: Annotated[
+        int | None, typer.Option(help="Of each model, in place of the minutes.", min=1, show_default="by the minutes")
+    ] = None,
+    ahead: Annotated[int, typer.Option(help="Furthest step ahead that is measured.", min=5, max=15)] = 10,
+    episodes: Annotated[int, typer.Option(help="To learn from, 16 steps each.", min=1)] = 20_000,
+    starts: Annotated[int, typer.Option(help="First observations.", min=1)] = 20,
+    per_start: Annotated[int, typer.Option(help="Futures from each of them, imagined and real.", min=2)] = 200,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,...",
+            help="Measure the trained PolyGRAD models for each value of a setting of imagining.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for table and figure.", show_default="runs/futures-WORLD")
+    ] = None,
+    seed: Annotated[int, seed_option("Of data, of training, of starts and of imagination.")] = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+    **settings: str | None,
+) -> None:
+    """Imagined futures against real ones, in a world where something is hidden.
+
+    Trains each world model for the same time, imagines many futures from the
+    same first observations, and runs the world as often from there. Prints
+    the spread over the true spread by the number of steps ahead, the share of
+    the hidden drift's variance that lies within a trajectory, and proper
+    scores of the position.
+    """
+    from ..measuring.futures import FutureSettings, measure_futures
+
+    directory = out or Path("runs") / f"futures-{world}"
+    console = CommandConsole(stderr=as_json)
+    comparison = FutureSettings(
+        world=world,
+        out=directory,
+        models=[name.strip() for name in models.split(",") if name.strip()],
+        minutes=minutes,
+        updates=updates,
+        ahead=ahead,
+        episodes=episodes,
+        starts=starts,
+        futures=per_start,
+        seed=seed,
+        device=choose_device(device),
+        overrides=given(settings),
+        vary=_varied(vary or []),
+    )
+    with progress_lines() as on_progress:
+        results = measure_futures(comparison, on_progress)
+    kept = f"Table and figure lie in {directory}: futures.md, futures.json and futures.png."
+    with told_when_closed(kept):
+        if as_json:
+            print(json.dumps(results.to_json()))
+        else:
+            console.print(results.title(), results.table(), results.legend(), sep="\n\n", highlight=False)
+            console.print(kept, soft_wrap=True)
+
+
+def _varied(texts: list[str]) -> dict[str, list[str]]:
+    """The values of each setting in ``NAME=VALUE,VALUE`` texts.
+
+    Raises:
+        InputError: a text has another form, or its setting changes more than what is imagined.
+    """
+    varied: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        known = name.strip().replace("-", "_")
+        if not equals or known not in IMAGINING:
+            raise InputError(
+                f"--vary {text!r}: give NAME=VALUE,VALUE with a setting of imagining: {', '.join(IMAGINING)}"
+            )
+        varied[known] = [value.strip() for value in values.split(",")]
+    return varied
 
 
 def dataset(

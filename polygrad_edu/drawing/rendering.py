@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from ..environments import get_simulator_state, is_mujoco, set_simulator_state
 from ..files.input_error import InputError
+from ..tasks.hidden_worlds import HiddenWorld
 from ..tasks.point_mass import PointMass
 from ..tasks.wrappers import remembering
 from .camera import BODY_COLOURS, MARK, Camera, Shape
@@ -43,8 +44,8 @@ def draw_states(
     """
     if renderer not in ("drawn", "mujoco"):
         raise InputError(f"renderer {renderer!r} is unknown; choose drawn or mujoco")
-    if isinstance(env.unwrapped, PointMass):
-        return [_draw_point_mass(state[:2], width, height) for state in states]
+    if isinstance(env.unwrapped, PointMass | HiddenWorld):
+        return [_draw_point_mass(state[:2], env.unwrapped.arena, width, height) for state in states]
     if type(env.unwrapped).__name__ == "PendulumEnv":
         return [_draw_pendulum(state[0], width, height) for state in states]
     if not is_mujoco(env):
@@ -143,19 +144,20 @@ def _draw_numbers(numbers: np.ndarray, width: int, height: int) -> np.ndarray:
     return _shrunk(image)
 
 
-def _draw_point_mass(position: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Draw the mass in its square arena, from above."""
+def _draw_point_mass(position: np.ndarray, arena: float, width: int, height: int) -> np.ndarray:
+    """Draw the mass in its square arena, from above, ``arena`` being half a side."""
     width *= OVERSAMPLING
     height *= OVERSAMPLING
     image = Image.new("RGB", (width, height), SKY)
     draw = ImageDraw.Draw(image)
-    unit = 0.45 * min(width, height) / PointMass.arena
-    left = width / 2 - unit * PointMass.arena
-    top = height / 2 - unit * PointMass.arena
+    half = 0.45 * min(width, height)
+    unit = half / arena  # pixels per metre
+    left = width / 2 - half
+    top = height / 2 - half
     draw.rectangle([left, top, width - left, height - top], fill=GROUND, outline=INK, width=3)
     x = width / 2 + unit * position[0]
     y = height / 2 - unit * position[1]
-    for radius, fill in ((0.07 * unit + 2.5, INK), (0.07 * unit, BODY_COLOURS[0])):
+    for radius, fill in ((0.07 * half + 2.5, INK), (0.07 * half, BODY_COLOURS[0])):
         draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
     return _shrunk(image)
 

@@ -1,0 +1,309 @@
+"""Futures compared: each world model's distribution of futures beside the true one, in a world with something hidden.
+
+Every model learns from the same episodes for the same time. Then each imagines many futures from each of some first
+observations, and the world itself is run as often from there, with the hidden part drawn from its true distribution.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import gymnasium
+import numpy as np
+import torch
+from torch.distributions import Distribution, Independent, Normal
+
+from .. import environments
+from ..baselines import make_world_model, window_of
+from ..files.safe_files import write_json
+from ..imagination_loop import NotFiniteError, seeded_weights
+from ..interop.datasets import OfflineData, to_replay
+from ..presets import preset_for
+from ..settings import Preset, closest_name
+from ..tasks.hidden_worlds import EPISODE_STEPS, Fork, GustyPointMass, HiddenWorld, WindyPointMass
+from ..world_model import WorldModel
+from .distribution_error import Branches, Variance, branches, crps, energy_distance, spread, variance_parts
+from .future_report import FutureErrors, FutureReport, Measured
+from .progress import OnProgress
+
+WORLDS: dict[str, type[HiddenWorld]] = {
+    "windy-point-mass": WindyPointMass,
+    "fork": Fork,
+    "gusty-point-mass": GustyPointMass,
+}
+POLICY_STD = 0.5  # of the actions, which answer nothing: how well they are followed is not the question here
+STEPS_AHEAD = (1, 2, 5, 10, 15)
+LOOK_EVERY = 50  # updates between looks at the loss
+
+# Of each world model: the settings that differ from the small presets'. A window is as long as an episode, so that each
+# trajectory that PolyGRAD learns from begins where nothing hidden has shown itself yet.
+_COMMON = {"horizon": EPISODE_STEPS, "learning_rate": 2e-3, "ema_decay": 0.9995}
+_DIFFUSION = {**_COMMON, "prediction": "x0", "sampling_steps": 64}
+_OTHERS = {**_COMMON, "learning_rate": 1e-3}
+MODELS: dict[str, dict[str, Any]] = {
+    "polygrad": _DIFFUSION,
+    "polygrad-causal": {**_DIFFUSION, "denoiser": "causal-mlp", "width": 384},
+    "autoregressive-diffusion": {**_DIFFUSION, "world_model": "autoregressive-diffusion"},
+    "mlp-ensemble": {**_OTHERS, "world_model": "mlp-ensemble"},
+    "transformer": {**_OTHERS, "world_model": "transformer", "width": 96, "batch_size": 64},
+    "recurrent": {**_OTHERS, "world_model": "recurrent", "batch_size": 64},
+}
+
+
+@dataclass(frozen=True)
+class FutureSettings:
+    """Settings of a comparison of futures.
+
+    Attributes:
+        world: one of ``WORLDS``.
+        out: directory for the table and the figure.
+        models: their names, of ``MODELS``; none: all.
+        minutes: of training for each, of the processor's time, so that a busy machine is no disadvantage.
+        updates: of each model, in place of the minutes.
+        ahead: the furthest step ahead that is measured.
+        episodes: to learn from, 16 steps each.
+        starts: first observations.
+        futures: from each of them, imagined and real.
+        overrides: settings of every model, by name.
+        vary: values of a setting of imagining, for each of which the trained PolyGRAD models are measured.
+    """
+
+    world: str
+    out: Path
+    models: Sequence[str] = ()
+    minutes: float = 1.5
+    updates: int | None = None
+    ahead: int = 10
+    episodes: int = 20_000
+    starts: int = 20
+    futures: int = 200
+    seed: int = 0
+    device: str = "cpu"
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    vary: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class Futures(NamedTuple):
+    """M futures from each of S first observations."""
+
+    positions: np.ndarray  # [S, M, H, 2] metres
+    actions: np.ndarray  # [S, M, H, A]
+    rewards: np.ndarray  # [S, M, H]
+
+
+def indifferent_policy(action_size: int) -> Any:
+    """A policy whose actions [.., A] answer nothing: normally distributed around 0, the same everywhere."""
+
+    def policy(observations: torch.Tensor) -> Distribution:
+        mean = observations.new_zeros(*observations.shape[:-1], action_size)
+        return Independent(Normal(mean, torch.full_like(mean, POLICY_STD)), 1)
+
+    return policy
+
+
+def measure_futures(settings: FutureSettings, on_progress: OnProgress = lambda what, done, total: None) -> FutureReport:
+    """Train world models in a hidden world, and measure the futures that each imagines.
+
+    Writes futures.json, futures.md and futures.png to ``settings.out``.
+
+    Raises:
+        InputError: no such world, world model or setting.
+        NotFiniteError: the loss of a world model went wrong.
+    """
+    world = WORLDS[closest_name(settings.world, WORLDS, "hidden world")]
+    names = [closest_name(name, MODELS, "world model") for name in settings.models] or list(MODELS)
+    presets = {name: make_preset(name, world, settings.overrides) for name in names}
+    variations = [
+        dict(zip(settings.vary, values, strict=True)) for values in itertools.product(*settings.vary.values())
+    ]
+    for changes in variations:
+        make_preset("polygrad", world, changes)  # judged before anything is trained
+    settings.out.mkdir(parents=True, exist_ok=True)
+    data = record_episodes(world, settings.episodes, settings.seed)
+    real = real_futures(world, settings.starts, settings.futures, settings.ahead, settings.seed)
+    again = real_futures(world, settings.starts, settings.futures, settings.ahead, settings.seed, drawn_again=True)
+    results = [Measured("truth", None, 0, 0.0, measure(world, again, real))]
+    for name, preset in presets.items():
+        model, updates, seconds = train_for(name, preset, data, settings, on_progress)
+        varied = variations if preset.world_model.kind == "polygrad" else [{}]
+        for changes in varied:
+            changed = preset.with_overrides(changes)
+            model.reconfigure(changed)
+            imagined = imagined_futures(model, world, real, settings.ahead, settings.seed)
+            label = " ".join([name, *(f"{setting}={value}" for setting, value in changes.items())])
+            results.append(Measured(label, changed, updates, seconds, measure(world, imagined, real)))
+            on_progress(f"measure {label}", 1, 1)
+    report = FutureReport(settings.world, settings.seed, settings.starts, settings.futures, results)
+    write_json(settings.out / "futures.json", report.to_json())
+    (settings.out / "futures.md").write_text(report.markdown(), encoding="utf-8")
+    report.draw(settings.out / "futures.png")
+    return report
+
+
+def env_id_of(world: type[HiddenWorld]) -> str:
+    """The Gymnasium id that a hidden world is registered under."""
+    return f"polygrad_edu/{world.__name__}-v0"
+
+
+def make_preset(name: str, world: type[HiddenWorld], overrides: Mapping[str, Any]) -> Preset:
+    """The settings with which a world model takes part.
+
+    Raises:
+        InputError: no such setting, or a value that it cannot have.
+    """
+    return preset_for(env_id_of(world)).with_overrides(MODELS[name]).with_overrides(overrides)
+
+
+def record_episodes(world: type[HiddenWorld], episodes: int, seed: int) -> OfflineData:
+    """Episodes of the indifferent policy, to learn from."""
+    env = world()
+    env.reset(seed=seed)
+    generator = np.random.default_rng(seed)
+    size = cast(gymnasium.spaces.Box, env.action_space).shape[0]
+    actions = POLICY_STD * generator.standard_normal((episodes, EPISODE_STEPS, size))
+    observations = np.zeros((episodes, EPISODE_STEPS, 2), np.float32)
+    rewards = np.zeros((episodes, EPISODE_STEPS), np.float32)
+    for episode, step in np.ndindex(episodes, EPISODE_STEPS):
+        if step == 0:
+            observation, _ = env.reset()
+        observations[episode, step] = observation
+        observation, rewards[episode, step], *_ = env.step(actions[episode, step])
+    n = episodes * EPISODE_STEPS
+    return OfflineData(
+        env_id_of(world),
+        observations.reshape(n, 2),
+        actions.reshape(n, size).astype(np.float32),
+        rewards.reshape(n),
+        terminals=np.zeros(n, bool),
+        episodes=np.repeat(np.arange(episodes), EPISODE_STEPS),
+        levels=np.full(n, -1),
+        simulator_states=None,
+        policies={},
+    )
+
+
+def real_futures(
+    world: type[HiddenWorld], starts: int, futures: int, ahead: int, seed: int, drawn_again: bool = False
+) -> Futures:
+    """Run the world from first observations, ``futures`` times from each.
+
+    What is hidden when an episode begins is independent of the position that is shown then. So its distribution, given
+    the first observation, is that of any new episode: one is begun for each future, and its mass put in the place.
+
+    Args:
+        drawn_again: other futures from the same first observations, to see how well the truth itself does.
+    """
+    env = world()
+    env.reset(seed=2**20 + seed)  # the starts are new: the episodes to learn from begin with another seed
+    places = np.stack([env.reset()[0] for _ in range(starts)]).astype(np.float64)  # [S, 2]
+    size = cast(gymnasium.spaces.Box, env.action_space).shape[0]
+    env.reset(seed=2**21 + 2 * seed + drawn_again)
+    generator = np.random.default_rng([seed, int(drawn_again)])
+    actions = POLICY_STD * generator.standard_normal((starts, futures, ahead + 1, size))
+    positions = np.zeros((starts, futures, ahead + 1, 2))
+    rewards = np.zeros((starts, futures, ahead + 1))
+    for start, future in np.ndindex(starts, futures):
+        env.reset()
+        hidden = environments.get_simulator_state(env)[2:]
+        observation = environments.set_simulator_state(env, np.concatenate([places[start], hidden]))
+        for step in range(ahead + 1):
+            positions[start, future, step] = observation
+            observation, rewards[start, future, step], *_ = env.step(actions[start, future, step])
+    return Futures(positions, actions, rewards)
+
+
+def imagined_futures(model: WorldModel[Any], world: type[HiddenWorld], real: Futures, ahead: int, seed: int) -> Futures:
+    """As many futures as the real ones, imagined from the same first observations."""
+    starts, futures = real.positions.shape[:2]
+    generator = torch.Generator(model.generator.device).manual_seed(seed)
+    first = torch.as_tensor(real.positions[:, :, 0].reshape(-1, 2), dtype=torch.float32, device=generator.device)
+    policy = indifferent_policy(real.actions.shape[-1])
+    imagined = model.imagine(first, policy, ahead + 1, generator)
+    parts = (imagined.observations, imagined.actions, imagined.rewards)
+    return Futures(*(part.cpu().double().numpy().reshape(starts, futures, *part.shape[1:]) for part in parts))
+
+
+def train_for(
+    name: str, preset: Preset, data: OfflineData, settings: FutureSettings, on_progress: OnProgress
+) -> tuple[WorldModel[Any], int, float]:
+    """Train a world model for its minutes, or its updates; returns it with the updates and the processor's seconds.
+
+    Raises:
+        NotFiniteError: the loss became infinite or not a number.
+    """
+    replay = to_replay(data, window_of(preset), settings.device)
+    generator = torch.Generator(settings.device).manual_seed(settings.seed)
+    with seeded_weights(settings.seed, settings.device):
+        model = make_world_model(preset, replay.normaliser, generator)
+    begin = time.process_time()
+    seconds = 0.0
+    for done in itertools.count(1):
+        loss = model.fit(replay)
+        if done % LOOK_EVERY and done != settings.updates:
+            continue
+        if not bool(loss.isfinite()):
+            raise NotFiniteError(f"{name}'s loss became {loss.item()} at update {done}; try a smaller --learning-rate")
+        seconds = time.process_time() - begin
+        if settings.updates is not None:
+            on_progress(f"train {name}", done, settings.updates)
+            over = done >= settings.updates
+        else:
+            on_progress(f"train {name}", min(int(seconds), int(60 * settings.minutes)), int(60 * settings.minutes))
+            over = seconds >= 60 * settings.minutes
+        if over:
+            return model, done, seconds
+    raise AssertionError  # a count has no end
+
+
+def measure(world: type[HiddenWorld], futures: Futures, real: Futures) -> FutureErrors:
+    """Distances of a distribution of futures from the real one, by the number of steps ahead."""
+    ahead = real.positions.shape[2] - 1
+    steps = [h for h in STEPS_AHEAD if h < ahead] + [ahead]
+    # sum of the drifts up to each step: the position less what is known to move it
+    moved, really_moved = (
+        world.implied_drift(part.positions, part.actions)[..., world.drift_axes].cumsum(axis=2) * world.dt
+        for part in (futures, real)
+    )  # [S, M, H-1, D]
+    starts = range(len(real.positions))
+    before = [world.steps_before_drift(place) for place in real.positions[:, 0, 0]]
+
+    def spread_at(h: int) -> float:
+        acted = [s for s in starts if before[s] < h]
+        truth = spread(really_moved[acted, :, h - 1]) if acted else 0.0
+        return spread(moved[acted, :, h - 1]) / truth if truth else float("nan")
+
+    def mean_over_starts(score: Any) -> float:
+        return float(np.mean([score(futures.positions[s], real.positions[s]) for s in starts]))
+
+    return FutureErrors(
+        steps_ahead=steps,
+        spread=[spread_at(h) for h in steps],
+        crps=[
+            mean_over_starts(lambda a, b, h=h: np.mean([crps(a[:, h, i], b[:, h, i]) for i in (0, 1)])) for h in steps
+        ],
+        energy_distance=[mean_over_starts(lambda a, b, h=h: energy_distance(a[:, h], b[:, h])) for h in steps],
+        path_energy_distance=mean_over_starts(
+            lambda a, b: energy_distance(a[:, 1:].reshape(len(a), -1), b[:, 1:].reshape(len(b), -1))
+        ),
+        share_within=_hidden_variance(world, futures, before).share_within,
+        branches=_branches(world, futures, before) if world is Fork else None,
+    )
+
+
+def _hidden_variance(world: type[HiddenWorld], futures: Futures, before: list[int]) -> Variance:
+    """Variance of the implied drift, from the step on in which something hidden acts."""
+    drift = world.implied_drift(futures.positions, futures.actions)[..., world.drift_axes]  # [S, M, H-1, D]
+    parts = [variance_parts(own[:, first:]) for own, first in zip(drift, before, strict=True)]
+    return Variance(*np.mean(parts, axis=0))
+
+
+def _branches(world: type[Fork], futures: Futures, before: list[int]) -> Branches:
+    drift = world.implied_drift(futures.positions, futures.actions)[..., 1]  # [S, M, H-1]
+    each = [own for start, first in zip(drift, before, strict=True) for own in start[:, first:]]
+    bangs = (futures.rewards[:, :, :-1] < -0.5).any(axis=2).ravel()  # [S * M]
+    return branches(each, bangs, world.drift_speed)
