@@ -20,12 +20,7 @@ import torch
 
 from .files.input_error import InputError
 from .score_guidance import Policy
-from .tasks import (  # noqa: F401
-    benchmark_tasks,  # pyright: ignore[reportUnusedImport] - registers
-    hidden_worlds,  # pyright: ignore[reportUnusedImport] - registers
-    point_mass,  # pyright: ignore[reportUnusedImport] - registers
-    wrappers,
-)
+from .tasks import benchmark_tasks, hidden_worlds, point_mass, wrappers  # noqa: F401  # pyright: ignore - registers
 
 # Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
 # simulator continues to the last bit.

@@ -1,4 +1,4 @@
-"""The commands that compare world models: ``error`` and ``futures`` measure them, ``dataset`` makes data for it."""
+"""The commands that compare world models, ``error`` and ``futures``, and ``dataset``, which makes data for one."""
 
 from __future__ import annotations
 

@@ -168,11 +168,11 @@ def record_episodes(world: type[HiddenWorld], episodes: int, seed: int) -> Offli
     actions = POLICY_STD * generator.standard_normal((episodes, EPISODE_STEPS, size))
     observations = np.zeros((episodes, EPISODE_STEPS, 2), np.float32)
     rewards = np.zeros((episodes, EPISODE_STEPS), np.float32)
-    for episode, step in np.ndindex(episodes, EPISODE_STEPS):
-        if step == 0:
-            observation, _ = env.reset()
-        observations[episode, step] = observation
-        observation, rewards[episode, step], *_ = env.step(actions[episode, step])
+    for episode in range(episodes):
+        observation, _ = env.reset()
+        for step in range(EPISODE_STEPS):
+            observations[episode, step] = observation
+            observation, rewards[episode, step], *_ = env.step(actions[episode, step])
     n = episodes * EPISODE_STEPS
     return OfflineData(
         env_id_of(world),
@@ -241,58 +241,59 @@ def train_for(
     with seeded_weights(settings.seed, settings.device):
         model = make_world_model(preset, replay.normaliser, generator)
     begin = time.process_time()
-    seconds = 0.0
-    for done in itertools.count(1):
+    seconds, done, over = 0.0, 0, False
+    while not over:
         loss = model.fit(replay)
+        done += 1
         if done % LOOK_EVERY and done != settings.updates:
             continue
         if not bool(loss.isfinite()):
             raise NotFiniteError(f"{name}'s loss became {loss.item()} at update {done}; try a smaller --learning-rate")
         seconds = time.process_time() - begin
         if settings.updates is not None:
-            on_progress(f"train {name}", done, settings.updates)
-            over = done >= settings.updates
+            reached, total = done, settings.updates
         else:
-            on_progress(f"train {name}", min(int(seconds), int(60 * settings.minutes)), int(60 * settings.minutes))
-            over = seconds >= 60 * settings.minutes
-        if over:
-            return model, done, seconds
-    raise AssertionError  # a count has no end
+            reached, total = seconds, 60 * settings.minutes
+        over = reached >= total
+        on_progress(f"train {name}", min(int(reached), int(total)), int(total))
+    return model, done, seconds
 
 
 def measure(world: type[HiddenWorld], futures: Futures, real: Futures) -> FutureErrors:
     """Distances of a distribution of futures from the real one, by the number of steps ahead."""
     ahead = real.positions.shape[2] - 1
     steps = [h for h in STEPS_AHEAD if h < ahead] + [ahead]
-    # sum of the drifts up to each step: the position less what is known to move it
-    moved, really_moved = (
-        world.implied_drift(part.positions, part.actions)[..., world.drift_axes].cumsum(axis=2) * world.dt
-        for part in (futures, real)
-    )  # [S, M, H-1, D]
-    starts = range(len(real.positions))
     before = [world.steps_before_drift(place) for place in real.positions[:, 0, 0]]
-
-    def spread_at(h: int) -> float:
-        acted = [s for s in starts if before[s] < h]
-        truth = spread(really_moved[acted, :, h - 1]) if acted else 0.0
-        return spread(moved[acted, :, h - 1]) / truth if truth else float("nan")
-
-    def mean_over_starts(score: Any) -> float:
-        return float(np.mean([score(futures.positions[s], real.positions[s]) for s in starts]))
-
+    pairs = list(zip(futures.positions, real.positions, strict=True))  # of [M, H, 2], one for each start
+    paths = [(own[:, 1:].reshape(len(own), -1), true[:, 1:].reshape(len(true), -1)) for own, true in pairs]
     return FutureErrors(
         steps_ahead=steps,
-        spread=[spread_at(h) for h in steps],
+        spread=[_spread_ratio(_drifted(world, futures), _drifted(world, real), before, h) for h in steps],
         crps=[
-            mean_over_starts(lambda a, b, h=h: np.mean([crps(a[:, h, i], b[:, h, i]) for i in (0, 1)])) for h in steps
+            float(np.mean([crps(own[:, h, i], true[:, h, i]) for own, true in pairs for i in (0, 1)])) for h in steps
         ],
-        energy_distance=[mean_over_starts(lambda a, b, h=h: energy_distance(a[:, h], b[:, h])) for h in steps],
-        path_energy_distance=mean_over_starts(
-            lambda a, b: energy_distance(a[:, 1:].reshape(len(a), -1), b[:, 1:].reshape(len(b), -1))
-        ),
+        energy_distance=[
+            float(np.mean([energy_distance(own[:, h], true[:, h]) for own, true in pairs])) for h in steps
+        ],
+        path_energy_distance=float(np.mean([energy_distance(own, true) for own, true in paths])),
         share_within=_hidden_variance(world, futures, before).share_within,
-        branches=_branches(world, futures, before) if world is Fork else None,
+        branches=_branches(world, futures, before) if issubclass(world, Fork) else None,
     )
+
+
+def _drifted(world: type[HiddenWorld], futures: Futures) -> np.ndarray:
+    r"""The way [S, M, H-1, D] that the drift has moved the mass by each step: its position less what is known."""
+    # \sum_{k < h} d_k \Delta t
+    drift = world.implied_drift(futures.positions, futures.actions)[..., world.drift_axes]
+    return drift.cumsum(axis=2) * world.dt
+
+
+def _spread_ratio(drifted: np.ndarray, truly: np.ndarray, before: list[int], h: int) -> float:
+    """Spread of the drift's way ``h`` steps ahead over the true one; NaN where it has nowhere begun."""
+    begun = [start for start, first in enumerate(before) if first < h]
+    if not begun:
+        return float("nan")
+    return spread(drifted[begun, :, h - 1]) / spread(truly[begun, :, h - 1])
 
 
 def _hidden_variance(world: type[HiddenWorld], futures: Futures, before: list[int]) -> Variance:
