@@ -1,1 +1,1 @@
-"""Measuring: world models side by side, speed, the golden run, what a machine lacks."""
+"""Measuring: world models side by side, distributions of futures, speed, the golden run, what a machine lacks."""

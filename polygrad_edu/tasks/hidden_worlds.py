@@ -4,7 +4,7 @@ Importing this module registers ``polygrad_edu/WindyPointMass-v0``, ``polygrad_e
 ``polygrad_edu/GustyPointMass-v0``. The mass has no inertia and its position is all that is observed. In each step of
 length $\Delta t$ it moves by
 
-$$x_{h+1} = x_h + (u + U a_h + d_h) \, \Delta t$$
+$x_{h+1} = x_h + (u + U a_h + d_h) \, \Delta t$
 
 with a known speed $u$, a known effect $U$ of the action, and a hidden drift $d_h$. The worlds differ in the drift:
 
@@ -148,7 +148,7 @@ class Fork(HiddenWorld):
     bang_at = 1.0  # metres behind the fork
 
     def _begin(self) -> tuple[np.ndarray, np.ndarray]:
-        before = self.np_random.uniform(-0.45, -0.15)  # one to three steps before the fork
+        before = self.np_random.uniform(-0.45, -0.15)  # two or three steps before the fork
         return np.array([before, self.np_random.uniform(-1.5, 1.5)]), np.zeros(1)
 
     @classmethod
