@@ -83,7 +83,7 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True)
 class LinearGaussianWorld:
-    r"""$s_{t+1} = F s_t + G a_t + w_t$ from a known $s_0$, and a policy $a_t = K s_t + z_t$; all are numbers.
+    r"""$s_{t+1} = F s_t + G a_t + c + w_t$ from a known $s_0$, and a policy $a_t = K s_t + z_t$; all are numbers.
 
     The world model knows data with actions $K_b s_t + z_t$: random for $K_b = 0$, the policy's own for $K_b = K$. If it
     is unsure of a noiseless world by ``process_std`` per step, its denoiser is that of a noisy world.
@@ -97,6 +97,7 @@ class LinearGaussianWorld:
     gain: float = -0.5  # K
     first_state: float = 0.8
     horizon: int = 6
+    hidden_std: float = 0.0  # of c, which is drawn once for a trajectory and not seen
 
     def policy(self, states: Tensor) -> Distribution:
         """pi(. | s) for states [..., 1]."""
@@ -106,11 +107,14 @@ class LinearGaussianWorld:
         """The exact joint of states and actions under the policy: what imagined trajectories should be like."""
         eye = torch.eye(self.horizon, dtype=torch.float64)
         shift = eye.roll(1, 0).tril()  # [H, H] from each time to the next
-        # s = (I - (F + G K) S)^{-1} (e_0 s_0 + G S z + S w),  a = K s + z
+        # s = (I - (F + G K) S)^{-1} (e_0 s_0 + G S z + S w + S 1 c),  a = K s + z
         solve = torch.linalg.inv(eye - (self.transition + self.control * self.gain) * shift)
         sources = [self.first_state * eye[:, :1], self.control * self.policy_std * shift, self.process_std * shift]
-        states = solve @ torch.cat(sources, 1)  # [H, 1+2H]
-        rows = torch.cat([states, self.gain * states + self.policy_std * F.pad(eye, (1, self.horizon))])  # [2H, 1+2H]
+        if self.hidden_std:
+            sources.append(self.hidden_std * shift.sum(1, keepdim=True))
+        states = solve @ torch.cat(sources, 1)  # [H, 1+2H], and one more with a hidden constant
+        own = self.policy_std * F.pad(eye, (1, states.shape[1] - 1 - self.horizon))  # of the actions
+        rows = torch.cat([states, self.gain * states + own])  # [2H, 1+2H]
         return Moments(rows[:, 0], rows[:, 1:].T)
 
     def states_given_actions(self) -> tuple[Tensor, Tensor, Tensor]:
