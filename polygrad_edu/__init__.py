@@ -18,8 +18,6 @@ The concepts, one module each, with the lessons that build them:
 - :mod:`~polygrad_edu.imagination_loop` (8): Algorithm 2
 - :mod:`~polygrad_edu.settings` (8): a group of settings for each concept
 - :mod:`~polygrad_edu.world_model_error` (9): imagined against simulated
-- :mod:`~polygrad_edu.diffusion_forcing` (9): a noise level of its own for each step of a trajectory
-- :mod:`~polygrad_edu.staggered_sampler` (9): from all steps at once to one after the other
 - :mod:`~polygrad_edu.presets` (10): a set of settings for each task
 - :mod:`~polygrad_edu.acceleration` (11): the same in less time
 

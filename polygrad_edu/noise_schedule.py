@@ -167,7 +167,7 @@ class NoiseSchedule(nn.Module):
 class Visit:
     """One reverse step of a walk: from x_t to the x of the next, less noisy visit, or to x_0 after the last.
 
-    In a staggered walk each time point has numbers of its own, see :mod:`polygrad_edu.staggered_sampler`.
+    In a staggered walk each time point has numbers of its own, see :mod:`polygrad_edu.variants.staggered_sampler`.
 
     Attributes:
         index: its place in the walk; 0 is the last visit, the least noisy one.

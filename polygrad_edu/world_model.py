@@ -19,16 +19,16 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .acceleration import captured, check_device, check_torch_defaults, in_pieces
 from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
-from .diffusion_forcing import ForcedDiffusion
 from .guided_sampler import Advantage, GuidedSampler
 from .imagined_trajectories import ImaginedTrajectories
 from .noise_schedule import NoiseSchedule
 from .replay import Normaliser, SequenceReplay, Sequences
 from .score_guidance import GuidanceScaleTuner, Policy
 from .settings import GuidanceSettings, Preset
-from .staggered_sampler import StaggeredSampler
 from .trajectory_diffusion import TrajectoryDiffusion, diffusion_loss
 from .variants.causal_denoiser import CausalMLPDenoiser
+from .variants.diffusion_forcing import ForcedDiffusion
+from .variants.staggered_sampler import StaggeredSampler
 from .variants.step_denoiser import StepMLPDenoiser
 
 Network = TypeVar("Network", bound=nn.Module)

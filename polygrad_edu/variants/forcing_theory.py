@@ -1,9 +1,9 @@
 r"""Forcing theory: the effect of a delay where it can be worked out; nothing here is learned.
 
 In a linear Gaussian world every denoiser is known: the one that sees the whole trajectory, the one that sees the past,
-and the one that looks back a single step. The sampler of :mod:`polygrad_edu.staggered_sampler` is an affine map of its
-noise then, so what it draws has exact moments for each delay. A constant that no state shows, the same throughout an
-episode, tells the three apart.
+and the one that looks back a single step. The sampler of :mod:`polygrad_edu.variants.staggered_sampler` is an affine
+map of its noise then, so what it draws has exact moments for each delay. A constant that no state shows, the same
+throughout an episode, tells the three apart.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..diffusion_forcing import ForcedDiffusion
 from ..guidance_theory import LinearGaussianWorld, Moments
 from ..guided_sampler import SamplerNoise, SamplerState
 from ..noise_schedule import NoiseSchedule
 from ..replay import Normaliser
 from ..settings import GuidanceSettings
-from ..staggered_sampler import StaggeredSampler, StaggeredVisit
 from ..trajectory_diffusion import with_first
+from .diffusion_forcing import ForcedDiffusion
+from .staggered_sampler import StaggeredSampler, StaggeredVisit
 
 VIEWS = ("whole", "past", "step")  # all time points; those up to the one in question; that one and the one before
 

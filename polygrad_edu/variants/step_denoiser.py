@@ -4,7 +4,7 @@ A step is an action, its reward and ending, and the state it led to. In a Markov
 state before it and its action, so that is all the network looks at, beside the noisy step itself. It therefore cannot
 read a state off the action taken there (self-delusion, arXiv 2110.10819), and it can imagine any number of steps. But
 asked about all steps at once, it has only noise to look back on: it needs a delay. See
-:mod:`polygrad_edu.diffusion_forcing`, which trains it.
+:mod:`polygrad_edu.variants.diffusion_forcing`, which trains it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..diffusion_forcing import level_features
 from ..noise_schedule import NoiseSchedule
+from .diffusion_forcing import level_features
 
 
 class StepBlock(nn.Module):
@@ -55,7 +55,7 @@ class StepMLPDenoiser(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, trajectory: Tensor, actions: Tensor, step: Tensor, surprise: Tensor) -> Tensor:
-        """Predict what the output stands for, see :class:`polygrad_edu.diffusion_forcing.ForcedDiffusion`.
+        """Predict what the output stands for, see :class:`polygrad_edu.variants.diffusion_forcing.ForcedDiffusion`.
 
         Args:
             trajectory: [B, P, O+2] noisy, normalised.

@@ -265,17 +265,25 @@ def broken_drawing(*_, **__):
 @pytest.mark.parametrize(
     ("place", "wrong", "why"),
     [
-        ("poses.states_from_observations", cannot_draw, "the observation of MyEnv does not tell its pose"),
+        (
+            "polygrad_edu.runs.video.poses.states_from_observations",
+            cannot_draw,
+            "the observation of MyEnv does not tell its pose",
+        ),
         ("imageio_ffmpeg.get_ffmpeg_exe", no_ffmpeg, "video.mp4 could not be written: No ffmpeg exe could be found"),
-        ("draw_states", no_opengl, "MuJoCo's renderer does not start here"),
-        ("draw_states", broken_drawing, "ZeroDivisionError: float division by zero"),
-        ("environments.play_episode", broken_drawing, "ZeroDivisionError: float division by zero"),
+        ("polygrad_edu.runs.video.draw_states", no_opengl, "MuJoCo's renderer does not start here"),
+        ("polygrad_edu.runs.video.draw_states", broken_drawing, "ZeroDivisionError: float division by zero"),
+        (
+            "polygrad_edu.runs.video.environments.play_episode",
+            broken_drawing,
+            "ZeroDivisionError: float division by zero",
+        ),
     ],
 )
 def test_a_film_that_cannot_be_made_fails_no_run(tmp_path, monkeypatch, place, wrong, why):
     console = recorded()
     with monkeypatch.context() as patched:
-        patched.setattr(f"polygrad_edu.runs.video.{place}", wrong)
+        patched.setattr(place, wrong)
         result = start_run(tmp_path / "run", "inverted-pendulum", tiny(), 2, "cpu").run(console)
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
     lines = [line for line in console.export_text().splitlines() if why in line]
@@ -316,12 +324,12 @@ def test_a_printed_command_can_be_typed(tmp_path, folder):
         ({"env_id": "Nope-v0"}, "cannot make the task"),
         ({"env_id": "CartPole-v1"}, "PolyGRAD needs a vector"),
         ({"env_id": "Endless-v0"}, "has no time limit"),
-        ({"env_id": "Short-v0", "horizon": 30}, "choose a horizon of at most 20"),
+        ({"env_id": "Briefest-v0", "horizon": 30}, "choose a horizon of at most 20"),
         ({"horizon": 300, "parallel_envs": 2}, "choose a horizon of at most 200"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_there_is_a_directory(tmp_path, change, message):
-    for name, steps in (("Endless-v0", None), ("Short-v0", 20)):
+    for name, steps in (("Endless-v0", None), ("Briefest-v0", 20)):
         if name not in gymnasium.registry:
             gymnasium.register(name, "gymnasium.envs.classic_control.pendulum:PendulumEnv", max_episode_steps=steps)
     with pytest.raises(InputError, match=message):

@@ -9,8 +9,6 @@ and in between a step sees its past nearly clean, for a fraction of the calls.
 In a trajectory [B, P, O+2] of P time points, row t holds the state s_t, and the reward and ending of the step *after*
 it. So the level of step t is that of the state in row t, and of the reward, ending and action in row t - 1. The state
 in row 0 is given. Nothing follows the last row, whose reward and ending have the level of its state.
-
-Built in lesson 9.
 """
 
 from __future__ import annotations
@@ -21,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .acceleration import autocast
-from .noise_schedule import CLEAN, NoiseSchedule
-from .settings import PREDICTIONS
-from .trajectory_diffusion import TrajectoryDiffusion
+from ..acceleration import autocast
+from ..noise_schedule import CLEAN, NoiseSchedule
+from ..settings import PREDICTIONS
+from ..trajectory_diffusion import TrajectoryDiffusion
 
 VISITED, CLEAN_PAST, UNRELATED = 0.5, 0.4, 0.1  # shares of training sequences, see draw_levels
 CORRELATION_RATE = 0.01  # how fast the correlation of neighbours follows the batches

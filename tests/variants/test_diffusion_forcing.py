@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from polygrad_edu.diffusion_forcing import ForcedDiffusion, draw_levels, level_features, of_step_after
 from polygrad_edu.noise_schedule import CLEAN, NoiseSchedule
 from polygrad_edu.settings import PREDICTIONS
 from polygrad_edu.trajectory_diffusion import TrajectoryDiffusion
+from polygrad_edu.variants.diffusion_forcing import ForcedDiffusion, draw_levels, level_features, of_step_after
 
 O, A, P, T = 3, 2, 5, 64  # noqa: E741 - the field's letters
 

@@ -3,13 +3,13 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal
 
-from polygrad_edu.diffusion_forcing import ForcedDiffusion
 from polygrad_edu.guided_sampler import GuidedSampler
 from polygrad_edu.noise_schedule import CLEAN, NoiseSchedule
 from polygrad_edu.replay import Normaliser
 from polygrad_edu.settings import RULES, GuidanceSettings
-from polygrad_edu.staggered_sampler import StaggeredSampler
 from polygrad_edu.trajectory_diffusion import TrajectoryDiffusion
+from polygrad_edu.variants.diffusion_forcing import ForcedDiffusion
+from polygrad_edu.variants.staggered_sampler import StaggeredSampler
 
 O, A, P, S = 3, 2, 6, 8  # noqa: E741 - the field's letters
 

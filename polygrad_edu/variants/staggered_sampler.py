@@ -4,8 +4,6 @@ It is Algorithm 1 (arXiv 2312.08533) with a noise level for each time point. An 
 leads to is denoised, and decided before that begins. By then the state that it answers is nearly clean (or clean, if
 the delay is long enough), so the action hardly changes any more and no later state has to be taken back. The policy is
 asked at the states as they stand: clean ones as they are, noisy ones as the denoiser sees them.
-
-Built in lesson 9.
 """
 
 from __future__ import annotations
@@ -17,13 +15,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..guided_sampler import CHANGE_LIMIT_STEPS, Advantage, GuidedSampler, Prediction, SamplerNoise, SamplerState
+from ..imagined_trajectories import ImaginedTrajectories
+from ..noise_schedule import CLEAN, Visit, Walk
+from ..replay import Normaliser
+from ..score_guidance import Policy, clip_to_policy, guide_actions
+from ..settings import GuidanceSettings
 from .diffusion_forcing import ForcedDiffusion, of_step_after
-from .guided_sampler import CHANGE_LIMIT_STEPS, Advantage, GuidedSampler, Prediction, SamplerNoise, SamplerState
-from .imagined_trajectories import ImaginedTrajectories
-from .noise_schedule import CLEAN, Visit, Walk
-from .replay import Normaliser
-from .score_guidance import Policy, clip_to_policy, guide_actions
-from .settings import GuidanceSettings
 
 
 @dataclass(frozen=True, eq=False)
