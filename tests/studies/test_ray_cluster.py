@@ -60,8 +60,11 @@ def lose_a_node(cluster, node, driver, log):
     """Remove the node in the middle of a slice; if the slice was over just then, another one in its place."""
     for _ in range(3):
         wait_until(lambda node=node: worker_on(node), driver, log)
+        worker = worker_on(node)
         cluster.remove_node(node, allow_graceful=False)
-        deadline = time.monotonic() + 30
+        if worker and worker.is_running():  # without its node it may live long enough to finish the slice
+            worker.kill()
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and driver.poll() is None:
             if "lost its worker (" in log.read_text():
                 return
