@@ -101,13 +101,16 @@ def prepare_streams() -> None:
 class CommandConsole(Console):
     """Console of a command: prints text as it is, and says so when nobody reads it.
 
+    It keeps to the stream that it finds: what redirects the output of a library later takes none of its words.
+
     Args:
         stderr: print on standard error, where standard output belongs to JSON.
         going_on: words about work that goes on although nobody reads of it; empty: it stops.
     """
 
     def __init__(self, stderr: bool = False, going_on: str = ""):
-        super().__init__(stderr=stderr, markup=False, emoji=False)  # a path may hold brackets and colons
+        file = sys.stderr if stderr else sys.stdout
+        super().__init__(file=file, stderr=stderr, markup=False, emoji=False)  # a path may hold brackets and colons
         self.going_on = going_on
 
     def on_broken_pipe(self) -> None:

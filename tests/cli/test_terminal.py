@@ -1,5 +1,7 @@
 """Terminals that cannot show every sign, and pipes that nobody reads."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -181,3 +183,11 @@ def test_without_anybody_to_tell_a_run_goes_to_its_end(tmp_path):
 def test_a_console_prints_paths_as_they_are(capsys):
     CommandConsole().print("runs/[b]a[/] :smile:", soft_wrap=True)
     assert capsys.readouterr().out == "runs/[b]a[/] :smile:\n"
+
+
+def test_a_console_keeps_its_stream_when_a_librarys_output_is_redirected(capsys):
+    console = CommandConsole()
+    with contextlib.redirect_stdout(io.StringIO()) as log:
+        console.print("a slice was lost")
+    assert log.getvalue() == ""
+    assert capsys.readouterr().out == "a slice was lost\n"

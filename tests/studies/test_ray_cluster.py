@@ -64,7 +64,7 @@ def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, 
     driver = sweep(*words, "--out", study, "--engine", "ray", "--address", cluster.address, "--slice", 0.03, log=log)
     wait_until(lambda: worker_on(second), driver, log)  # in the middle of a slice, so that there is something to lose
     cluster.remove_node(second, allow_graceful=False)
-    # whether a slice went down with the node or the worker is chance: it may have ended just before. The results tell
+    wait_until(lambda: "lost its worker (" in log.read_text(), driver, log)
     assert len(list(study.glob("trials/*/result.json"))) < len(PRESETS) * SEEDS
 
     def killed():
@@ -76,6 +76,7 @@ def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, 
     wait_until(killed, driver, log)
     assert driver.wait(timeout=1200) == 0, log.read_text()
     said = log.read_text()
+    assert "lost its worker (its process was killed)" in said
     assert "Traceback" not in said
     assert "(raylet)" not in said
     n = len(PRESETS) * SEEDS
