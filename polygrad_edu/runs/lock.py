@@ -15,12 +15,14 @@ import logging
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 from ..files.input_error import InputError
 
 LOCK = "lock.json"
 MAX_BYTES = 1_000
+WRITES_ITS_NAME = 1.0  # seconds between taking the lock and naming oneself, at most
 _log = logging.getLogger(__name__)
 # Errors of a lock that another process holds; any other says that there are no locks here.
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
@@ -91,13 +93,18 @@ class RunLock:
 
 
 def _holder(path: Path) -> str:
-    """The process that holds a lock, in words, as far as its file tells."""
-    try:
-        told = json.loads(path.read_bytes()[:MAX_BYTES])
-        process = int(told["process"])
-        host = str(told["host"])[:80]
-    except (OSError, ValueError, KeyError, TypeError):  # it has not written its name yet
-        return "another process"
-    if (process, host) == (os.getpid(), socket.gethostname()):
-        return "this process already"
-    return f"process {process} on {host}"
+    """The process that holds a lock, in words, as far as its file tells; it may be about to write its name."""
+    deadline = time.monotonic() + WRITES_ITS_NAME
+    while True:
+        try:
+            told = json.loads(path.read_bytes()[:MAX_BYTES])
+            process = int(told["process"])
+            host = str(told["host"])[:80]
+        except (OSError, ValueError, KeyError, TypeError):
+            if time.monotonic() > deadline:
+                return "another process"
+            time.sleep(0.02)
+            continue
+        if (process, host) == (os.getpid(), socket.gethostname()):
+            return "this process already"
+        return f"process {process} on {host}"

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -186,6 +185,6 @@ def test_two_resumes_of_one_run_at_the_same_time_leave_one_in_order(tmp_path):
     ended = [(process.communicate(), process.returncode) for process in both]
     assert sorted(status for _, status in ended) == [0, 2]
     ((_, refused),) = [said for said, status in ended if status == 2]
-    assert re.search("is being trained by (process [0-9]+ on|another process)", refused)  # which may be about to say so
+    assert "is being trained by process" in refused
     lines = [json.loads(line)["env_step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines == list(range(20, 401, 20))
