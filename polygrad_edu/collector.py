@@ -22,6 +22,8 @@ from . import environments
 from .files.input_error import InputError
 from .tasks.wrappers import longest_episode
 
+LAST_WORDS = 5.0  # seconds in which a process that failed prints why
+
 
 class Step(NamedTuple):
     """One step of n environments: where they stood, what they did and were paid, whether they ended."""
@@ -145,6 +147,7 @@ class ParallelCollector(Collector):
         alone = make_env()
         self.longest_episode = longest_episode(alone)
         alone.close()
+        others = set(multiprocessing.active_children())
         try:
             self.envs = AsyncVectorEnv(
                 [functools.partial(_make_reporting, make_env, place) for place in range(n_envs)],
@@ -152,6 +155,9 @@ class ParallelCollector(Collector):
                 autoreset_mode=AutoresetMode.SAME_STEP,
             )
         except (ConnectionError, EOFError):
+            # each of them prints its own trouble first, so that the line that says what to do stands below
+            for process in set(multiprocessing.active_children()) - others:
+                process.join(LAST_WORDS)
             raise InputError(
                 "an environment's process could not make the task. It does not see what was typed in a notebook or in "
                 "python -c: define and register the task in a module of its own and import it there, start a script's "
