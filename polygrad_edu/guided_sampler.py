@@ -90,7 +90,7 @@ class GuidedSampler:
         """
         normed_first = self.normaliser.observations.normalise(first_observations)  # [B, O]
         start = self.start(normed_first, horizon, generator)
-        return self.imagined(self.last(self.walk, start, normed_first, policy, generator, advantage))
+        return self.last_imagined(self.reverse(self.walk, start, normed_first, policy, generator, advantage))
 
     def go_on(
         self,
@@ -138,20 +138,12 @@ class GuidedSampler:
                 state = self.step(visit, state, normed_first, policy, noise, advantage)
             yield state
 
-    def last(
-        self,
-        walk: Walk,
-        state: SamplerState,
-        normed_first: Tensor,
-        policy: Policy,
-        generator: torch.Generator,
-        advantage: Advantage | None = None,
-    ) -> SamplerState:
-        """The state at the end of a walk; the others are not kept."""
+    def last_imagined(self, states: Iterator[SamplerState]) -> ImaginedTrajectories:
+        """The state at the end of a walk in the environment's units; the others are made here and not kept."""
         # Entered once, around the whole walk: entered at each visit, it would narrow the weights at each visit.
-        with autocast(normed_first.device, self.diffusion.precision):
-            (end,) = deque(self.reverse(walk, state, normed_first, policy, generator, advantage), maxlen=1)
-        return end
+        with autocast(self.diffusion.schedule.betas.device, self.diffusion.precision):
+            (end,) = deque(states, maxlen=1)
+        return self.imagined(end)
 
     def start(self, normed_first: Tensor, horizon: int, generator: torch.Generator) -> SamplerState:
         """Pure noise around the first observation, which is real; actions start as noise, too."""

@@ -231,13 +231,11 @@ def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_s
         schedule = NoiseSchedule.linear(settings.diffusion_steps)
     else:
         schedule = NoiseSchedule.cosine(settings.diffusion_steps, settings.noise_tau)
+    learned = (schedule, observation_size, settings.prediction, preset.acceleration.precision)
     if preset.denoiser.kind == "step-mlp":
         sizes = (observation_size, action_size, preset.denoiser.width, preset.denoiser.depth)
-        denoiser: nn.Module = StepMLPDenoiser(*sizes, schedule)
-    else:
-        denoiser = make_denoiser(preset, horizon, observation_size, action_size)
-    kind = ForcedDiffusion if preset.denoiser.kind == "step-mlp" else TrajectoryDiffusion
-    return kind(denoiser, schedule, observation_size, settings.prediction, preset.acceleration.precision)
+        return ForcedDiffusion(StepMLPDenoiser(*sizes, schedule), *learned)
+    return TrajectoryDiffusion(make_denoiser(preset, horizon, observation_size, action_size), *learned)
 
 
 def make_denoiser(preset: Preset, horizon: int, observation_size: int, action_size: int) -> nn.Module:

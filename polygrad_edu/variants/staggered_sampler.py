@@ -186,8 +186,8 @@ class StaggeredSampler(GuidedSampler):
         state.trajectory[:, : self.n_known, : self.diffusion.observation_size] = normed[..., :-2]
         state.trajectory[:, : self.n_known - 1, -2:] = normed[:, :-1, -2:]
         state.actions[:, : self.n_known - 1] = normed_actions[:, :-1]
-        end = self.last(self.walk_on, state, normed_first, policy, generator, advantage)
-        return self.imagined(end).map(lambda part: part[:, self.n_known - 1 :])
+        states = self.reverse(self.walk_on, state, normed_first, policy, generator, advantage)
+        return self.last_imagined(states).map(lambda part: part[:, self.n_known - 1 :])
 
     def draw_noise(
         self, visit: Visit, state: SamplerState, kept_noise: Tensor, generator: torch.Generator
