@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from ..files.input_error import InputError
 from .options import Device, Json, choose_device, given, with_settings
 from .progress import progress_lines
-from .terminal import CommandConsole, told_when_closed
+from .terminal import CommandConsole, answer
 
 # The settings that decide how much work imagining and learning are.
 CHANGED = (
@@ -79,9 +78,4 @@ def bench(
     directory.mkdir(parents=True, exist_ok=True)
     report.write(directory)
     kept = f"Numbers and figure lie in {directory}: bench.json and bench.png."
-    with told_when_closed(kept):
-        if as_json:
-            print(json.dumps(report.to_json()))
-        else:
-            console.print(report.title(), report.table(), report.legend(), sep="\n\n", highlight=False)
-            console.print(kept, soft_wrap=True)
+    answer(console, (report.title(), report.table(), report.legend()), report.to_json(), kept)

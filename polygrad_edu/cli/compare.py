@@ -11,9 +11,9 @@ import typer
 from ..files.input_error import InputError
 from ..settings import IMAGINE_ONLY, SETTINGS, WORLD_MODELS
 from .command import expanded
-from .options import Device, Json, choose_device, given, seed_option, with_settings
+from .options import Device, Json, choose_device, given, seed_option, varied, with_settings
 from .progress import progress_lines
-from .terminal import CommandConsole, told_when_closed
+from .terminal import CommandConsole, answer
 
 # Without an agent there is no critic, and a measurement leaves nothing out and compiles nothing.
 IMAGINING = tuple(name for name in IMAGINE_ONLY if name not in ("advantage_scale", "explosion_factor", "compile"))
@@ -87,12 +87,7 @@ def error(
     with progress_lines() as on_progress:
         results = measure_all(comparison, on_progress)
     kept = f"Table and figure lie in {directory}: error.md, error.json and error.png."
-    with told_when_closed(kept):
-        if as_json:
-            print(json.dumps(results.to_json()))
-        else:
-            console.print(results.title(), *results.tables(), results.legend(), sep="\n\n", highlight=False)
-            console.print(kept, soft_wrap=True)
+    answer(console, (results.title(), *results.tables(), results.legend()), results.to_json(), kept)
 
 
 @with_settings(LEARNING + IMAGINING)
@@ -148,35 +143,27 @@ def futures(
         seed=seed,
         device=choose_device(device),
         overrides=given(settings),
-        vary=_varied(vary or []),
+        vary=_of_imagining(varied("--vary", vary or [])),
     )
     with progress_lines() as on_progress:
         results = measure_futures(comparison, on_progress)
     kept = f"Table and figure lie in {directory}: futures.md, futures.json and futures.png."
-    with told_when_closed(kept):
-        if as_json:
-            print(json.dumps(results.to_json()))
-        else:
-            console.print(results.title(), results.table(), results.legend(), sep="\n\n", highlight=False)
-            console.print(kept, soft_wrap=True)
+    answer(console, (results.title(), results.table(), results.legend()), results.to_json(), kept)
 
 
-def _varied(texts: list[str]) -> dict[str, list[str]]:
-    """The values of each setting in ``NAME=VALUE,VALUE`` texts.
+def _of_imagining(chosen: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Values by the flat names of their settings.
 
     Raises:
-        InputError: a text has another form, or its setting changes more than what is imagined.
+        InputError: a setting changes more than what is imagined.
     """
-    varied: dict[str, list[str]] = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        known = name.strip().replace("-", "_")
-        if not equals or known not in IMAGINING:
+    for name, values in chosen.items():
+        if name.replace("-", "_") not in IMAGINING:
+            text = f"{name}={','.join(values)}"
             raise InputError(
                 f"--vary {text!r}: give NAME=VALUE,VALUE with a setting of imagining: {', '.join(IMAGINING)}"
             )
-        varied[known] = [value.strip() for value in values.split(",")]
-    return varied
+    return {name.replace("-", "_"): values for name, values in chosen.items()}
 
 
 def dataset(

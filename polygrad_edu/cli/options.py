@@ -91,3 +91,24 @@ def _parameter(setting: Setting) -> inspect.Parameter:
 def given(settings: Mapping[str, str | None]) -> dict[str, str]:
     """Those of a command's settings that were given."""
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def varied(option: str, texts: list[str]) -> dict[str, list[str]]:
+    """``["horizon=10,20"]`` as ``{"horizon": ["10", "20"]}``.
+
+    Args:
+        option: that the texts were given to.
+
+    Raises:
+        InputError: a text has another form, or names a setting that another one names.
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        listed = [value.strip() for value in values.split(",")]
+        if not name or not all(listed):
+            raise InputError(f"{option} takes SETTING=VALUE,VALUE,... and not {text!r}")
+        if name in found:
+            raise InputError(f"{option} names {name} twice; give all its values at once")
+        found[name.strip()] = listed
+    return found

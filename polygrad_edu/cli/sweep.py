@@ -12,7 +12,7 @@ import typer
 
 from ..files.input_error import InputError
 from ..settings import SETTINGS
-from .options import Device, Json, check_last_seed, choose_device, given, seed_option, with_settings
+from .options import Device, Json, check_last_seed, choose_device, given, seed_option, varied, with_settings
 from .terminal import CommandConsole
 
 if TYPE_CHECKING:
@@ -139,23 +139,9 @@ def _study(
         device = read_study(directory).device if stored else choose_device(device)
     first = seed or 0
     check_last_seed("--seeds", seeds or 5, first)
-    study = make_study(presets, range(first, first + (seeds or 5)), fixed, _varied(vary), device)
+    study = make_study(presets, range(first, first + (seeds or 5)), fixed, varied("--set", vary), device)
     check_folder(directory, study)
     return directory, study
-
-
-def _varied(options: list[str]) -> dict[str, list[str]]:
-    """``["horizon=10,20"]`` as ``{"horizon": ["10", "20"]}``."""
-    varied: dict[str, list[str]] = {}
-    for option in options:
-        name, _, values = option.partition("=")
-        listed = [value.strip() for value in values.split(",")]
-        if not name or not all(listed):
-            raise InputError(f"--set takes SETTING=VALUE,VALUE,... and not {option!r}")
-        if name in varied:
-            raise InputError(f"--set names {name} twice; give all its values at once")
-        varied[name.strip()] = listed
-    return varied
 
 
 def report(

@@ -9,14 +9,15 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import json
 import os
 import select
 import sys
 import unicodedata
-from collections.abc import Generator
-from typing import TextIO
+from collections.abc import Generator, Iterable
+from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 SIGNS = {
     "±": "+-",
@@ -148,6 +149,25 @@ def told_when_closed(advice: str = "") -> Generator[None, None, None]:
             raise RuntimeError("the pipe to another process was closed") from error
         told = CLOSED if isinstance(error, BrokenPipeError) else str(error)
         raise OutputClosedError(f"{told}. {advice}" if advice else told) from None
+
+
+def answer(console: CommandConsole, shown: Iterable[RenderableType], data: Any, kept: str) -> None:
+    """Give a command's results: as words and tables, or as one JSON object where the console is not standard output.
+
+    Args:
+        shown: what a reader is shown, with a line between.
+        data: the same for a program.
+        kept: which files hold it, said below and to those who closed the output.
+
+    Raises:
+        OutputClosedError: standard output was closed.
+    """
+    with told_when_closed(kept):
+        if console.stderr:
+            print(json.dumps(data))
+        else:
+            console.print(*shown, sep="\n\n", highlight=False)
+            console.print(kept, soft_wrap=True)
 
 
 def _output_is_closed() -> bool:

@@ -19,10 +19,9 @@ import torch
 from torch.distributions import Distribution, Independent, Normal
 
 from .. import environments
-from ..baselines import make_world_model, window_of
 from ..files.safe_files import write_json
-from ..imagination_loop import NotFiniteError, seeded_weights
-from ..interop.datasets import OfflineData, to_replay
+from ..imagination_loop import NotFiniteError
+from ..interop.datasets import OfflineData
 from ..presets import preset_for
 from ..score_guidance import Policy
 from ..settings import Preset, closest_name
@@ -31,6 +30,7 @@ from ..world_model import WorldModel
 from .distribution_error import Branches, Variance, branches, crps, energy_distance, spread, variance_parts
 from .future_report import FutureErrors, FutureReport, Measured
 from .progress import OnProgress
+from .trained_models import untrained
 
 WORLDS: dict[str, type[HiddenWorld]] = {
     "windy-point-mass": WindyPointMass,
@@ -238,10 +238,7 @@ def train_for(
     Raises:
         NotFiniteError: the loss became infinite or not a number.
     """
-    replay = to_replay(data, window_of(preset), settings.device)
-    generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    with seeded_weights(settings.seed, settings.device):
-        model = make_world_model(preset, replay.normaliser, generator)
+    model, replay = untrained(preset, data, settings.seed, settings.device)
     begin = time.process_time()
     seconds, done, over = 0.0, 0, False
     while not over:

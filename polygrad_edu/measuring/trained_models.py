@@ -23,6 +23,7 @@ from ..files.safe_files import DAMAGE, LfsPointerError, one_line, read_json, rea
 from ..imagination_loop import seeded_weights
 from ..interop.datasets import OfflineData, to_replay
 from ..presets import preset_for
+from ..replay import SequenceReplay
 from ..settings import IMAGINE_ONLY, Preset, closest_name
 from ..world_model import WorldModel
 
@@ -107,9 +108,7 @@ def train(
         InputError: the stored model is damaged.
     """
     name, preset, updates = candidate
-    replay = to_replay(data, window_of(preset), device)
-    with seeded_weights(seed, device):
-        world_model = make_world_model(preset, replay.normaliser, torch.Generator(device).manual_seed(seed))
+    world_model, replay = untrained(preset, data, seed, device)
     learned = {key: value for key, value in preset.to_json().items() if key not in IMAGINE_ONLY}
     identity = {
         "schedule": "half cosine",
@@ -131,6 +130,13 @@ def train(
     seconds = time.monotonic() - begin
     _save(directory, world_model, identity | {"training_seconds": seconds})
     return Trained(name, world_model, updates, seconds)
+
+
+def untrained(preset: Preset, data: OfflineData, seed: int, device: str) -> tuple[WorldModel[Any], SequenceReplay]:
+    """A world model with the weights of ``seed``, and the replay of ``data`` that it is to learn from."""
+    replay = to_replay(data, window_of(preset), device)
+    with seeded_weights(seed, device):
+        return make_world_model(preset, replay.normaliser, torch.Generator(device).manual_seed(seed)), replay
 
 
 def _save(directory: Path, world_model: WorldModel[Any], state: dict[str, Any]) -> None:

@@ -2,14 +2,15 @@
 
 import pytest
 
-from polygrad_edu.cli.sweep import _study, _varied
+from polygrad_edu.cli.options import varied
+from polygrad_edu.cli.sweep import _study
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.studies.study import start_study
 
 
 def test_values_to_vary_are_listed_after_their_setting():
-    assert _varied([]) == {}
-    assert _varied(["horizon=10, 20", "guidance=none"]) == {"horizon": ["10", "20"], "guidance": ["none"]}
+    assert varied("--set", []) == {}
+    assert varied("--set", ["horizon=10, 20", "guidance=none"]) == {"horizon": ["10", "20"], "guidance": ["none"]}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ def test_values_to_vary_are_listed_after_their_setting():
 )
 def test_a_setting_that_varies_needs_values(options, message):
     with pytest.raises(InputError, match=message):
-        _varied(options)
+        varied("--set", options)
 
 
 def test_a_study_is_new_or_read_from_its_folder(tmp_path):
