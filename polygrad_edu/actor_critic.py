@@ -190,9 +190,12 @@ class ActorCritic(nn.Module):
         # spread around the running mean, so that a drift counts too
         square = self.value_scale.square().lerp((targets - mean).square().mean(), rate)
         scale = square.sqrt().clamp(min=1e-2)
-        for critic in (self.critic, self.target_critic):
-            last = cast(nn.Linear, critic[-1])
+        for last in self._last_layers():
             last.weight.mul_(self.value_scale / scale)
             last.bias.copy_((self.value_scale * last.bias + self.value_mean - mean) / scale)
         self.value_mean.copy_(mean)
         self.value_scale.copy_(scale)
+
+    def _last_layers(self) -> list[nn.Linear]:
+        """Of the critic and its slow copy."""
+        return [cast(nn.Linear, critic[-1]) for critic in (self.critic, self.target_critic)]

@@ -21,7 +21,7 @@ from .acceleration import autocast
 from .imagined_trajectories import ImaginedTrajectories
 from .noise_schedule import Visit, Walk
 from .replay import Normaliser
-from .score_guidance import Policy, clip_to_policy, guide_actions
+from .score_guidance import Policy, clip_to_policy, guide_actions, limit_actions
 from .settings import GuidanceSettings
 from .trajectory_diffusion import TrajectoryDiffusion, with_first
 from .variants.state_guidance import advantage_score, states_shift
@@ -88,9 +88,17 @@ class GuidedSampler:
             generator: source of all noise, on the model's device.
             advantage: the critic's, which draws the states where ``guidance.advantage_scale`` is above 0.
         """
-        normed_first = self.normaliser.observations.normalise(first_observations)  # [B, O]
-        start = self.start(normed_first, horizon, generator)
-        return self.last_imagined(self.reverse(self.walk, start, normed_first, policy, generator, advantage))
+        return self.imagined(self._end(first_observations, policy, horizon, generator, advantage), generator)
+
+    def sample_differentiably(
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator
+    ) -> ImaginedTrajectories:
+        r"""As :meth:`sample`, with a gradient from all that is imagined to the policy's parameters.
+
+        A sampled trajectory is a function of the noise and of the policy, $\tau = f(\epsilon, \pi_\theta)$: with the
+        noise held, states, actions and rewards move as the policy does. Terminals do, too: they are probabilities.
+        """
+        return self.expected(self._end(first_observations, policy, horizon, generator))
 
     def go_on(
         self,
@@ -138,12 +146,12 @@ class GuidedSampler:
                 state = self.step(visit, state, normed_first, policy, noise, advantage)
             yield state
 
-    def last_imagined(self, states: Iterator[SamplerState]) -> ImaginedTrajectories:
-        """The state at the end of a walk in the environment's units; the others are made here and not kept."""
+    def last_of(self, states: Iterator[SamplerState]) -> SamplerState:
+        """The state at the end of a walk; the others are made here and not kept."""
         # Entered once, around the whole walk: entered at each visit, it would narrow the weights at each visit.
         with autocast(self.diffusion.schedule.betas.device, self.diffusion.precision):
             (end,) = deque(states, maxlen=1)
-        return self.imagined(end)
+        return end
 
     def start(self, normed_first: Tensor, horizon: int, generator: torch.Generator) -> SamplerState:
         """Pure noise around the first observation, which is real; actions start as noise, too."""
@@ -217,13 +225,36 @@ class GuidedSampler:
         """The trajectory [B, H, O+2] at whose states the policy is asked."""
         return predicted.reconstruction if self.guidance.guide_at == "reconstruction" else predicted.mean
 
-    def imagined(self, state: SamplerState) -> ImaginedTrajectories:
-        """A state of the process in the environment's units."""
+    def imagined(self, state: SamplerState, generator: torch.Generator) -> ImaginedTrajectories:
+        """A state of the process in the environment's units, in which an episode has ended or not.
+
+        Args:
+            generator: of what is drawn at the end: nothing here, endings where they are probabilities.
+        """
+        expected = self.expected(state)
+        return expected._replace(terminals=(expected.terminals > 0.5).float())
+
+    def expected(self, state: SamplerState) -> ImaginedTrajectories:
+        """As :meth:`imagined`, with terminals from 0 to 1, through which a gradient can flow."""
         observations, rewards, terminals = self.normaliser.denormalise_trajectory(state.trajectory)
         actions = self.normaliser.actions.denormalise(state.actions)
-        return ImaginedTrajectories(observations, actions, rewards, (terminals > 0.5).float())
+        return ImaginedTrajectories(observations, actions, rewards, terminals.clamp(0, 1))
+
+    def _end(
+        self,
+        first_observations: Tensor,
+        policy: Policy,
+        horizon: int,
+        generator: torch.Generator,
+        advantage: Advantage | None = None,
+    ) -> SamplerState:
+        """The last state of the reverse process from real first observations [B, O]."""
+        normed_first = self.normaliser.observations.normalise(first_observations)  # [B, O]
+        start = self.start(normed_first, horizon, generator)
+        return self.last_of(self.reverse(self.walk, start, normed_first, policy, generator, advantage))
 
     def _state(self, trajectory: Tensor, normed_first: Tensor, actions: Tensor) -> SamplerState:
+        actions = limit_actions(actions, self.guidance.action_limit)
         return SamplerState(with_first(trajectory, normed_first), self.normaliser.actions.normalise(actions))
 
     def _raw_states(self, trajectory: Tensor) -> Tensor:

@@ -20,14 +20,14 @@ from torch import Tensor
 
 from . import environments
 from .acceleration import captured, check_torch_defaults, plain_where_auto
-from .actor_critic import ActorCritic
 from .baselines import make_world_model, window_of
 from .collector import make_collector
 from .files.input_error import InputError
 from .imagined_trajectories import ImaginedTrajectories
-from .policy_update import ActorCriticOptimiser
 from .replay import Normaliser, SequenceReplay
+from .score_guidance import limit_actions
 from .settings import MAX_SEED, Preset
+from .variants.pathwise_gradient import make_actor_critic, make_optimiser
 
 # Evaluation episodes start from these seeds on, far from training seeds; reported ones from others again.
 SELECTION_SEED, REPORT_SEED = MAX_SEED + 1, 2 * (MAX_SEED + 1)
@@ -100,8 +100,8 @@ class ImaginationLoop:
         )
         with seeded_weights(seed, self.device):
             self.world_model = make_world_model(preset, self.replay.normaliser, self.generator)
-            self.actor_critic = ActorCritic(observation_size, action_size, preset.actor_critic).to(self.device)
-        self.optimiser = ActorCriticOptimiser(self.actor_critic, preset.policy_update)
+            self.actor_critic = make_actor_critic(preset, self.replay.normaliser).to(self.device)
+        self.optimiser = make_optimiser(preset, self.actor_critic)
         self._improve_from = captured(self._eager_improve_from, preset.acceleration.compile, self.generator)
         self.best_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
         self.exploded = torch.zeros((), device=self.device)  # imagined trajectories left out so far
@@ -167,10 +167,11 @@ class ImaginationLoop:
         if self.env_step < self.preset.loop.prefill_steps:
             actions = 2 * torch.rand(shape, generator=self.generator, device=self.device) - 1
         else:
-            policy = self.actor_critic.policy
             observations = torch.as_tensor(self.collector.observations, dtype=torch.float32, device=self.device)
+            distribution = self.actor_critic.policy(observations)
             noise = torch.randn(shape, generator=self.generator, device=self.device)
-            actions = policy.mean(observations) + policy.std * noise  # [n, A]
+            actions = distribution.mean + distribution.stddev * noise  # [n, A]
+            actions = limit_actions(actions, self.preset.guidance.action_limit)
         on_host = actions.cpu().numpy()
         if not np.isfinite(on_host).all():
             raise NotFiniteError(f"an action of the policy was not finite at step {self.env_step}")
@@ -224,13 +225,19 @@ class ImaginationLoop:
         advantage = self.actor_critic.advantage if self.preset.guidance.advantage_scale else None
         return self.world_model.imagine(first_observations, self.actor_critic.policy, horizon, generator, advantage)
 
+    def _imagine_to_learn_from(self, first_observations: Tensor) -> ImaginedTrajectories:
+        if self.preset.actor_critic.policy_gradient == "likelihood-ratio":
+            return self.imagine_from(first_observations)
+        policy, horizon = self.actor_critic.policy, self.preset.world_model.horizon
+        return self.world_model.imagine_differentiably(first_observations, policy, horizon)
+
     def improve_policy(self) -> dict[str, Tensor]:
         """Imagine, then one actor-critic update; the world model is told how on-policy its actions were."""
         return self._improve_from(self.draw_states(self.preset.loop.imagined_trajectories))
 
     def _eager_improve_from(self, first_observations: Tensor) -> dict[str, Tensor]:
-        imagined = self.imagine_from(first_observations)
-        reach = imagined.reach(self.replay.normaliser.observations, self.preset.loop.explosion_factor)  # [B]
+        imagined = self._imagine_to_learn_from(first_observations)
+        reach = imagined.reach(self.replay.normaliser.observations, self.preset.loop.explosion_factor).detach()  # [B]
         imagined, exploded = imagined.without_exploded(reach)
         self.exploded += exploded
         metrics = self.optimiser.update(*imagined)

@@ -65,6 +65,11 @@ def clip_to_policy(actions: Tensor, distribution: Distribution, clip_std: float)
     return torch.clamp(actions, distribution.mean - reach, distribution.mean + reach)
 
 
+def limit_actions(actions: Tensor, limit: float) -> Tensor:
+    """Actions cut to +-``limit``, as the task cuts them before it plays them; 0: as they are."""
+    return actions.clamp(-limit, limit) if limit else actions
+
+
 def guide_actions(
     actions: Tensor,
     distribution: Distribution,

@@ -29,7 +29,9 @@ WORLD_MODELS = ("polygrad", "autoregressive-diffusion", "mlp-ensemble", "transfo
 DENOISERS = ("mlp", "transformer", "causal-mlp", "step-mlp")
 SCHEDULES = ("cosine", "linear")
 PREDICTIONS = ("x0", "velocity", "change")
+ENDINGS = ("diffused", "read")
 RULES = ("gradient", "ornstein-uhlenbeck", "fixed-noise", "sample", "none")
+POLICY_GRADIENTS = ("likelihood-ratio", "pathwise")
 PRECISIONS = ("float32", "bfloat16", "float16")
 COMPILES = ("none", "inductor", "graph")
 
@@ -92,6 +94,12 @@ class DenoiserSettings(_Group):
     width: int = setting(1024, "width of the denoiser", 1)
     depth: int = setting(6, "residual blocks of the denoiser", 0)
     smooth_steps: bool = setting(False, "let the denoiser see t / T rather than t (ours; step-mlp always does)")
+    endings: str = setting(
+        "diffused",
+        "what ends an imagined episode: diffused, a number like the others (the paper's), or read, a probability that "
+        "is learned beside them (ours, of step-mlp)",
+        choices=ENDINGS,
+    )
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,9 @@ class GuidanceSettings(_Group):
         "where the policy is asked: reconstruction or posterior_mean",
         choices=("reconstruction", "posterior_mean"),
     )
+    action_limit: float = setting(
+        0.0, "cut actions, acted and imagined, to this: 1 what the task plays anyway (ours), 0 no limit", 0
+    )
     score: str = setting(
         "closed-form",
         "of the policy: closed-form for a Gaussian, autograd for any distribution",
@@ -198,6 +209,11 @@ class AccelerationSettings(_Group):
 class ActorCriticSettings(_Group):
     """The policy, the value function and their losses, see :mod:`polygrad_edu.actor_critic`."""
 
+    policy_gradient: str = setting(
+        "likelihood-ratio",
+        "likelihood-ratio (the paper's: log pi times advantage), or pathwise (ours: back through what was imagined)",
+        choices=POLICY_GRADIENTS,
+    )
     policy_width: int = setting(256, "width of the policy's and the critic's two hidden layers", 1)
     initial_std: float = setting(1.0, "policy standard deviation at the start, of actions in [-1, 1]", 1e-3)
     minimum_std: float = setting(0.1, "smallest policy standard deviation", 1e-4)
@@ -220,8 +236,9 @@ class PolicyUpdateSettings(_Group):
 
     actor_learning_rate: float = setting(3e-5, "cap of the line-searched actor step", 0)
     critic_learning_rate: float = setting(3e-4, "of the value function", 0)
-    target_change: float = setting(0.01, "mean |change of log pi| that the line search aims at", 0)
+    target_change: float = setting(0.01, "mean |change of log pi| that the likelihood ratio's line search aims at", 0)
     gradient_clip: float = setting(0.1, "largest gradient norm of actor and of critic", 0)
+    critic_updates: int = setting(1, "steps of the value function for each of a pathwise policy", 1, 100)
 
 
 @dataclass(frozen=True)
@@ -281,6 +298,8 @@ class Preset:
             raise InputError(f"sampling_steps {visited} are more than the {trained} diffusion_steps")
         if self.sampler.delay and self.denoiser.kind != "step-mlp":
             raise InputError(f"a delay needs the denoiser step-mlp: {self.denoiser.kind} knows one noise level for all")
+        if self.denoiser.endings == "read" and self.denoiser.kind != "step-mlp":
+            raise InputError(f"endings are read by the denoiser step-mlp; with {self.denoiser.kind} they are diffused")
         if self.diffusion.prediction == "change" and self.denoiser.kind != "step-mlp":
             raise InputError(
                 f"the prediction change is of the denoiser step-mlp; with {self.denoiser.kind} choose velocity"
@@ -292,6 +311,8 @@ class Preset:
             raise InputError(
                 "the denoiser step-mlp is for the world model polygrad, where a delay makes it autoregressive"
             )
+        if self.actor_critic.policy_gradient == "pathwise" and model != "polygrad":
+            raise InputError(f"a pathwise policy gradient flows through polygrad's trajectories, not through {model}'s")
         if model != "polygrad" and self.acceleration != AccelerationSettings():
             raise InputError(f"precision and compile are for the world model polygrad, not for {model}")
         if self.guidance.advantage_scale and not self.sampler.eta:

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .acceleration import captured, check_device, check_torch_defaults, in_pieces
 from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
+from .files.input_error import InputError
 from .guided_sampler import Advantage, GuidedSampler
 from .imagined_trajectories import ImaginedTrajectories
 from .noise_schedule import NoiseSchedule
@@ -29,7 +30,7 @@ from .trajectory_diffusion import TrajectoryDiffusion, diffusion_loss
 from .variants.causal_denoiser import CausalMLPDenoiser
 from .variants.diffusion_forcing import ForcedDiffusion
 from .variants.staggered_sampler import StaggeredSampler
-from .variants.step_denoiser import StepMLPDenoiser
+from .variants.step_denoiser import StepMLPDenoiser, make_ending_mlp
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -92,6 +93,16 @@ class WorldModel(abc.ABC, Generic[Network]):
             generator: source of randomness instead of the model's own.
             advantage: the critic's, for models that can be drawn towards it.
         """
+
+    def imagine_differentiably(
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
+    ) -> ImaginedTrajectories:
+        """As :meth:`imagine`, with a gradient to the policy's parameters; terminals are probabilities.
+
+        Raises:
+            InputError: a model that does not know how.
+        """
+        raise InputError(f"{self.preset.world_model.kind} imagines without gradients; choose polygrad")
 
     def fit(self, replay: SequenceReplay) -> Tensor:
         """One update on a batch from the replay; returns its loss."""
@@ -190,6 +201,20 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
             points += blocks[-1].observations.shape[1] - 1  # they share a time point
         return ImaginedTrajectories.chain(blocks).up_to(horizon)
 
+    def imagine_differentiably(
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
+    ) -> ImaginedTrajectories:
+        """As :meth:`imagine`, with a gradient to the policy; terminals are probabilities.
+
+        Raises:
+            ValueError: a horizon beyond what is imagined at once.
+        """
+        points = _points_imagined(self.preset)
+        if horizon + _points_beyond(self.preset) > points:
+            raise ValueError(f"{self.preset.world_model.horizon} time points are imagined at once, not {horizon}")
+        sampled = self.sampler.sample_differentiably(first_observations, policy, points, generator or self.generator)
+        return sampled.up_to(horizon)
+
     def adapt_guidance(self, action_std: Tensor) -> dict[str, Tensor]:
         if self.preset.guidance.rule != "gradient":
             return {}
@@ -233,8 +258,10 @@ def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_s
         schedule = NoiseSchedule.cosine(settings.diffusion_steps, settings.noise_tau)
     learned = (schedule, observation_size, settings.prediction, preset.acceleration.precision)
     if preset.denoiser.kind == "step-mlp":
-        sizes = (observation_size, action_size, preset.denoiser.width, preset.denoiser.depth)
-        return ForcedDiffusion(StepMLPDenoiser(*sizes, schedule), *learned)
+        sizes = (observation_size, action_size)
+        denoiser = StepMLPDenoiser(*sizes, preset.denoiser.width, preset.denoiser.depth, schedule)
+        ending = make_ending_mlp(*sizes) if preset.denoiser.endings == "read" else None
+        return ForcedDiffusion(denoiser, *learned, ending)
     return TrajectoryDiffusion(make_denoiser(preset, horizon, observation_size, action_size), *learned)
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..guided_sampler import CHANGE_LIMIT_STEPS, Advantage, GuidedSampler, Prediction, SamplerNoise, SamplerState
 from ..imagined_trajectories import ImaginedTrajectories
 from ..noise_schedule import CLEAN, Visit, Walk
 from ..replay import Normaliser
-from ..score_guidance import Policy, clip_to_policy, guide_actions
+from ..score_guidance import Policy, clip_to_policy, guide_actions, limit_actions
 from ..settings import GuidanceSettings
 from .diffusion_forcing import ForcedDiffusion, of_step_after
 
@@ -187,7 +188,24 @@ class StaggeredSampler(GuidedSampler):
         state.trajectory[:, : self.n_known - 1, -2:] = normed[:, :-1, -2:]
         state.actions[:, : self.n_known - 1] = normed_actions[:, :-1]
         states = self.reverse(self.walk_on, state, normed_first, policy, generator, advantage)
-        return self.last_imagined(states).map(lambda part: part[:, self.n_known - 1 :])
+        imagined = self.imagined(self.last_of(states), generator)
+        return imagined.map(lambda part: part[:, self.n_known - 1 :])
+
+    def imagined(self, state: SamplerState, generator: torch.Generator) -> ImaginedTrajectories:
+        """As :meth:`GuidedSampler.imagined`; endings that are read as probabilities are drawn."""
+        if self.diffusion.ending is None:
+            return super().imagined(state, generator)
+        expected = self.expected(state)
+        drawn = torch.rand(expected.terminals.shape, generator=generator, device=expected.terminals.device)
+        return expected._replace(terminals=(drawn < expected.terminals).float())
+
+    def expected(self, state: SamplerState) -> ImaginedTrajectories:
+        """As :meth:`GuidedSampler.expected`, with endings as they are read."""
+        expected = super().expected(state)
+        if self.diffusion.ending is None:
+            return expected
+        probability = self.diffusion.ending_log_odds(state.trajectory, state.actions).sigmoid()  # [B, P-1]
+        return expected._replace(terminals=F.pad(probability, (0, 1)))
 
     def draw_noise(
         self, visit: Visit, state: SamplerState, kept_noise: Tensor, generator: torch.Generator
@@ -217,7 +235,8 @@ class StaggeredSampler(GuidedSampler):
         unit = self.normaliser.actions.scale
         guided = guide_actions(actions, distribution, self.guidance, noise.actions, visit.trained_stds, unit)
         clipped = clip_to_policy(actions, distribution, self.guidance.clip_std)
-        actions = torch.where(visit.guided, guided, torch.where(visit.arriving, clipped, actions))
+        moved = limit_actions(torch.where(visit.guided, guided, clipped), self.guidance.action_limit)
+        actions = torch.where(visit.guided | visit.arriving, moved, actions)
         trajectory, normed_actions = state.trajectory.clone(), state.actions.clone()
         trajectory[:, visit.rows] = mean + visit.noise_std * noise.trajectory
         normed_actions[:, visit.rows] = self.normaliser.actions.normalise(actions)

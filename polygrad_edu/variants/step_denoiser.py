@@ -85,3 +85,14 @@ class StepMLPDenoiser(nn.Module):
         return torch.cat(
             [trajectory[:, 1:, : self.observation_size], trajectory[:, :-1, self.observation_size :]], dim=-1
         )
+
+
+def make_ending_mlp(observation_size: int, action_size: int, width: int = 128) -> nn.Sequential:
+    """From a state and an action, normalised, to the log-odds that the step ends the episode."""
+    return nn.Sequential(
+        nn.Linear(observation_size + action_size, width),
+        nn.SiLU(),
+        nn.Linear(width, width),
+        nn.SiLU(),
+        nn.Linear(width, 1),
+    )

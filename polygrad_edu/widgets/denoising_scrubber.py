@@ -51,7 +51,7 @@ def _chain(task: str, seed: int) -> list[dict[str, Any]]:
     walk = playground.diffusion.schedule.walk(VISITS)
     sampler = GuidedSampler(playground.diffusion, walk, GuidanceSettings(rule="fixed-noise"), normaliser)
     states = list(sampler.chain(first, policy, playground.horizon, generator))
-    imagined = sampler.imagined(states[-1])
+    imagined = sampler.imagined(states[-1], generator)
     normed_first = normaliser.observations.normalise(first)
     end = states[-1].trajectory
     frames: list[dict[str, Any]] = []

@@ -294,7 +294,7 @@ def test_the_chain_holds_the_states_that_sampling_goes_through(world, rule):
     states = list(sampler.chain(world.first, world.policy, world.horizon, seeded(1)))
     imagined = sampler.sample(world.first, world.policy, world.horizon, seeded(1))
     assert len(states) == 6
-    assert equal(sampler.imagined(states[-1]), imagined)
+    assert equal(sampler.imagined(states[-1], seeded(2)), imagined)
     torch.testing.assert_close(world.normaliser.actions.denormalise(states[-1].actions), imagined.actions)
     observations = world.normaliser.denormalise_trajectory(states[-1].trajectory)[0]
     torch.testing.assert_close(observations, imagined.observations)

@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.distributions import Normal
 
 from polygrad_edu.noise_schedule import CLEAN, NoiseSchedule
-from polygrad_edu.settings import PREDICTIONS
+from polygrad_edu.replay import Normaliser
+from polygrad_edu.settings import PREDICTIONS, GuidanceSettings
 from polygrad_edu.trajectory_diffusion import TrajectoryDiffusion
 from polygrad_edu.variants.diffusion_forcing import ForcedDiffusion, draw_levels, level_features, of_step_after
+from polygrad_edu.variants.staggered_sampler import StaggeredSampler
+from polygrad_edu.variants.step_denoiser import StepMLPDenoiser, make_ending_mlp
 
 O, A, P, T = 3, 2, 5, 64  # noqa: E741 - the field's letters
 
@@ -159,3 +163,69 @@ def test_the_correlation_of_neighbours_is_measured():
 def test_the_paper_s_diffusion_knows_no_change():
     with pytest.raises(ValueError, match="prediction 'change' is unknown; choose one of x0, velocity"):
         TrajectoryDiffusion(Silent(), NoiseSchedule.cosine(T, 1.0), O, "change")
+
+
+def rare_endings(n=4000, probability=0.2):
+    """Steps that end the episode by chance, normalised; what follows an ending is a repetition, as in the replay."""
+    generator = seeded(5)
+    before = torch.randn(n, 1, O, generator=generator)
+    ended = (torch.rand(n, 1, generator=generator) < probability).float()
+    after = torch.where(ended[..., None] > 0, before, -before)
+    outcomes = torch.stack([torch.zeros(n, 1), (ended - probability) / 0.4], dim=-1)
+    trajectory = torch.cat([torch.cat([before, outcomes], -1), torch.cat([after, 0 * outcomes], -1)], dim=1)
+    return trajectory, torch.randn(n, 2, A, generator=generator), ended[:, 0]
+
+
+def forced(endings):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        schedule = NoiseSchedule.cosine(T, 1.0)
+        ending = make_ending_mlp(O, A, width=16) if endings == "read" else None
+        return ForcedDiffusion(StepMLPDenoiser(O, A, 32, 1, schedule), schedule, O, "change", ending=ending)
+
+
+def train(model, trajectory, actions, updates=600):
+    generator = seeded(6)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(updates):
+        rows = torch.randint(len(trajectory), (256,), generator=generator)
+        noise = torch.randn(256, 2, O + 2, generator=generator)
+        loss = model.loss(trajectory[rows], actions[rows], model.draw_steps(256, 2, generator), noise)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model
+
+
+def imagine_a_step(model, first, visits):
+    normaliser = Normaliser(O, A)
+    normaliser.terminals.set(torch.tensor([0.2]), torch.tensor([0.4]))
+    walk = model.schedule.walk(visits)
+    sampler = StaggeredSampler(model, walk, GuidanceSettings(rule="sample"), normaliser, 2, visits)
+    return sampler.sample(first, lambda observations: Normal(0 * observations[..., :A], 1.0), 2, seeded(7))
+
+
+def test_endings_that_are_read_happen_as_often_as_they_should():
+    """With one visit a diffused ending is a mean, and a mean of 0.2 never ends anything."""
+    trajectory, actions, ended = rare_endings()
+    shares = {}
+    for endings in ("diffused", "read"):
+        model = train(forced(endings), trajectory, actions)
+        imagined = imagine_a_step(model, trajectory[:2000, 0, :O], visits=1)
+        shares[endings] = imagined.terminals[:, 0].mean().item()
+        assert set(imagined.terminals.unique().tolist()) <= {0.0, 1.0}
+    assert shares["read"] == pytest.approx(ended.mean().item(), abs=0.03)
+    assert shares["diffused"] < 0.02
+
+
+def test_where_endings_are_read_what_was_not_recorded_is_not_learned():
+    """The state after a step is the negative of the one before; that of an ending was not recorded."""
+    trajectory, actions, _ = rare_endings()
+    errors = {}
+    for endings in ("diffused", "read"):
+        model = train(forced(endings), trajectory, actions)
+        first = trajectory[:2000, 0, :O]
+        imagined = imagine_a_step(model, first, visits=1)
+        errors[endings] = (imagined.observations[:, 1] + first).square().mean().item()
+    assert errors["read"] < 0.02
+    assert errors["diffused"] > 2 * errors["read"]
