@@ -41,6 +41,7 @@ class Collector:
 
     Attributes:
         observations: [n, O] where the environments stand now; those that ended have been reset.
+        reached: [n, O] where the latest step led, before anything was reset.
         action_size, state_size: of an action and of a simulator's state.
         longest_episode: steps after which the task is stopped.
     """
@@ -51,7 +52,7 @@ class Collector:
         self.env = make_env()
         observation, _ = self.env.reset(seed=seed)
         self.env.action_space.seed(seed)
-        self.observations = as_shown(observation)[None]
+        self.observations = self.reached = as_shown(observation)[None]
         self.longest_episode = longest_episode(self.env)
         self.action_size = gymnasium.spaces.flatdim(self.env.action_space)
         self.state_size = len(environments.get_simulator_state(self.env))
@@ -68,6 +69,7 @@ class Collector:
         step = Step(before, self._sent, np.array([np.asarray(reward).item()]), *ended, state[None])
         finite = np.isfinite(observation).all()  # else this is where the run ends, and it is shown why
         following = self.env.reset()[0] if finite and (terminal or truncated) else observation
+        self.reached = as_shown(observation)[None]
         self.observations = as_shown(following)[None]
         return step
 
@@ -165,6 +167,7 @@ class ParallelCollector(Collector):
             ) from None
         seeds: list[int | None] = [*start_seeds(seed, n_envs)]
         self.observations, infos = self.envs.reset(seed=seeds)
+        self.reached = self.observations
         self._states = infos["state"]
         self.action_size, self.state_size = (
             gymnasium.spaces.flatdim(self.envs.single_action_space),
@@ -180,6 +183,9 @@ class ParallelCollector(Collector):
         before, states = self.observations.copy(), self._states
         self.observations, rewards, terminals, truncated, infos = self.envs.step_wait()
         self._states = infos["state"]
+        self.reached = self.observations.copy()
+        for place in np.flatnonzero(terminals | truncated):
+            self.reached[place] = infos["final_obs"][place]
         return Step(before, self._sent, rewards, terminals, truncated, states)
 
     def snapshot(self) -> list[dict[str, Any]]:

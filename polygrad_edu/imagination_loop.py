@@ -98,6 +98,8 @@ class ImaginationLoop:
             self.device,
             n_envs,
         )
+        if preset.denoiser.endings == "read":
+            self.replay.keep_next_observations()
         with seeded_weights(seed, self.device):
             self.world_model = make_world_model(preset, self.replay.normaliser, self.generator)
             self.actor_critic = make_actor_critic(preset, self.replay.normaliser).to(self.device)
@@ -185,6 +187,8 @@ class ImaginationLoop:
                 "its simulation has diverged, which a smaller initial_std may prevent"
             )
         self.replay.add(*step)
+        if self.replay.next_observations is not None:
+            self.replay.lead_to(self.collector.reached)
         self.env_step += self.collector.n_envs
         ended = False
         for i, reward in enumerate(step.rewards.tolist()):

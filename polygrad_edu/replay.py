@@ -2,7 +2,8 @@
 
 The world model learns from windows of H consecutive time points. A window may run past a terminal step
 (the rest is padded with an absorbing state: reward 0, terminal 1), but never from one episode into the
-next, nor past the point where an episode was merely cut off.
+next, nor past the point where an episode was merely cut off. The absorbing state is the last one that an action
+was taken in, as in the official code, or the one that ended the episode, where that is kept.
 
 Built in lesson 4.
 """
@@ -185,11 +186,17 @@ class SequenceReplay:
         self.size = 0
         self.n_starts = 0
         self.episode_starts = list(range(n_envs))
+        self.next_observations: Tensor | None = None  # where each step led, if that is kept
         self._normalised_size = 0
         self._reach = n_envs * torch.arange(horizon)  # from a window's first row to its others
         self._reach_on_device = self._reach.to(device)
 
-    tensors = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the tensors with a row for each transition."""
+        names = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
+        return names if self.next_observations is None else (*names, "next_observations")
+
     counters = ("size", "n_starts", "episode_starts", "_normalised_size")
 
     def add(
@@ -228,6 +235,24 @@ class SequenceReplay:
         self.starts[self.n_starts : self.n_starts + len(starts)] = torch.tensor(starts, dtype=torch.long)
         self.n_starts += len(starts)
         self.size = new.stop
+
+    def keep_next_observations(self, known: Tensor | None = None) -> None:
+        """Keep where each step led, also at the end of an episode.
+
+        Args:
+            known: [capacity, O] of what the replay holds; of what is added later, :meth:`lead_to` is told.
+        """
+        self.next_observations = torch.zeros_like(self.observations)
+        if known is not None:
+            self.next_observations.copy_(known)
+
+    def lead_to(self, observations: ArrayLike) -> None:
+        """Where the latest step of each environment led, [O] or [n_envs, O], before anything was reset."""
+        assert self.next_observations is not None
+        new = slice(self.size - self.n_envs, self.size)
+        self.next_observations[new] = torch.as_tensor(np.asarray(observations), dtype=torch.float32).reshape(
+            self.n_envs, -1
+        )
 
     def check(self) -> None:
         """Raise a ValueError if what was put in from outside does not hang together."""
@@ -278,8 +303,11 @@ class SequenceReplay:
         last = self.last_of_episode[first][:, None]  # [B, 1]
         past_end = (rows > last).float()
         rows = rows.minimum(last)
+        observations = self.observations[rows]  # [B, H, O]
+        if self.next_observations is not None:
+            observations = torch.where(past_end[..., None] > 0, self.next_observations[last], observations)
         trajectory = self.normaliser.normalise_trajectory(
-            self.observations[rows], self.rewards[rows] * (1 - past_end), self.terminals[rows]
+            observations, self.rewards[rows] * (1 - past_end), self.terminals[rows]
         )
         actions = self.normaliser.actions.normalise(self.actions[rows])
         return Sequences(trajectory, actions, self.observations[first], first)

@@ -260,7 +260,7 @@ def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_s
     if preset.denoiser.kind == "step-mlp":
         sizes = (observation_size, action_size)
         denoiser = StepMLPDenoiser(*sizes, preset.denoiser.width, preset.denoiser.depth, schedule)
-        ending = make_ending_mlp(*sizes) if preset.denoiser.endings == "read" else None
+        ending = make_ending_mlp(observation_size) if preset.denoiser.endings == "read" else None
         return ForcedDiffusion(denoiser, *learned, ending)
     return TrajectoryDiffusion(make_denoiser(preset, horizon, observation_size, action_size), *learned)
 

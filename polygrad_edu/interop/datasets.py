@@ -41,6 +41,7 @@ class OfflineData(NamedTuple):
     levels: np.ndarray  # [N] index in ``policies`` of the policy that acted, -1 if unknown
     simulator_states: np.ndarray | None  # [N, S] float64
     policies: dict[str, MLPPolicy]
+    next_observations: np.ndarray | None = None  # [N, O] float32, where each step led
 
     @property
     def longest_episode(self) -> int:
@@ -66,18 +67,21 @@ class OfflineData(NamedTuple):
 
     def _rows(self, chosen: np.ndarray) -> OfflineData:
         _, episodes = np.unique(self.episodes[chosen], return_inverse=True)
-        states = None if self.simulator_states is None else self.simulator_states[chosen]
-        flat = ("observations", "actions", "rewards", "terminals", "levels")
-        return self._replace(
-            **{name: getattr(self, name)[chosen] for name in flat}, episodes=episodes, simulator_states=states
-        )
+        flat = ("observations", "actions", "rewards", "terminals", "levels", "simulator_states", "next_observations")
+        known = {name: getattr(self, name) for name in flat if getattr(self, name) is not None}
+        return self._replace(**{name: values[chosen] for name, values in known.items()}, episodes=episodes)
 
 
-def to_replay(data: OfflineData, window: int, device: torch.device | str = "cpu") -> SequenceReplay:
+def to_replay(
+    data: OfflineData, window: int, device: torch.device | str = "cpu", keep_next: bool = False
+) -> SequenceReplay:
     """All of ``data`` in a replay, as if it had been added step by step, but in bulk.
 
+    Args:
+        keep_next: where each step led, as models need that read endings.
+
     Raises:
-        InputError: no episode is as long as a window.
+        InputError: no episode is as long as a window, or the states that episodes ended in were not recorded.
     """
     n = len(data.rewards)
     states = np.zeros((n, 0)) if data.simulator_states is None else data.simulator_states
@@ -88,6 +92,10 @@ def to_replay(data: OfflineData, window: int, device: torch.device | str = "cpu"
     replay.rewards.copy_(torch.as_tensor(data.rewards))
     replay.terminals.copy_(torch.as_tensor(data.terminals))
     replay.simulator_states.copy_(torch.as_tensor(states))
+    if keep_next:
+        if data.next_observations is None:
+            raise InputError("endings are read off the states that episodes end in, and these were not recorded")
+        replay.keep_next_observations(torch.as_tensor(data.next_observations))
     last = np.flatnonzero(np.append(data.episodes[1:] != data.episodes[:-1], True))[data.episodes]  # [N]
     whole = np.arange(n) + window - 1 <= last
     starts = np.flatnonzero(whole | data.terminals[last])  # a window may run past a terminal step, not past a cut
@@ -155,6 +163,7 @@ def _load(metadata: dict[str, Any], data: Path, directory: Path, source: str | P
         levels=levels,
         simulator_states=np.concatenate([part["simulator_state"] for part in parts]) if has_states else None,
         policies=policies,
+        next_observations=np.concatenate([part["next_observation"] for part in parts]),
     )
 
 
@@ -372,6 +381,7 @@ def _checked(
             raise InputError(f"{where}: not every one of its {name} is a finite number")
     rows = {
         "observation": used["observations"][:n],
+        "next_observation": used["observations"][1:],
         # the policy's own actions, where they are known: the task's range may have cut those that were played
         "action": used.get("policy_action", used["actions"])[:n],
         "reward": used["rewards"],

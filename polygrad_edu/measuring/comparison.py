@@ -295,6 +295,7 @@ def replay_data(loop: ImaginationLoop) -> OfflineData:
         part[:n].cpu()[order].numpy()
         for part in (replay.observations, replay.actions, replay.rewards, replay.terminals)
     )
+    following = replay.next_observations
     return OfflineData(
         loop.preset.task.env_id,
         observations,
@@ -305,4 +306,5 @@ def replay_data(loop: ImaginationLoop) -> OfflineData:
         levels=np.full(n, -1),
         simulator_states=replay.simulator_states[:n][order].numpy(),
         policies={},
+        next_observations=None if following is None else following[:n].cpu()[order].numpy(),
     )

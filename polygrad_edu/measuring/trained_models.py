@@ -134,7 +134,7 @@ def train(
 
 def untrained(preset: Preset, data: OfflineData, seed: int, device: str) -> tuple[WorldModel[Any], SequenceReplay]:
     """A world model with the weights of ``seed``, and the replay of ``data`` that it is to learn from."""
-    replay = to_replay(data, window_of(preset), device)
+    replay = to_replay(data, window_of(preset), device, keep_next=preset.denoiser.endings == "read")
     with seeded_weights(seed, device):
         return make_world_model(preset, replay.normaliser, torch.Generator(device).manual_seed(seed)), replay
 

@@ -83,11 +83,11 @@ class ForcedDiffusion(TrajectoryDiffusion):
     of rewards and of endings count alike, because each is divided by what is expected of it (arXiv 2312.02696).
 
     An ending is rare, and a mean that stays below one half never ends anything: with little data hardly any imagined
-    robot falls. A network of its own can read instead how *likely* a step is to end the episode, from the state before
-    it and the action (``ending``). What follows an ending was not recorded, so then it is not learned either.
+    robot falls. A network of its own can read instead how *likely* it is that a step ended the episode, from the state
+    that it led to (``ending``).
 
     Args:
-        ending: from state and action [..., O+A], normalised, to log-odds [..., 1]; None: endings are diffused.
+        ending: from a state [..., O], normalised, to log-odds [..., 1]; None: endings are diffused.
     """
 
     features: Tensor
@@ -137,21 +137,17 @@ class ForcedDiffusion(TrajectoryDiffusion):
         squared = self._of_steps(((reconstruction - trajectory) / unit.clamp(min=1e-3)).square())  # [B, P-1, O+2]
         scored = (step[:, 1:] != CLEAN).float()  # [B, P-1]
         # L = E [ (\hat x_0 - x_0)^2 / e^u + u ], least where u is the logarithm of the error
-        weighted = squared * (-expected).exp() + expected  # [B, P-1, O+2]
+        weighted = (squared * (-expected).exp() + expected).mean(dim=-1)  # [B, P-1]
+        loss = (weighted * scored).sum() / scored.sum()
         if self.ending is None:
-            return (weighted.mean(dim=-1) * scored).sum() / scored.sum()
-        ended = (trajectory[:, :-1, -1:] > 0).float()  # [B, P-1, 1]; normalised, 0 lies between no and yes
-        recorded = torch.ones_like(weighted)
-        recorded[..., : self.observation_size] -= ended
-        loss = ((weighted * recorded).mean(dim=-1) * scored).sum() / scored.sum()
-        log_odds = self.ending_log_odds(trajectory, actions)  # [B, P-1]
-        return loss + F.binary_cross_entropy_with_logits(log_odds, ended[..., 0])
+            return loss
+        ended = (trajectory[:, :-1, -1] > 0).float()  # [B, P-1]; normalised, 0 lies between no and yes
+        return loss + F.binary_cross_entropy_with_logits(self.ending_log_odds(trajectory), ended)
 
-    def ending_log_odds(self, trajectory: Tensor, actions: Tensor) -> Tensor:
-        """Log-odds [B, P-1] that each step ends the episode, from a clean trajectory and its actions, normalised."""
+    def ending_log_odds(self, trajectory: Tensor) -> Tensor:
+        """Log-odds [B, P-1] that each step of a clean trajectory, normalised, ended the episode."""
         assert self.ending is not None
-        before = torch.cat([trajectory[:, :-1, : self.observation_size], actions[:, :-1]], dim=-1)  # [B, P-1, O+A]
-        return self.ending(before)[..., 0]
+        return self.ending(trajectory[:, 1:, : self.observation_size])[..., 0]
 
     def reconstruct(
         self, noisy: Tensor, scaled_actions: Tensor, step: Tensor, normed_first: Tensor | None = None

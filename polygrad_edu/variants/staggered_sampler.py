@@ -204,7 +204,7 @@ class StaggeredSampler(GuidedSampler):
         expected = super().expected(state)
         if self.diffusion.ending is None:
             return expected
-        probability = self.diffusion.ending_log_odds(state.trajectory, state.actions).sigmoid()  # [B, P-1]
+        probability = self.diffusion.ending_log_odds(state.trajectory).sigmoid()  # [B, P-1]
         return expected._replace(terminals=F.pad(probability, (0, 1)))
 
     def draw_noise(

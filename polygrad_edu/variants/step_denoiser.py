@@ -87,10 +87,10 @@ class StepMLPDenoiser(nn.Module):
         )
 
 
-def make_ending_mlp(observation_size: int, action_size: int, width: int = 128) -> nn.Sequential:
-    """From a state and an action, normalised, to the log-odds that the step ends the episode."""
+def make_ending_mlp(observation_size: int, width: int = 128) -> nn.Sequential:
+    """From a state, normalised, to the log-odds that the step to it ended the episode."""
     return nn.Sequential(
-        nn.Linear(observation_size + action_size, width),
+        nn.Linear(observation_size, width),
         nn.SiLU(),
         nn.Linear(width, width),
         nn.SiLU(),

@@ -46,6 +46,25 @@ def test_parallel_environments_do_what_each_does_alone(parallel):
     parallel.restore(*start)
 
 
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_where_a_step_led_is_known_also_when_the_episode_ended(n_envs, parallel):
+    """Hopper falls below a height of 0.7 or beyond an angle of 0.2; after the reset it stands at about 1.25."""
+    collector = make_collector(HOPPER, 7, 1) if n_envs == 1 else parallel
+    for _ in range(3):
+        (step,) = play(collector, 1)
+        for place in np.flatnonzero(~step.terminals.astype(bool)):
+            np.testing.assert_array_equal(collector.reached[place], collector.observations[place])
+    ends = 0
+    for seed in range(200):
+        (step,) = play(collector, 1, seed)
+        for place in np.flatnonzero(step.terminals):
+            height, angle = collector.reached[place, :2]
+            assert height < 0.7 or abs(angle) > 0.2
+            assert abs(collector.observations[place, 0] - 1.25) < 0.01
+            ends += 1
+    assert ends >= 3
+
+
 def test_a_snapshot_restores_them_in_the_middle_of_an_episode(parallel):
     play(parallel, 7)
     taken, observations = parallel.snapshot(), parallel.observations.copy()

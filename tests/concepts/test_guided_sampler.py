@@ -453,3 +453,13 @@ def test_a_subclass_may_guide_each_visit_in_its_own_way_and_ask_the_policy_elsew
     for state, observations in zip(states[:-1], asked, strict=True):
         assert torch.equal(world.normaliser.denormalise_trajectory(state.trajectory)[0], observations)
     torch.testing.assert_close(states[-1].actions, states[0].actions, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["gradient", "ornstein-uhlenbeck", "fixed-noise", "sample"])
+def test_imagined_actions_are_cut_where_the_task_cuts_them(world, rule):
+    free, cut = (
+        world.sampler(5, rule=rule, action_limit=limit).sample(world.first, world.policy, world.horizon, seeded(1))
+        for limit in (0.0, 0.5)
+    )
+    assert free.actions.abs().max() > 0.6
+    assert cut.actions.abs().max() <= 0.5 + 1e-6

@@ -192,3 +192,22 @@ def test_a_surprise_is_a_value_far_outside_of_what_was_seen():
     replay.add(wild[0], np.zeros(1), 0.0, False, False)
     replay.refresh_normaliser()
     assert replay.normaliser.observations.normalise(torch.as_tensor(wild, dtype=torch.float32)).abs().max() < 11
+
+
+def test_where_a_step_led_is_what_a_window_ends_in():
+    """Past a terminal step stands the state that ended the episode, if it is kept; else the last acted in."""
+    for keep in (False, True):
+        replay = SequenceReplay(6, 3, Normaliser(1, 1))
+        if keep:
+            replay.keep_next_observations()
+        for episode in range(2):
+            for time in range(3):
+                replay.add([10 * episode + time], [0.0], 1.0, time == 2, False)
+                if keep:
+                    replay.lead_to([10 * episode + time + 0.5 if time == 2 else 10 * episode + time + 1])
+        windows = replay.windows(torch.tensor([0, 2, 4]))
+        observations = replay.normaliser.denormalise_trajectory(windows.trajectory)[0][..., 0]
+        ends = [2.5, 12.5] if keep else [2, 12]
+        expected = [[0, 1, 2], [2, ends[0], ends[0]], [11, 12, ends[1]]]
+        torch.testing.assert_close(observations, torch.tensor(expected, dtype=torch.float32))
+        assert ("next_observations" in replay.tensors) == keep

@@ -166,13 +166,12 @@ def test_the_paper_s_diffusion_knows_no_change():
 
 
 def rare_endings(n=4000, probability=0.2):
-    """Steps that end the episode by chance, normalised; what follows an ending is a repetition, as in the replay."""
+    """Steps that end the episode by chance, normalised."""
     generator = seeded(5)
-    before = torch.randn(n, 1, O, generator=generator)
+    states = torch.randn(n, 2, O, generator=generator)
     ended = (torch.rand(n, 1, generator=generator) < probability).float()
-    after = torch.where(ended[..., None] > 0, before, -before)
     outcomes = torch.stack([torch.zeros(n, 1), (ended - probability) / 0.4], dim=-1)
-    trajectory = torch.cat([torch.cat([before, outcomes], -1), torch.cat([after, 0 * outcomes], -1)], dim=1)
+    trajectory = torch.cat([states, torch.cat([outcomes, 0 * outcomes], dim=1)], dim=-1)
     return trajectory, torch.randn(n, 2, A, generator=generator), ended[:, 0]
 
 
@@ -180,7 +179,7 @@ def forced(endings):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         schedule = NoiseSchedule.cosine(T, 1.0)
-        ending = make_ending_mlp(O, A, width=16) if endings == "read" else None
+        ending = make_ending_mlp(O, width=16) if endings == "read" else None
         return ForcedDiffusion(StepMLPDenoiser(O, A, 32, 1, schedule), schedule, O, "change", ending=ending)
 
 
@@ -216,16 +215,3 @@ def test_endings_that_are_read_happen_as_often_as_they_should():
         assert set(imagined.terminals.unique().tolist()) <= {0.0, 1.0}
     assert shares["read"] == pytest.approx(ended.mean().item(), abs=0.03)
     assert shares["diffused"] < 0.02
-
-
-def test_where_endings_are_read_what_was_not_recorded_is_not_learned():
-    """The state after a step is the negative of the one before; that of an ending was not recorded."""
-    trajectory, actions, _ = rare_endings()
-    errors = {}
-    for endings in ("diffused", "read"):
-        model = train(forced(endings), trajectory, actions)
-        first = trajectory[:2000, 0, :O]
-        imagined = imagine_a_step(model, first, visits=1)
-        errors[endings] = (imagined.observations[:, 1] + first).square().mean().item()
-    assert errors["read"] < 0.02
-    assert errors["diffused"] > 2 * errors["read"]
