@@ -42,6 +42,39 @@ _INVERTED_PENDULUM = _LAPTOP.with_overrides(env_id="InvertedPendulum-v5", env_st
 _HOPPER = _LAPTOP.with_overrides(env_id="Hopper-v5", env_steps=15_000, width=384, prefill_steps=1_000)
 _LARGER = _LAPTOP.with_overrides(env_steps=30_000, width=384)
 
+# Ours: an accurate world model (each step denoised once its past is clean) and a gradient back through what it imagines.
+_PATHWISE = _LAPTOP.with_overrides(
+    env_steps=30_000,
+    prefill_steps=1_000,
+    pretrain_updates=1_000,
+    updates_per_step=2,
+    denoiser="step-mlp",
+    prediction="change",
+    endings="read",
+    width=256,
+    sampling_steps=1,
+    delay=1,
+    learning_rate=1e-3,
+    ema_decay=0.997,
+    action_limit=1.0,
+    horizon=17,
+    imagined_trajectories=64,
+    explosion_factor=3,
+    policy_gradient="pathwise",
+    policy_update_every=2,
+    policy_width=128,
+    initial_std=0.3,
+    minimum_std=0.05,
+    gae_lambda=0.95,
+    entropy_weight=3e-3,
+    target_average=0.995,
+    value_statistics_rate=0.02,
+    actor_learning_rate=3e-4,
+    critic_learning_rate=1e-4,
+    critic_updates=4,
+    gradient_clip=1.0,
+)
+
 # The paper's sizes (width 1024, 6 layers, T = 128, 1,024 trajectories of 10 steps, a million real steps), with what
 # made the small presets learn (16 sampling steps, the fixed-noise rule, velocity) and whatever is fast on the device.
 _FULL = Preset().with_overrides(
@@ -86,6 +119,11 @@ PRESETS: types.MappingProxyType[str, Preset] = types.MappingProxyType(
         "walker2d-et": _LARGER.with_overrides(env_id="polygrad_edu/Walker2d-ET-v0"),
         "ant-et": _LARGER.with_overrides(env_id="polygrad_edu/Ant-ET-v0"),
         "humanoid-et": _LARGER.with_overrides(env_id="polygrad_edu/Humanoid-ET-v0", width=512),
+        "hopper-pathwise": _PATHWISE.with_overrides(env_id="Hopper-v5"),
+        "walker2d-pathwise": _PATHWISE.with_overrides(env_id="Walker2d-v5"),
+        "half-cheetah-pathwise": _PATHWISE.with_overrides(env_id="HalfCheetah-v5"),
+        "ant-pathwise": _PATHWISE.with_overrides(env_id="Ant-v5"),
+        "humanoid-pathwise": _PATHWISE.with_overrides(env_id="Humanoid-v5"),
         "hopper": _FULL.with_overrides(env_id="Hopper-v5"),
         "walker2d": _FULL.with_overrides(env_id="Walker2d-v5"),
         "half-cheetah": _FULL.with_overrides(env_id="HalfCheetah-v5"),

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..tasks.published_curves import published_curves
 from .statistics import learning_curve, performance_profile
 from .trials import Trial
 
@@ -17,7 +19,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def draw_curves(trials: list[Trial], path: Path) -> None:
-    """Draw the return by real steps: a panel for each preset, a line with its band for each variant."""
+    """Draw the return by real steps: a panel for each preset, a line with its band for each variant.
+
+    Grey, where there are any: published curves of others' agents as far as ours reach.
+    """
     presets = list(dict.fromkeys(trial.preset_name for trial in trials))
     variants = list(dict.fromkeys(trial.variant for trial in trials))
     columns = min(3, len(presets))
@@ -35,6 +40,7 @@ def draw_curves(trials: list[Trial], path: Path) -> None:
             colour = COLOURS[place % len(COLOURS)]
             axes.plot(steps, value, "o-", color=colour, markersize=3, label=variant)
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+        _draw_published(axes, [t for t in trials if t.preset_name == name])
         axes.set(title=name, xlabel="real steps")
         axes.xaxis.set_major_formatter("{x:,.0f}")
     panels[0].set_ylabel("return")
@@ -45,6 +51,17 @@ def draw_curves(trials: list[Trial], path: Path) -> None:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
     FigureCanvasAgg(figure).print_png(path)
+
+
+def _draw_published(axes: Axes, trials: list[Trial]) -> None:
+    """Draw published curves of a preset's task behind ours, each named at its end."""
+    longest = max(trial.preset.loop.env_steps for trial in trials)
+    for method, points in published_curves(trials[0].preset.task.env_id, longest).items():
+        steps, means = [point.env_steps for point in points], [point.mean for point in points]
+        axes.plot(steps, means, ".--", color="0.6", linewidth=0.8, markersize=4, zorder=1)
+        axes.annotate(
+            method, (steps[-1], means[-1]), xytext=(2, 2), textcoords="offset points", color="0.4", fontsize=6
+        )
 
 
 def draw_scores(scores: dict[str, np.ndarray], results: dict[str, Any], path: Path) -> None:

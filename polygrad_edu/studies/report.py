@@ -11,6 +11,7 @@ import numpy as np
 
 from ..files.input_error import InputError
 from ..files.safe_files import write_json
+from ..tasks.published_curves import published_curves
 from ..world_model_error import Interval
 from . import figures
 from .statistics import RANDOM_EPISODES, REPETITIONS, Scale, find_scale, interquartile_mean, probability_of_improvement
@@ -147,7 +148,9 @@ def _markdown(directory: Path, study: Study, found: Findings, results: dict[str,
             ],
         ),
         "![Learning curves](curves.png)",
-        "*Interquartile mean of the return at each evaluation, over the finished seeds, with 95% bootstrap bands.*",
+        "*Interquartile mean of the return at each evaluation, over the finished seeds, with 95% bootstrap bands. "
+        "Grey, where there are any: published curves of other agents.*",
+        *_beside_others(found),
     ]
     if found.scores:
         parts += _across(found, results)
@@ -161,6 +164,37 @@ def _markdown(directory: Path, study: Study, found: Findings, results: dict[str,
         f"```bash\npolygrad-edu sweep --out {shlex.quote(f'{directory.name}-again')}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _beside_others(found: Findings) -> list[str]:
+    """The report's part on published curves: the return after as many real steps, no checkpoint chosen."""
+    rows = []
+    for name in found.returns:
+        trials = [trial for trial in found.finished if trial.preset_name == name]
+        if not trials:
+            continue
+        longest = max(trial.preset.loop.env_steps for trial in trials)
+        for method, points in published_curves(trials[0].preset.task.env_id, longest).items():
+            for p in points:
+                rows.append([name, f"{p.env_steps:,}", method, f"{p.mean:.0f} ± {p.std:.0f}", p.seeds, p.source])
+        for variant in dict.fromkeys(trial.variant for trial in trials):
+            curves = [
+                {line["env_step"]: line["eval_return"] for line in trial.metrics()}
+                for trial in trials
+                if trial.variant == variant
+            ]
+            for steps in sorted({int(row[1].replace(",", "")) for row in rows if row[0] == name}):
+                if ours := [curve[steps] for curve in curves if steps in curve]:
+                    shown = f"**{np.mean(ours):.0f} ± {np.std(ours):.0f}**"
+                    rows.append([name, f"{steps:,}", f"**{variant or 'this study'}**", shown, len(ours), "here"])
+    if not rows:
+        return []
+    rows.sort(key=lambda row: (row[0], int(row[1].replace(",", ""))))
+    return [
+        "## Beside others, after as many real steps",
+        "The return of the policy of that step, over seeds; none was chosen. Others are on version 4 of the task.",
+        _table(["preset", "real steps", "agent", "mean ± std over seeds", "seeds", "source"], rows),
+    ]
 
 
 def _across(found: Findings, results: dict[str, Any]) -> list[str]:

@@ -66,3 +66,23 @@ def test_a_study_without_a_finished_trial_has_no_report(tmp_path):
     with pytest.raises(InputError, match=r"no trial of .* is finished yet; go on with: polygrad-edu sweep --out"):
         write_report(tmp_path, small())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_report_puts_ours_beside_others_after_as_many_steps(tmp_path):
+    made = make_study(["hopper-cpu", "pendulum"], range(2), {"env_steps": "10000"}, {}, "cpu")
+    start_study(tmp_path, made)
+    for trial in made.trials(tmp_path):
+        finish(trial, 900.0)  # of the best policy, which does not count here
+        lines = [
+            {"env_step": steps, "wall_seconds": 1.0, "eval_return": 100.0 * trial.seed + steps / 100}
+            for steps in (5_000, 7_000, 10_000)
+        ]
+        (trial.directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = write_report(tmp_path, made).read_text()
+    beside = text.split("## Beside others")[1].split("\n## ")[0]
+    assert "| hopper-cpu | 5,000 | **this study** | **100 ± 50** | 2 | here |" in beside
+    assert "| hopper-cpu | 10,000 | **this study** | **150 ± 50** | 2 | here |" in beside
+    assert "| hopper-cpu | 10,000 | MACURA | 623 ± " in beside
+    assert "15,000" not in beside
+    assert "7,000" not in beside
+    assert "pendulum" not in beside  # of which there are no curves
