@@ -42,7 +42,7 @@ _INVERTED_PENDULUM = _LAPTOP.with_overrides(env_id="InvertedPendulum-v5", env_st
 _HOPPER = _LAPTOP.with_overrides(env_id="Hopper-v5", env_steps=15_000, width=384, prefill_steps=1_000)
 _LARGER = _LAPTOP.with_overrides(env_steps=30_000, width=384)
 
-# Ours: an accurate world model (each step denoised once its past is clean) and a gradient back through what it imagines.
+# Ours: an accurate world model (a step is denoised once its past is clean), and a gradient through what it imagines.
 _PATHWISE = _LAPTOP.with_overrides(
     env_steps=30_000,
     prefill_steps=1_000,
