@@ -125,6 +125,8 @@ def guide_actions(
     noise_variance = 0.0
     for step_std in step_stds:
         noise_variance = contraction**2 * noise_variance + step_std**2
+    if isinstance(noise_variance, Tensor):  # where an action makes no step it is 0, and there a root has no slope
+        noise_variance = noise_variance.clamp(min=1e-30)
     shift = contraction**n_steps * (actions - mean)
     return mean + shift + noise_unit * noise_variance**0.5 * noise
 

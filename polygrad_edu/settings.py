@@ -313,6 +313,8 @@ class Preset:
             )
         if self.actor_critic.policy_gradient == "pathwise" and model != "polygrad":
             raise InputError(f"a pathwise policy gradient flows through polygrad's trajectories, not through {model}'s")
+        if self.actor_critic.policy_gradient == "pathwise" and self.guidance.rule == "none":
+            raise InputError("actions that nothing guides do not depend on the policy: choose another guidance")
         if model != "polygrad" and self.acceleration != AccelerationSettings():
             raise InputError(f"precision and compile are for the world model polygrad, not for {model}")
         if self.guidance.advantage_scale and not self.sampler.eta:

@@ -48,6 +48,9 @@ CASES = {
     **choices("prediction", ("change",), denoiser="step-mlp"),
     **choices("delay", (1, 2), denoiser="step-mlp", prediction="change"),
     "step-mlp, velocity": ("inverted-pendulum", {"denoiser": "step-mlp", "prediction": "velocity", "delay": 1}),
+    **choices("endings", ("read",), denoiser="step-mlp", prediction="change", delay=1),
+    **choices("policy_gradient", ("pathwise",)),
+    **choices("action_limit", (1.0,)),
     **choices("schedule", SCHEDULES),
     **choices("eta", (0.0, 0.5, 1.0)),
     **choices("inertia", (0.5,)),
@@ -63,6 +66,8 @@ CASES = {
         {"guidance": "gradient", "update_states": "true", "advantage_scale": 1.0},
     ),
     "parallel_envs=2": ("pendulum", {"parallel_envs": 2}),
+    "pathwise, side by side": ("hopper-pathwise", {"parallel_envs": 2}),
+    "pathwise, transformer": ("inverted-pendulum", {"policy_gradient": "pathwise", "denoiser": "transformer"}),
 }
 
 

@@ -16,10 +16,10 @@ from polygrad_edu.runs.training import start_run
 from tests.support.tiny_runs import tiny
 
 
-@pytest.fixture(scope="module")
-def run_directory(tmp_path_factory):
+@pytest.fixture(scope="module", params=["hopper-cpu", "hopper-pathwise"])
+def run_directory(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs") / "run"
-    start_run(directory, "hopper-cpu", tiny("hopper-cpu", guidance="gradient"), 3, "cpu").run(Console(quiet=True))
+    start_run(directory, request.param, tiny(request.param, guidance="gradient"), 3, "cpu").run(Console(quiet=True))
     return directory
 
 
@@ -56,8 +56,9 @@ def test_the_real_states_go_with_their_observations(shipped):
 
 
 def test_the_result_says_how_it_was_made(shipped):
+    preset = json.loads((shipped / "config.json").read_text())["preset"]
     result = json.loads((shipped / "result.json").read_text())
-    assert result["command"].startswith("polygrad-edu train hopper-cpu --seed 3 --")
+    assert result["command"].startswith(f"polygrad-edu train {preset} --seed 3 --")
     assert " --env-steps 60 " in result["command"]
     assert "--guidance gradient" in result["command"]
     assert command_of("hopper-cpu", get_preset("hopper-cpu"), 0) == "polygrad-edu train hopper-cpu --seed 0"

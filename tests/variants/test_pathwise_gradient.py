@@ -9,7 +9,7 @@ from polygrad_edu.files.input_error import InputError
 from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.presets import get_preset
 from polygrad_edu.replay import Normaliser
-from polygrad_edu.settings import ActorCriticSettings, PolicyUpdateSettings
+from polygrad_edu.settings import RULES, ActorCriticSettings, PolicyUpdateSettings
 from polygrad_edu.variants.pathwise_gradient import N_CRITICS, PathwiseActorCritic, PathwiseOptimiser
 
 O, A, B, H = 2, 1, 256, 6  # noqa: E741 - the field's letters
@@ -196,17 +196,19 @@ def test_a_loop_learns_and_reports(tmp_path):
     assert loop.replay.actions[: loop.replay.size].abs().max() <= 1
 
 
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "none"])  # which is not the policy's
 @pytest.mark.parametrize(
     "denoiser", [{}, {"denoiser": "mlp", "prediction": "velocity", "delay": 0, "endings": "diffused"}]
 )
-def test_gradients_flow_through_every_denoiser(denoiser):
-    loop = ImaginationLoop(tiny(**denoiser, env_steps=40), seed=0)
+def test_gradients_flow_through_every_denoiser_and_rule(denoiser, rule):
+    loop = ImaginationLoop(tiny(**denoiser, guidance=rule, env_steps=40), seed=0)
     for _ in loop.steps():
         pass
     policy = loop.actor_critic.policy
     imagined = loop.world_model.imagine_differentiably(loop.draw_states(5), policy, 4)
     assert imagined.observations.shape == (5, 4, 4)
     (into_mean,) = torch.autograd.grad(imagined.observations[:, -1].sum(), [policy.network[-1].weight])
+    assert into_mean.isfinite().all()
     assert into_mean.abs().sum() > 0
     assert 0 <= imagined.terminals.min() <= imagined.terminals.max() <= 1
 
@@ -230,6 +232,10 @@ def test_a_horizon_beyond_what_is_imagined_at_once_is_refused():
         loop.world_model.imagine_differentiably(loop.draw_states(2), loop.actor_critic.policy, 5)
 
 
-def test_other_world_models_are_refused():
+def test_what_has_no_such_gradient_is_refused():
     with pytest.raises(InputError, match="flows through polygrad's trajectories, not through transformer's"):
         get_preset("inverted-pendulum").with_overrides(world_model="transformer", policy_gradient="pathwise")
+    with pytest.raises(InputError, match="nothing guides"):
+        get_preset("inverted-pendulum").with_overrides(guidance="none", policy_gradient="pathwise")
+    with pytest.raises(InputError, match="endings are read by the denoiser step-mlp; with mlp"):
+        get_preset("inverted-pendulum").with_overrides(endings="read")
