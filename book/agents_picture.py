@@ -1,0 +1,101 @@
+"""Keep runs' evaluations in one table and draw them beside published curves: ``python book/agents_picture.py [RUN ...]``.
+
+Each run named adds its evaluations to ``results/agents/evaluations.csv``, or replaces those it has there. Then
+``book/images/agents.png`` is drawn from the whole table: the return by real steps, a panel for each task, a line for
+each seed. Grey are published curves (:mod:`polygrad_edu.tasks.published_curves`).
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from polygrad_edu.files.metrics_log import read_metrics
+from polygrad_edu.runs.checkpoint import read_config
+from polygrad_edu.studies.figures import COLOURS
+from polygrad_edu.tasks.published_curves import published_curves
+
+BOOK = Path(__file__).parent
+TABLE = BOOK.parent / "results" / "agents" / "evaluations.csv"
+PICTURE = BOOK / "images" / "agents.png"
+COLUMNS = ("preset", "env_id", "seed", "env_step", "minutes", "eval_return")
+
+
+def evaluations_of(run: Path) -> list[dict[str, str]]:
+    """Rows of the table for one run directory."""
+    name, preset, seed = read_config(run)
+    return [
+        {
+            "preset": name,
+            "env_id": preset.task.env_id,
+            "seed": str(seed),
+            "env_step": str(line["env_step"]),
+            "minutes": f"{line['wall_seconds'] / 60:.1f}",
+            "eval_return": f"{line['eval_return']:.1f}",
+        }
+        for line in read_metrics(run / "metrics.jsonl")
+    ]
+
+
+def read_table(path: Path = TABLE) -> list[dict[str, str]]:
+    """All rows of the table, none if there is no table yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def add_runs(runs: list[Path], path: Path = TABLE) -> None:
+    """Put the evaluations of ``runs`` into the table, in the place of any that it has of the same seeds."""
+    new = [row for run in runs for row in evaluations_of(run)]
+    replaced = {(row["preset"], row["seed"]) for row in new}
+    kept = [row for row in read_table(path) if (row["preset"], row["seed"]) not in replaced]
+    rows = sorted(kept + new, key=lambda row: (row["preset"], int(row["seed"]), int(row["env_step"])))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
+    """Draw the table, a panel for each task."""
+    tasks = list(dict.fromkeys(row["env_id"] for row in rows))
+    figure = Figure(figsize=(4.8 * len(tasks), 3.8), layout="constrained")
+    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False).flat, tasks, strict=True):
+        of_task = [row for row in rows if row["env_id"] == task]
+        longest = max(int(row["env_step"]) for row in of_task)
+        shown = published_curves(task, max(30_000, longest))
+        gap = 0.035 * max(point.mean for points in shown.values() for point in points)
+        height = float("-inf")  # of the last name: names stand above one another
+        for method, points in sorted(shown.items(), key=lambda item: item[1][-1].mean):
+            steps, means = [point.env_steps for point in points], [point.mean for point in points]
+            axes.plot(steps, means, ".--", color="0.6", linewidth=0.8, markersize=4, zorder=1)
+            height = max(means[-1], height + gap)
+            axes.annotate(f" {method}", (steps[-1], height), color="0.35", fontsize=6, va="center")
+        for preset, seed in dict.fromkeys((row["preset"], row["seed"]) for row in of_task):
+            run = [row for row in of_task if (row["preset"], row["seed"]) == (preset, seed)]
+            colour = COLOURS[int(seed) % len(COLOURS)]
+            steps, returns = [int(row["env_step"]) for row in run], [float(row["eval_return"]) for row in run]
+            axes.plot(steps, returns, color=colour, linewidth=1.8, label=f"{preset}, seed {seed}")
+        axes.set(title=task, xlabel="real steps")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.margins(x=0.15)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=7)
+    figure.axes[0].set_ylabel("return at that step")
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def main(runs: list[Path]) -> None:
+    add_runs(runs)
+    draw(read_table())
+
+
+if __name__ == "__main__":
+    main([Path(run) for run in sys.argv[1:]])

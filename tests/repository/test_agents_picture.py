@@ -1,0 +1,60 @@
+"""The table of agents' evaluations, and the picture that is drawn from it."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from polygrad_edu.presets import PRESETS
+from polygrad_edu.runs.checkpoint import write_config
+from tests.support.tiny_runs import tiny
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def agents_picture():
+    spec = importlib.util.spec_from_file_location("agents_picture", ROOT / "book" / "agents_picture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_holds_each_evaluation_once(agents_picture):
+    rows = agents_picture.read_table()
+    assert rows
+    keys = [(row["preset"], int(row["seed"]), int(row["env_step"])) for row in rows]
+    assert keys == sorted(set(keys))
+    for row in rows:
+        assert row["env_id"] == PRESETS[row["preset"]].task.env_id
+        assert float(row["eval_return"]) > -1e4
+
+
+def test_a_run_that_went_on_takes_its_own_place(agents_picture, tmp_path):
+    table, run = tmp_path / "table.csv", tmp_path / "run"
+    for steps in (2, 3):
+        run.mkdir(exist_ok=True)
+        write_config(run, "half-cheetah-pathwise", tiny("half-cheetah-pathwise"), 4)
+        lines = [
+            {"env_step": 1000 * step, "wall_seconds": 60.0 * step, "eval_return": 100.0 * step, "best_return": 300.0}
+            for step in range(1, steps + 1)
+        ]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        agents_picture.add_runs([run], table)
+        rows = agents_picture.read_table(table)
+        assert [row["env_step"] for row in rows] == [str(1000 * step) for step in range(1, steps + 1)]
+    assert rows[-1] == {
+        "preset": "half-cheetah-pathwise",
+        "env_id": "HalfCheetah-v5",
+        "seed": "4",
+        "env_step": "3000",
+        "minutes": "3.0",
+        "eval_return": "300.0",
+    }
+
+
+def test_the_picture_can_be_made_again(agents_picture, tmp_path):
+    agents_picture.draw(agents_picture.read_table(), tmp_path / "agents.png")
+    again, stored = (tmp_path / "agents.png").read_bytes(), agents_picture.PICTURE.read_bytes()
+    assert again[:24] == stored[:24]  # the same size
