@@ -1,4 +1,4 @@
-"""Keep runs' evaluations in one table and draw them beside published curves: ``python book/agents_picture.py [RUN ...]``.
+"""Keep runs' evaluations in a table, draw them beside published curves: ``python book/agents_picture.py [RUN ...]``.
 
 Each run named adds its evaluations to ``results/agents/evaluations.csv``, or replaces those it has there. Then
 ``book/images/agents.png`` is drawn from the whole table: the return by real steps, a panel for each task, a line for

@@ -40,8 +40,7 @@ class Standardiser:
     epsilon = 1e-6  # as in the official code
 
     def __init__(self, size: int, device: torch.device | str = "cpu", still_as_others: bool = True):
-        self.size = size
-        self.still_as_others = still_as_others
+        self.size, self.still_as_others = size, still_as_others
         self.count = 0
         self.sum_of_squares = np.zeros(size)  # of deviations from the mean
         self.running_mean = np.zeros(size)
@@ -191,12 +190,7 @@ class SequenceReplay:
         self._reach = n_envs * torch.arange(horizon)  # from a window's first row to its others
         self._reach_on_device = self._reach.to(device)
 
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """Names of the tensors with a row for each transition."""
-        names = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
-        return names if self.next_observations is None else (*names, "next_observations")
-
+    tensors = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
     counters = ("size", "n_starts", "episode_starts", "_normalised_size")
 
     def add(
@@ -242,17 +236,14 @@ class SequenceReplay:
         Args:
             known: [capacity, O] of what the replay holds; of what is added later, :meth:`lead_to` is told.
         """
-        self.next_observations = torch.zeros_like(self.observations)
-        if known is not None:
-            self.next_observations.copy_(known)
+        self.next_observations = torch.zeros_like(self.observations) if known is None else known.to(self.observations)
+        self.tensors = (*SequenceReplay.tensors, "next_observations")
 
     def lead_to(self, observations: ArrayLike) -> None:
-        """Where the latest step of each environment led, [O] or [n_envs, O], before anything was reset."""
+        """Note where the latest step of each environment led, [O] or [n_envs, O], before anything was reset."""
         assert self.next_observations is not None
-        new = slice(self.size - self.n_envs, self.size)
-        self.next_observations[new] = torch.as_tensor(np.asarray(observations), dtype=torch.float32).reshape(
-            self.n_envs, -1
-        )
+        reached = torch.as_tensor(np.asarray(observations), dtype=torch.float32)
+        self.next_observations[self.size - self.n_envs : self.size] = reached.reshape(self.n_envs, -1)
 
     def check(self) -> None:
         """Raise a ValueError if what was put in from outside does not hang together."""
@@ -284,8 +275,8 @@ class SequenceReplay:
 
     def is_surprised(self, observations: np.ndarray, rewards: np.ndarray) -> bool:
         """True if new values [n_envs, O] and [n_envs] lie far outside of what the normalisation knows."""
-        known = self.normaliser
-        return known.observations.is_surprised(observations) or known.rewards.is_surprised(rewards[:, None])
+        parts = (self.normaliser.observations, observations), (self.normaliser.rewards, rewards[:, None])
+        return any(known.is_surprised(values) for known, values in parts)
 
     def sample(self, batch_size: int, generator: torch.Generator) -> Sequences:
         """Draw windows uniformly; ``generator`` must live on the replay's device."""
@@ -306,8 +297,7 @@ class SequenceReplay:
         observations = self.observations[rows]  # [B, H, O]
         if self.next_observations is not None:
             observations = torch.where(past_end[..., None] > 0, self.next_observations[last], observations)
-        trajectory = self.normaliser.normalise_trajectory(
-            observations, self.rewards[rows] * (1 - past_end), self.terminals[rows]
-        )
+        rewards = self.rewards[rows] * (1 - past_end)
+        trajectory = self.normaliser.normalise_trajectory(observations, rewards, self.terminals[rows])
         actions = self.normaliser.actions.normalise(self.actions[rows])
         return Sequences(trajectory, actions, self.observations[first], first)

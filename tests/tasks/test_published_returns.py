@@ -1,7 +1,6 @@
 import pytest
 
 from polygrad_edu.presets import PRESETS
-from polygrad_edu.tasks.published_curves import published_curves
 from polygrad_edu.tasks.published_returns import REFERENCE_RETURNS, reference_sentence, references_for
 
 
@@ -33,13 +32,3 @@ def test_other_tasks_have_none():
     with_references = {preset.task.env_id for preset in PRESETS.values() if references_for(preset.task.env_id)}
     assert with_references == {"Hopper-v5", "Walker2d-v5", "HalfCheetah-v5"}
     assert reference_sentence("polygrad_edu/Walker2d-ET-v0") == ""
-
-
-def test_published_curves_belong_to_a_task_and_stop_where_asked():
-    curves = published_curves("Hopper-v5", 20_000)
-    assert {point.mean for point in curves["DHMBPO"]} == {164, 595, 2101}
-    assert all(point.env_steps <= 20_000 for points in curves.values() for point in points)
-    for points in published_curves("Walker2d-v4").values():
-        assert [point.env_steps for point in points] == sorted({point.env_steps for point in points})
-        assert {point.task for point in points} == {"Walker2d"}
-    assert published_curves("Pendulum-v1") == published_curves("polygrad_edu/Ant-ET-v0") == {}
