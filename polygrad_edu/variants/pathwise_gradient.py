@@ -2,14 +2,12 @@ r"""The pathwise policy gradient: back through the imagined trajectory, to the p
 
 The paper's policy gradient is a likelihood ratio: actions that turned out well are made more likely (arXiv 2312.08533,
 Algorithm 2). It needs nothing but samples, so one number per trajectory is all it learns from. A world model knows
-more. With the noise held fixed, an imagined trajectory is a differentiable function of the policy, so the gradient of
-its return says in which direction *each* action should have moved:
-
-$$\nabla_\theta J = E_\epsilon \big[ \nabla_\theta R^\lambda(\tau) \big], \quad \tau = f(\epsilon, \pi_\theta)$$
-
-as in stochastic value gradients (arXiv 1510.09142), Dreamer (arXiv 1912.01603) and SHAC (arXiv 2204.07137). Endings
-take part as probabilities, so that falling is a slope and not a cliff. Beyond the horizon the value function stands in;
-it is the lesser of two networks, because a policy finds and uses whatever a single one overrates.
+more. With the noise held fixed, an imagined trajectory is a differentiable function of the policy,
+$\tau = f(\epsilon, \pi_\theta)$, so the gradient of its return, $E_\epsilon \nabla_\theta R^\lambda(\tau)$, says in
+which direction *each* action should have moved: as in stochastic value gradients (arXiv 1510.09142), Dreamer (arXiv
+1912.01603) and SHAC (arXiv 2204.07137). Endings take part as probabilities, so that falling is a slope and not a cliff.
+Beyond the horizon the value function stands in; it is the lesser of two networks, because a policy finds and uses
+whatever a single one overrates.
 """
 
 from __future__ import annotations
