@@ -13,6 +13,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from polygrad_edu.files.metrics_log import read_metrics
 from polygrad_edu.runs.checkpoint import read_config
@@ -83,6 +84,7 @@ def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
             steps, returns = [int(row["env_step"]) for row in run], [float(row["eval_return"]) for row in run]
             axes.plot(steps, returns, color=colour, linewidth=1.8, label=f"{preset}, seed {seed}")
         axes.set(title=task, xlabel="real steps")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.15)

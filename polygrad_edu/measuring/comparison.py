@@ -228,8 +228,9 @@ def run_starts(loop: ImaginationLoop, n: int, seed: int) -> list[Starts]:
             observations.append(observation)
             states.append(environments.get_simulator_state(env))
             with torch.no_grad():
-                mean = policy.mean(torch.as_tensor(observation, dtype=torch.float32, device=loop.device)).cpu()
-            action = mean + policy.std.detach().cpu() * torch.randn(mean.shape, generator=generator)
+                distribution = policy(torch.as_tensor(observation, dtype=torch.float32, device=loop.device))
+            mean, std = distribution.mean.cpu(), distribution.stddev.cpu()
+            action = mean + std * torch.randn(mean.shape, generator=generator)
             observation, _, terminal, truncated, _ = env.step(action.numpy())
             done = terminal or truncated
     env.close()
