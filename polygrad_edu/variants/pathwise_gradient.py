@@ -27,6 +27,7 @@ from ..score_guidance import standardise_actions
 from ..settings import ActorCriticSettings, PolicyUpdateSettings, Preset
 
 N_CRITICS = 2
+ENTROPY_RATE = 3e-3  # how fast the weight of the entropy follows sigma, per update
 FURTHEST = 10.0  # standard deviations from the mean, beyond which an observation is cut
 
 
@@ -92,9 +93,15 @@ class Critics(nn.ModuleList):
 class PathwiseActorCritic(ActorCritic):
     """A policy whose sigma depends on the state, and two value functions of which the lesser counts.
 
+    What pays is certainty: left to itself, sigma goes to its minimum on a task that does not end, and the policy meets
+    nothing new any more. With ``settings.target_std`` the entropy's weight rises while sigma is below it, and falls
+    while it is above (as the temperature in arXiv 1812.05905).
+
     Args:
         normaliser: of the replay, whose statistics :meth:`follow_observations` takes over.
     """
+
+    log_entropy_weight: Tensor
 
     def __init__(self, normaliser: Normaliser, settings: ActorCriticSettings):
         sizes = normaliser.observations.size, normaliser.actions.size
@@ -102,7 +109,15 @@ class PathwiseActorCritic(ActorCritic):
         self.policy = StateGaussianPolicy(*sizes, settings)
         self.critic = Critics(sizes[0], settings.policy_width)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.register_buffer("log_entropy_weight", torch.tensor(max(settings.entropy_weight, 1e-8)).log())
         self._seen = normaliser.observations
+
+    @torch.no_grad()
+    def follow_sigma(self, std: Tensor) -> None:
+        """Tune the entropy's weight by the policy's sigmas [..., A] of now."""
+        if self.settings.target_std:
+            # \log \eta <- \log \eta + c (\log \sigma^* - E \log \sigma)
+            self.log_entropy_weight += ENTROPY_RATE * (math.log(self.settings.target_std) - std.log().mean())
 
     @torch.no_grad()
     def follow_observations(self) -> None:
@@ -150,7 +165,8 @@ class PathwiseOptimiser:
         distribution = model.policy(observations[:, :-1].detach())
         entropy = distribution.entropy()  # [B, H-1]
         # L_\pi = -E[ w (R^\lambda / s + \eta H(\pi)) ], in units s of the value scale
-        actor = -((returns / model.value_scale + settings.entropy_weight * entropy) * weight).sum()
+        bonus = model.log_entropy_weight.exp() if settings.target_std else settings.entropy_weight
+        actor = -((returns / model.value_scale + bonus * entropy) * weight).sum()
         # the world model's and the critics' weights are passed through, not learned
         parameters = list(model.policy.parameters())
         for parameter, gradient in zip(parameters, torch.autograd.grad(actor, parameters), strict=True):
@@ -162,6 +178,7 @@ class PathwiseOptimiser:
         model.follow_value_statistics(targets)
         with torch.no_grad():
             standardised = standardise_actions(actions[:, :-1], distribution)  # [B, H-1, A]
+        model.follow_sigma(distribution.stddev.detach())
         model.follow_observations()  # last, for the graph of this update holds on to what they were
         return {
             "actor_loss": actor.detach(),
@@ -174,6 +191,7 @@ class PathwiseOptimiser:
             "imagined_terminals": terminals.detach().mean(),
             "value": targets.mean(),
             "actor_gradient": norm.detach(),
+            "entropy_weight": model.log_entropy_weight.exp(),
         }
 
     def _fit_critic(self, observations: Tensor, targets: Tensor, weight: Tensor) -> Tensor:

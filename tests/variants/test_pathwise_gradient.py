@@ -239,3 +239,19 @@ def test_what_has_no_such_gradient_is_refused():
         get_preset("inverted-pendulum").with_overrides(guidance="none", policy_gradient="pathwise")
     with pytest.raises(InputError, match="endings are read by the denoiser step-mlp; with mlp"):
         get_preset("inverted-pendulum").with_overrides(endings="read")
+
+
+@pytest.mark.parametrize("target", [0.0, 0.2])
+def test_sigma_is_held_where_it_should_be(normaliser, target):
+    """In a world where noise only costs: without a target sigma sinks towards its minimum."""
+    model = make(normaliser, value_statistics_rate=0.05, entropy_weight=1e-3, target_std=target)
+    optimiser = PathwiseOptimiser(model, PolicyUpdateSettings(actor_learning_rate=3e-3, critic_updates=2))
+    generator = seeded(3)
+    for _ in range(1500):
+        first = torch.randn(32, O, generator=generator)
+        optimiser.update(*play(model.policy, first, torch.randn(32, H, A, generator=generator)))
+    std = model.policy(torch.randn(500, O, generator=generator)).stddev.log().mean().exp()
+    if target:
+        assert std.item() == pytest.approx(target, rel=0.4)
+    else:
+        assert std < 0.1
