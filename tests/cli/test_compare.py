@@ -11,6 +11,7 @@ def test_models_are_chosen_by_name_and_not_by_a_setting():
         "width",
         "depth",
         "smooth_steps",
+        "endings",
         "schedule",
         "diffusion_steps",
         "noise_tau",
