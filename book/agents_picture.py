@@ -17,8 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from polygrad_edu.files.metrics_log import read_metrics
 from polygrad_edu.runs.checkpoint import read_config
-from polygrad_edu.studies.figures import COLOURS
-from polygrad_edu.tasks.published_curves import published_curves
+from polygrad_edu.studies.figures import COLOURS, draw_published
 
 BOOK = Path(__file__).parent
 TABLE = BOOK.parent / "results" / "agents" / "evaluations.csv"
@@ -70,14 +69,7 @@ def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
     for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False).flat, tasks, strict=True):
         of_task = [row for row in rows if row["env_id"] == task]
         longest = max(int(row["env_step"]) for row in of_task)
-        shown = published_curves(task, max(30_000, longest))
-        gap = 0.035 * max(point.mean for points in shown.values() for point in points)
-        height = float("-inf")  # of the last name: names stand above one another
-        for method, points in sorted(shown.items(), key=lambda item: item[1][-1].mean):
-            steps, means = [point.env_steps for point in points], [point.mean for point in points]
-            axes.plot(steps, means, ".--", color="0.6", linewidth=0.8, markersize=4, zorder=1)
-            height = max(means[-1], height + gap)
-            axes.annotate(f" {method}", (steps[-1], height), color="0.35", fontsize=6, va="center")
+        draw_published(axes, task, max(30_000, longest))
         for preset, seed in dict.fromkeys((row["preset"], row["seed"]) for row in of_task):
             run = [row for row in of_task if (row["preset"], row["seed"]) == (preset, seed)]
             colour = COLOURS[int(seed) % len(COLOURS)]

@@ -88,7 +88,9 @@ class GuidedSampler:
             generator: source of all noise, on the model's device.
             advantage: the critic's, which draws the states where ``guidance.advantage_scale`` is above 0.
         """
-        return self.imagined(self._end(first_observations, policy, horizon, generator, advantage), generator)
+        return self.imagined(
+            self.last_of(self._states(first_observations, policy, horizon, generator, advantage)), generator
+        )
 
     def sample_differentiably(
         self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator
@@ -98,7 +100,7 @@ class GuidedSampler:
         A sampled trajectory is a function of the noise and of the policy, $\tau = f(\epsilon, \pi_\theta)$: with the
         noise held, states, actions and rewards move as the policy does. Terminals do, too: they are probabilities.
         """
-        return self.expected(self._end(first_observations, policy, horizon, generator))
+        return self.expected(self.last_of(self._states(first_observations, policy, horizon, generator)))
 
     def go_on(
         self,
@@ -124,10 +126,7 @@ class GuidedSampler:
         advantage: Advantage | None = None,
     ) -> Iterator[SamplerState]:
         """Every state of the reverse process that :meth:`sample` goes through, pure noise first: S + 1 of them."""
-        normed_first = self.normaliser.observations.normalise(first_observations)  # [B, O]
-        state = self.start(normed_first, horizon, generator)
-        yield state
-        yield from self.reverse(self.walk, state, normed_first, policy, generator, advantage)
+        yield from self._states(first_observations, policy, horizon, generator, advantage)
 
     def reverse(
         self,
@@ -240,18 +239,19 @@ class GuidedSampler:
         actions = self.normaliser.actions.denormalise(state.actions)
         return ImaginedTrajectories(observations, actions, rewards, terminals.clamp(0, 1))
 
-    def _end(
+    def _states(
         self,
         first_observations: Tensor,
         policy: Policy,
         horizon: int,
         generator: torch.Generator,
         advantage: Advantage | None = None,
-    ) -> SamplerState:
-        """The last state of the reverse process from real first observations [B, O]."""
+    ) -> Iterator[SamplerState]:
+        """The states of :meth:`chain`, with whatever gradients the caller asks for."""
         normed_first = self.normaliser.observations.normalise(first_observations)  # [B, O]
-        start = self.start(normed_first, horizon, generator)
-        return self.last_of(self.reverse(self.walk, start, normed_first, policy, generator, advantage))
+        state = self.start(normed_first, horizon, generator)
+        yield state
+        yield from self.reverse(self.walk, state, normed_first, policy, generator, advantage)
 
     def _state(self, trajectory: Tensor, normed_first: Tensor, actions: Tensor) -> SamplerState:
         actions = limit_actions(actions, self.guidance.action_limit)

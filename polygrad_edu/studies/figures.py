@@ -31,8 +31,7 @@ def draw_curves(trials: list[Trial], path: Path) -> None:
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes, name in zip(panels, presets, strict=False):
         for place, variant in enumerate(variants):
-            runs = [t.metrics() for t in trials if (t.preset_name, t.variant) == (name, variant)]
-            by_step = [{line["env_step"]: line["eval_return"] for line in lines} for lines in runs]
+            by_step = [t.returns_by_step() for t in trials if (t.preset_name, t.variant) == (name, variant)]
             steps = sorted(set.intersection(*(set(run) for run in by_step))) if by_step else []
             if not steps:
                 continue
@@ -40,7 +39,8 @@ def draw_curves(trials: list[Trial], path: Path) -> None:
             colour = COLOURS[place % len(COLOURS)]
             axes.plot(steps, value, "o-", color=colour, markersize=3, label=variant)
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-        _draw_published(axes, [t for t in trials if t.preset_name == name])
+        of_preset = [t.preset for t in trials if t.preset_name == name]
+        draw_published(axes, of_preset[0].task.env_id, max(preset.loop.env_steps for preset in of_preset))
         axes.set(title=name, xlabel="real steps")
         axes.xaxis.set_major_formatter("{x:,.0f}")
     panels[0].set_ylabel("return")
@@ -53,15 +53,20 @@ def draw_curves(trials: list[Trial], path: Path) -> None:
     FigureCanvasAgg(figure).print_png(path)
 
 
-def _draw_published(axes: Axes, trials: list[Trial]) -> None:
-    """Draw published curves of a preset's task behind ours, each named at its end."""
-    longest = max(trial.preset.loop.env_steps for trial in trials)
-    for method, points in published_curves(trials[0].preset.task.env_id, longest).items():
+def draw_published(axes: Axes, env_id: str, longest: int) -> None:
+    """Draw published curves of a task in grey, each named at its end; nothing for tasks that have none.
+
+    Args:
+        longest: real steps up to which they are drawn.
+    """
+    curves = published_curves(env_id, longest)
+    gap = 0.035 * max((point.mean for points in curves.values() for point in points), default=0.0)
+    height = float("-inf")  # of the last name: names stand above one another
+    for method, points in sorted(curves.items(), key=lambda item: item[1][-1].mean):
         steps, means = [point.env_steps for point in points], [point.mean for point in points]
         axes.plot(steps, means, ".--", color="0.6", linewidth=0.8, markersize=4, zorder=1)
-        axes.annotate(
-            method, (steps[-1], means[-1]), xytext=(2, 2), textcoords="offset points", color="0.4", fontsize=6
-        )
+        height = max(means[-1], height + gap)
+        axes.annotate(f" {method}", (steps[-1], height), color="0.35", fontsize=6, va="center")
 
 
 def draw_scores(scores: dict[str, np.ndarray], results: dict[str, Any], path: Path) -> None:

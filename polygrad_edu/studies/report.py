@@ -168,32 +168,31 @@ def _markdown(directory: Path, study: Study, found: Findings, results: dict[str,
 
 def _beside_others(found: Findings) -> list[str]:
     """The report's part on published curves: the return after as many real steps, no checkpoint chosen."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name in found.returns:
         trials = [trial for trial in found.finished if trial.preset_name == name]
         if not trials:
             continue
         longest = max(trial.preset.loop.env_steps for trial in trials)
-        for method, points in published_curves(trials[0].preset.task.env_id, longest).items():
-            for p in points:
-                rows.append([name, f"{p.env_steps:,}", method, f"{p.mean:.0f} ± {p.std:.0f}", p.seeds, p.source])
+        published = published_curves(trials[0].preset.task.env_id, longest)
+        points = sorted((p for curve in published.values() for p in curve), key=lambda p: p.env_steps)
+        rows += [(name, p.env_steps, p.method, f"{p.mean:.0f} ± {p.std:.0f}", p.seeds, p.source) for p in points]
         for variant in dict.fromkeys(trial.variant for trial in trials):
-            curves = [
-                {line["env_step"]: line["eval_return"] for line in trial.metrics()}
-                for trial in trials
-                if trial.variant == variant
-            ]
-            for steps in sorted({int(row[1].replace(",", "")) for row in rows if row[0] == name}):
+            curves = [trial.returns_by_step() for trial in trials if trial.variant == variant]
+            for steps in dict.fromkeys(p.env_steps for p in points):
                 if ours := [curve[steps] for curve in curves if steps in curve]:
                     shown = f"**{np.mean(ours):.0f} ± {np.std(ours):.0f}**"
-                    rows.append([name, f"{steps:,}", f"**{variant or 'this study'}**", shown, len(ours), "here"])
+                    rows.append((name, steps, f"**{variant or 'this study'}**", shown, len(ours), "here"))
     if not rows:
         return []
-    rows.sort(key=lambda row: (row[0], int(row[1].replace(",", ""))))
+    rows.sort(key=lambda row: row[:2])
     return [
         "## Beside others, after as many real steps",
         "The return of the policy of that step, over seeds; none was chosen. Others are on version 4 of the task.",
-        _table(["preset", "real steps", "agent", "mean ± std over seeds", "seeds", "source"], rows),
+        _table(
+            ["preset", "real steps", "agent", "mean ± std over seeds", "seeds", "source"],
+            [[name, f"{steps:,}", *rest] for name, steps, *rest in rows],
+        ),
     ]
 
 

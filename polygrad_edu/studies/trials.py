@@ -83,6 +83,10 @@ class Trial:
         path = self.directory / "metrics.jsonl"
         return read_metrics(path) if path.exists() else []
 
+    def returns_by_step(self) -> dict[int, float]:
+        """The return at each evaluation so far, by real steps."""
+        return {line["env_step"]: line["eval_return"] for line in self.metrics()}
+
     def forget_an_early_end(self) -> None:
         """Remove a run that ended before its first checkpoint: there is nothing to go on from.
 

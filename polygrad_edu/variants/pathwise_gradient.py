@@ -24,7 +24,7 @@ from ..actor_critic import ActorCritic, lambda_returns, mlp
 from ..policy_update import ActorCriticOptimiser
 from ..replay import Normaliser
 from ..score_guidance import standardise_actions
-from ..settings import ActorCriticSettings, PolicyUpdateSettings, Preset
+from ..settings import ActorCriticSettings, Preset
 
 N_CRITICS = 2
 ENTROPY_RATE = 3e-3  # how fast the weight of the entropy follows sigma, per update
@@ -139,19 +139,10 @@ class PathwiseActorCritic(ActorCritic):
         return [cast(nn.Linear, network[-1]) for network in networks]
 
 
-class PathwiseOptimiser:
+class PathwiseOptimiser(ActorCriticOptimiser):
     """One step of the policy along the gradient of its imagined return, and some of the value functions."""
 
-    def __init__(self, actor_critic: PathwiseActorCritic, settings: PolicyUpdateSettings):
-        self.actor_critic = actor_critic
-        self.settings = settings
-        on_gpu = actor_critic.value_mean.device.type == "cuda"
-        self.actor = torch.optim.AdamW(
-            actor_critic.policy.parameters(), lr=settings.actor_learning_rate, capturable=on_gpu
-        )
-        self.critic = torch.optim.AdamW(
-            actor_critic.critic.parameters(), lr=settings.critic_learning_rate, capturable=on_gpu
-        )
+    actor_critic: PathwiseActorCritic
 
     def update(self, observations: Tensor, actions: Tensor, rewards: Tensor, terminals: Tensor) -> dict[str, Tensor]:
         """Learn from one batch of trajectories that were imagined differentiably; returns what to log."""
@@ -218,7 +209,7 @@ def make_actor_critic(preset: Preset, normaliser: Normaliser) -> ActorCritic:
     return ActorCritic(normaliser.observations.size, normaliser.actions.size, preset.actor_critic)
 
 
-def make_optimiser(preset: Preset, actor_critic: ActorCritic) -> ActorCriticOptimiser | PathwiseOptimiser:
+def make_optimiser(preset: Preset, actor_critic: ActorCritic) -> ActorCriticOptimiser:
     """The optimiser of a preset's policy gradient."""
     if isinstance(actor_critic, PathwiseActorCritic):
         return PathwiseOptimiser(actor_critic, preset.policy_update)

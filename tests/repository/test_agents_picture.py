@@ -1,24 +1,18 @@
 """The table of agents' evaluations, and the picture that is drawn from it."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from polygrad_edu.presets import PRESETS
 from polygrad_edu.runs.checkpoint import write_config
+from tests.support.book_scripts import load_book_script
 from tests.support.tiny_runs import tiny
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def agents_picture():
-    spec = importlib.util.spec_from_file_location("agents_picture", ROOT / "book" / "agents_picture.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_book_script("agents_picture")
 
 
 def test_the_table_holds_each_evaluation_once(agents_picture):

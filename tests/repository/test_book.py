@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import importlib.util
 import json
 import re
 import threading
@@ -13,13 +12,12 @@ from urllib.parse import unquote, urldefrag, urlparse
 import pytest
 import yaml
 
+from tests.support.book_scripts import load_book_script
 from tests.support.browser import needs_chromium, offline_page
 
 ROOT = Path(__file__).parents[2]
 
-spec = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
-book_build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(book_build)
+book_build = load_book_script("build")
 
 
 class Links(HTMLParser):

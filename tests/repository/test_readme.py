@@ -1,6 +1,5 @@
 """The README tells the truth: lessons with their minutes, concepts with their lessons, badges, and the picture."""
 
-import importlib.util
 import json
 import re
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 import polygrad_edu
+from tests.support.book_scripts import load_book_script
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -95,10 +95,7 @@ def test_the_picture_moves_and_is_small():
 
 
 def test_the_picture_can_be_made_again(tmp_path):
-    spec = importlib.util.spec_from_file_location("moving_picture", ROOT / "book" / "moving_picture.py")
-    moving_picture = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(moving_picture)
-    moving_picture.main(tmp_path / "again.gif")
+    load_book_script("moving_picture").main(tmp_path / "again.gif")
     with Image.open(tmp_path / "again.gif") as again, Image.open(PICTURE) as stored:
         assert again.size == stored.size
         assert again.n_frames == stored.n_frames
