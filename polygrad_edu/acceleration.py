@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .files.input_error import InputError
+from .files.progress import OnProgress, tell_nobody
 from .settings import AccelerationSettings, Preset
 
 # Trajectories imagined at once on a CPU: with 4,096, each took 1.7 times as long, because nothing stayed in its caches.
@@ -135,28 +136,43 @@ def playable_on(preset: Preset, device: torch.device | str) -> Preset:
     return preset.with_overrides(compile="none") if recorded and torch.device(device).type != "cuda" else preset
 
 
+def narrow_of(device: torch.device) -> list[str]:
+    """Sixteen-bit numbers that the device itself computes with; none where it would be made to: that is far slower."""
+    if device.type == "cuda":
+        return ["bfloat16" if torch.cuda.is_bf16_supported() else "float16"]
+    known = torch.cpu.get_capabilities()
+    return ["bfloat16"] if any(has for name, has in known.items() if "bf16" in name) else []
+
+
 def choose(
-    preset: Preset, make_step: Callable[[Preset], Callable[[], Any]], device: torch.device
+    preset: Preset,
+    make_step: Callable[[Preset], Callable[[], Any]],
+    device: torch.device,
+    on_progress: OnProgress = tell_nobody,
 ) -> tuple[Preset, str]:
     """Settle a preset's ``auto`` settings by a measurement on this machine.
 
     Args:
         preset: with acceleration settings of which either may be ``auto``.
         make_step: from a preset to a function that does a fixed piece of its learning.
+        on_progress: told what is measured, how many have been, and of how many.
 
     Returns:
         The preset with both settled, and a sentence about what was measured; empty if nothing was.
     """
-    narrow = "bfloat16" if device.type == "cpu" or torch.cuda.is_bf16_supported() else "float16"
     asked = preset.acceleration
-    precisions = ["float32", narrow] if asked.precision == "auto" else [asked.precision]
+    precisions = ["float32", *narrow_of(device)] if asked.precision == "auto" else [asked.precision]
     # inductor takes up to a minute to compile and gained nothing on the CPUs it was tried on: only on request
     recorded = ["graph"] if device.type == "cuda" else []
     compiles = ["none", *recorded] if asked.compile == "auto" else [asked.compile]
     candidates = [preset.with_overrides(precision=p, compile=c) for p in precisions for c in compiles]
     if len(candidates) == 1:
         return candidates[0], ""
-    seconds = [_fastest(make_step(candidate), device) for candidate in candidates]
+    seconds: list[float] = []
+    for done, candidate in enumerate(candidates):
+        on_progress("measure what is fastest here", done, len(candidates))
+        seconds.append(_fastest(make_step(candidate), device))
+    on_progress("measure what is fastest here", len(candidates), len(candidates))
     best = min(range(len(candidates)), key=seconds.__getitem__)
     gain = seconds[0] / seconds[best]
     if gain < WORTHWHILE:

@@ -61,10 +61,10 @@ def bench(
     if chosen.world_model.kind != "polygrad":
         raise InputError(f"bench measures polygrad's sampler; {preset} learns in {chosen.world_model.kind}")
     device = choose_device(device)
-    chosen, _ = settle(chosen, 0, device)
     directory = out or Path("runs") / f"bench-{preset}"
     console = CommandConsole(stderr=as_json)
     with progress_lines() as on_progress:
+        chosen, _ = settle(chosen, 0, device, on_progress)
         errors = quality(run, device, chosen.acceleration.precision, on_progress) if run else []
         report = BenchReport(
             preset,

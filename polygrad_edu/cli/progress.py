@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..measuring.progress import OnProgress
+from ..files.progress import OnProgress
 from .terminal import CommandConsole
 
 

@@ -14,6 +14,7 @@ from ..files.input_error import InputError
 from ..presets import PRESETS, get_preset
 from ..settings import SETTINGS
 from .options import Device, Json, check_last_seed, choose_device, given, seed_option, with_settings
+from .progress import progress_lines
 from .terminal import CommandConsole, told_when_closed
 
 DEFAULT_PRESET = "inverted-pendulum"
@@ -95,7 +96,8 @@ def train(
                 print(json.dumps(result))
             return
         resume = out or _free_directory(name, "seed", seed)
-        training = start_run(resume, name, chosen, seed, device)
+        with progress_lines() as on_progress:
+            training = start_run(resume, name, chosen, seed, device, on_progress)
     if wandb:
         training.curves.use_wandb(wandb, training.preset_name, training.loop.seed, training.loop.preset)
     supervision = Supervision() if supervised else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from .. import __version__, environments
 from ..collector import as_shown
 from ..files.input_error import InputError
+from ..files.progress import OnProgress, tell_nobody
 from ..imagination_loop import check_seed
 from ..score_guidance import actions_from_noise
 from .datasets import LEVELS, minari
@@ -24,8 +25,6 @@ from .task_specs import plain_task, storable
 
 N_ENVS = 8  # of PPO
 ROLLOUT_STEPS = 256  # of PPO, in each environment between two updates
-
-OnProgress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 def train_policies(env_id: str, train_steps: int, seed: int, on_progress: OnProgress) -> dict[str, MLPPolicy]:
@@ -98,7 +97,7 @@ def collect_dataset(
     steps: int,
     train_steps: int,
     seed: int,
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = tell_nobody,
 ) -> dict[str, Any]:
     """Train a policy, collect from it at three levels, and write a Minari dataset, whole or not at all.
 

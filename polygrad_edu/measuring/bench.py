@@ -18,9 +18,9 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..acceleration import captured
+from ..files.progress import OnProgress
 from ..imagination_loop import ImaginationLoop
 from ..settings import Preset
-from .progress import OnProgress
 
 # Values of each setting, and of the number of trajectories, for which imagination is timed.
 GROWTH: dict[str, tuple[int, ...]] = {

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from ..files.progress import OnProgress
 from ..files.safe_files import write_json
 from ..runs.checkpoint import load_checkpoint, read_config
 from ..runs.result_file import versions
@@ -21,7 +22,6 @@ from ..settings import Preset
 from ..world_model_error import measure_errors
 from .bench import GROWTH
 from .comparison import run_starts, tune_guidance
-from .progress import OnProgress
 
 BLUE = "#0072b2"
 ORANGE = "#d55e00"

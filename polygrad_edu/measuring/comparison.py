@@ -18,6 +18,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from .. import environments
 from ..files.input_error import InputError
+from ..files.progress import OnProgress, tell_nobody
 from ..files.safe_files import write_json
 from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from ..interop.datasets import OfflineData, load_dataset
@@ -28,7 +29,6 @@ from ..settings import IMAGINE_ONLY, closest_name
 from ..world_model import WorldModel
 from ..world_model_error import Starts, measure_errors, on_policy
 from .error_report import Compared, Report
-from .progress import OnProgress
 from .trained_models import COMPARED, Candidate, Trained, fingerprint, make_candidate, train
 
 HELD_OUT = 0.1  # share of a dataset's episodes that nothing is trained on
@@ -82,7 +82,7 @@ class Material(NamedTuple):
     own: Trained | None = None
 
 
-def measure_all(settings: ComparisonSettings, on_progress: OnProgress = lambda what, done, total: None) -> Report:
+def measure_all(settings: ComparisonSettings, on_progress: OnProgress = tell_nobody) -> Report:
     """Measure a run's world model, or train and measure several on a dataset.
 
     Writes error.json, error.md and error.png to ``settings.out``.

@@ -23,6 +23,7 @@ import torch
 from ..actor_critic import ActorCritic
 from ..baselines import make_world_model
 from ..files.input_error import InputError
+from ..files.progress import OnProgress, tell_nobody
 from ..files.safe_files import check_fields, read_json, write_json
 from ..files.versions import refuse_newer, refuse_newer_format
 from ..imagination_loop import ImaginationLoop, seeded_weights
@@ -30,7 +31,6 @@ from ..presets import get_preset
 from ..runs.loop_state import state_of
 from ..runs.result_file import versions
 from ..settings import Preset
-from .progress import OnProgress
 
 FORMAT = "polygrad-edu golden run 1"
 PATH = Path(__file__).with_name("golden_run.json")
@@ -58,7 +58,7 @@ def golden_run(
     seed: int = SEED,
     threads: int = 1,
     precision: str = "float32",
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = tell_nobody,
 ) -> dict[str, Any]:
     """Train; returns the measured numbers, the digest of every tensor at the end, and a description of the machine.
 

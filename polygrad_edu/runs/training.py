@@ -18,6 +18,7 @@ from rich.console import Console
 from .. import environments
 from ..acceleration import choose, playable_on
 from ..files.input_error import InputError
+from ..files.progress import OnProgress, tell_nobody
 from ..files.safe_files import one_line, write_json, write_whole
 from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError, check_seed
 from ..settings import Preset
@@ -41,15 +42,20 @@ from .supervised import Supervision
 from .video import NO_VIDEO, VIDEO, make_video, try_to_film
 
 
-def start_run(run: Path, preset_name: str, preset: Preset, seed: int, device: str) -> Training:
+def start_run(
+    run: Path, preset_name: str, preset: Preset, seed: int, device: str, on_progress: OnProgress = tell_nobody
+) -> Training:
     """Start a run in the directory ``run``, which must be new or empty. It seeds the process.
+
+    Args:
+        on_progress: told of the measurement that settles ``auto``, where there is one.
 
     Raises:
         InputError: ``run`` is taken, or the task or the device cannot be had; then nothing was written.
     """
     _check_is_free(run)
     check_seed(seed)
-    preset, measured = settle(preset, seed, device)
+    preset, measured = settle(preset, seed, device, on_progress)
     seed_process(seed)
     with contextlib.ExitStack() as undone:
         loop = ImaginationLoop(preset, seed, device)  # before anything is written: the task may not exist
@@ -133,9 +139,11 @@ def seed_process(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def settle(preset: Preset, seed: int, device: str) -> tuple[Preset, str]:
+def settle(preset: Preset, seed: int, device: str, on_progress: OnProgress = tell_nobody) -> tuple[Preset, str]:
     """Decide the ``auto`` settings of ``preset`` by a measurement here; returns it with a sentence about that."""
-    return choose(preset, lambda candidate: _one_of_each_update(candidate, seed, device), torch.device(device))
+    return choose(
+        preset, lambda candidate: _one_of_each_update(candidate, seed, device), torch.device(device), on_progress
+    )
 
 
 def _one_of_each_update(preset: Preset, seed: int, device: str) -> Callable[[], object]:

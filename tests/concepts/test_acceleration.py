@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from polygrad_edu import acceleration
-from polygrad_edu.acceleration import captured, check_device, choose, in_pieces, plain_where_auto, playable_on
+from polygrad_edu.acceleration import (
+    captured,
+    check_device,
+    choose,
+    in_pieces,
+    narrow_of,
+    plain_where_auto,
+    playable_on,
+)
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.settings import AccelerationSettings, Preset
@@ -91,17 +99,41 @@ def sleeper(seconds):
     return asked, make_step
 
 
-def test_the_fastest_is_chosen_and_told():
+@pytest.fixture
+def processor(monkeypatch):
+    """A function that gives the machine the capabilities of another processor."""
+
+    def become(**capabilities):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, **capabilities})
+
+    return become
+
+
+def test_the_fastest_is_chosen_and_told(processor):
+    processor(avx512_bf16=True)
     asked, make_step = sleeper({"float32": 0.02, "bfloat16": 0.005})
     preset = Preset().with_overrides(precision="auto", compile="auto")
-    chosen, told = choose(preset, make_step, torch.device("cpu"))
+    progress = []
+    chosen, told = choose(preset, make_step, torch.device("cpu"), lambda *told: progress.append(told))
+    assert progress == [("measure what is fastest here", done, 2) for done in (0, 1, 2)]
     assert chosen.acceleration == AccelerationSettings("bfloat16", "none")
     assert chosen.with_overrides(precision="auto", compile="auto") == preset
     assert "precision bfloat16, compile none (the fastest of 2" in told
     assert asked == [("float32", "none"), ("bfloat16", "none")]
 
 
-def test_a_gain_within_the_noise_changes_nothing():
+@pytest.mark.parametrize("capabilities", [{}, {"avx512_bf16": False, "amx_bf16": False}])
+def test_numbers_that_a_processor_would_emulate_are_not_tried(processor, capabilities):
+    processor(**capabilities)
+    asked, make_step = sleeper({})
+    preset = Preset().with_overrides(precision="auto", compile="auto")
+    assert choose(preset, make_step, torch.device("cpu")) == (Preset(), "")
+    assert asked == []
+    assert narrow_of(torch.device("cpu")) == []
+
+
+def test_a_gain_within_the_noise_changes_nothing(processor):
+    processor(amx_bf16=True)
     _, make_step = sleeper({"float32": 0.02, "bfloat16": 0.0195})
     chosen, told = choose(Preset().with_overrides(precision="auto"), make_step, torch.device("cpu"))
     assert chosen.acceleration.precision == "float32"
