@@ -23,8 +23,8 @@ LEARNING = tuple(
     for name, setting in SETTINGS.items()
     if setting.group in ("denoiser", "diffusion", "world_model") and setting.field != "kind"
 )
-FUTURE_MODELS = ("polygrad", "polygrad-causal", *WORLD_MODELS[1:])
-HIDDEN_WORLDS = ("windy-point-mass", "fork", "gusty-point-mass")
+FUTURE_MODELS = ("polygrad", "polygrad-causal", "polygrad-delayed", *WORLD_MODELS[1:])
+HIDDEN_WORLDS = ("windy-point-mass", "fork", "gusty-point-mass", "hidden-velocity-pendulum")
 MODELS = ("polygrad", "polygrad-causal", "polygrad-delayed", "polygrad-transformer", *WORLD_MODELS[1:])
 
 
@@ -102,6 +102,14 @@ def futures(
     episodes: Annotated[int, typer.Option(help="To learn from, 16 steps each.", min=1)] = 20_000,
     starts: Annotated[int, typer.Option(help="First observations.", min=1)] = 20,
     per_start: Annotated[int, typer.Option(help="Futures from each of them, imagined and real.", min=2)] = 200,
+    ask: Annotated[
+        str,
+        typer.Option(
+            metavar="end,return",
+            help="Ask for futures with a given end or return, or both, and measure how near the answers come.",
+            show_default="what comes of itself is measured",
+        ),
+    ] = "",
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,7 +133,12 @@ def futures(
     the spread over the true spread by the number of steps ahead, the share of
     the hidden drift's variance that lies within a trajectory, and proper
     scores of the position.
+
+    With --ask, the ends or the returns of real futures are given, and each
+    model has to find a way there: PolyGRAD is conditioned on them, the others
+    imagine as many candidates as they can in the same time.
     """
+    from ..measuring.asked_futures import measure_asked
     from ..measuring.futures import FutureSettings, measure_futures
 
     directory = out or Path("runs") / f"futures-{world}"
@@ -145,9 +158,13 @@ def futures(
         overrides=given(settings),
         vary=_of_imagining(varied("--vary", vary or [])),
     )
+    asked = [name.strip() for name in ask.split(",") if name.strip()]
+    if asked and vary:
+        raise InputError("--vary and --ask: give one of them")
     with progress_lines() as on_progress:
-        results = measure_futures(comparison, on_progress)
-    kept = f"Table and figure lie in {directory}: futures.md, futures.json and futures.png."
+        results = measure_asked(comparison, asked, on_progress) if asked else measure_futures(comparison, on_progress)
+    name = "asked" if asked else "futures"
+    kept = f"Table and figure lie in {directory}: {name}.md, {name}.json and {name}.png."
     answer(console, (results.title(), results.table(), results.legend()), results.to_json(), kept)
 
 

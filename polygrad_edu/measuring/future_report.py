@@ -14,6 +14,13 @@ from ..settings import Preset
 from .distribution_error import Branches
 from .error_report import COLOURS
 
+# Names of columns that are too wide for a table of 80 characters.
+BREAKABLE = {
+    "autoregressive-diffusion": "auto- regres- sive dif- fusion",
+    "transformer": "trans- former",
+    "recurrent": "recur- rent",
+}
+
 
 class FutureErrors(NamedTuple):
     """Distances of imagined futures from real ones; a list has one number for each of ``steps_ahead``.
@@ -108,8 +115,7 @@ class FutureReport(NamedTuple):
         names = [row[0] for row in self.rows()]
         table = Table(box=None, padding=(0, 1, 0, 0))
         for name in ("", *names):
-            breakable = name.replace("-", " ").replace("transformer", "trans- former").replace("autor", "auto- r")
-            table.add_column(breakable.replace("regressive", "regres- sive"), justify="right" if name else "left")
+            table.add_column(BREAKABLE.get(name, name.replace("-", " ")), justify="right" if name else "left")
         for place, column in enumerate(self.header()):
             if place:
                 table.add_row(column, *(row[place] for row in self.rows()))

@@ -11,33 +11,46 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
-from torch.distributions import Distribution, Independent, Normal
 
-from .. import environments
+from ..files.progress import OnProgress, tell_nobody
 from ..files.safe_files import write_json
 from ..imagination_loop import NotFiniteError
 from ..interop.datasets import OfflineData
 from ..presets import preset_for
-from ..score_guidance import Policy
 from ..settings import Preset, closest_name
-from ..tasks.hidden_worlds import EPISODE_STEPS, Fork, GustyPointMass, HiddenWorld, WindyPointMass
+from ..tasks.hidden_worlds import (
+    EPISODE_STEPS,
+    Fork,
+    GustyPointMass,
+    HiddenVelocityPendulum,
+    HiddenWorld,
+    WindyPointMass,
+)
 from ..world_model import WorldModel
-from .distribution_error import Branches, Variance, branches, crps, energy_distance, spread, variance_parts
+from .distribution_error import crps, energy_distance, spread
 from .future_report import FutureErrors, FutureReport, Measured
-from .progress import OnProgress
+from .hidden_futures import (
+    Futures,
+    env_id_of,
+    hidden_variance,
+    indifferent_policy,
+    real_futures,
+    record_episodes,
+    sides,
+    steps_before_drift,
+)
 from .trained_models import untrained
 
 WORLDS: dict[str, type[HiddenWorld]] = {
     "windy-point-mass": WindyPointMass,
     "fork": Fork,
     "gusty-point-mass": GustyPointMass,
+    "hidden-velocity-pendulum": HiddenVelocityPendulum,
 }
-POLICY_STD = 0.5  # of the actions, which answer nothing: how well they are followed is not the question here
 STEPS_AHEAD = (1, 2, 5, 10, 15)
 LOOK_EVERY = 50  # updates between looks at the loss
 
@@ -50,6 +63,14 @@ _OTHERS = {**_COMMON, "learning_rate": 1e-3}
 MODELS: dict[str, dict[str, Any]] = {
     "polygrad": {**_DIFFUSION, "prediction": "x0"},
     "polygrad-causal": {**_DIFFUSION, "denoiser": "causal-mlp", "width": 384},
+    "polygrad-delayed": {
+        **_DIFFUSION,
+        "denoiser": "step-mlp",
+        "prediction": "change",
+        "width": 256,
+        "sampling_steps": 16,
+        "delay": 16,
+    },
     "autoregressive-diffusion": {**_DIFFUSION, "world_model": "autoregressive-diffusion"},
     "mlp-ensemble": {**_OTHERS, "world_model": "mlp-ensemble"},
     "transformer": {**_OTHERS, "world_model": "transformer", "width": 96, "batch_size": 64},
@@ -90,25 +111,7 @@ class FutureSettings:
     vary: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-class Futures(NamedTuple):
-    """M futures from each of S first observations."""
-
-    positions: np.ndarray  # [S, M, H, 2] metres
-    actions: np.ndarray  # [S, M, H, A]
-    rewards: np.ndarray  # [S, M, H]
-
-
-def indifferent_policy(action_size: int) -> Policy:
-    """A policy whose actions [.., A] answer nothing: normally distributed around 0, the same everywhere."""
-
-    def policy(observations: torch.Tensor) -> Distribution:
-        mean = observations.new_zeros(*observations.shape[:-1], action_size)
-        return Independent(Normal(mean, torch.full_like(mean, POLICY_STD)), 1)
-
-    return policy
-
-
-def measure_futures(settings: FutureSettings, on_progress: OnProgress = lambda what, done, total: None) -> FutureReport:
+def measure_futures(settings: FutureSettings, on_progress: OnProgress = tell_nobody) -> FutureReport:
     """Train world models in a hidden world, and measure the futures that each imagines.
 
     Writes futures.json, futures.md and futures.png to ``settings.out``.
@@ -123,8 +126,10 @@ def measure_futures(settings: FutureSettings, on_progress: OnProgress = lambda w
     variations = [
         dict(zip(settings.vary, values, strict=True)) for values in itertools.product(*settings.vary.values())
     ]
-    for changes in variations:
-        make_preset("polygrad", world, changes)  # judged before anything is trained
+    for preset in presets.values():
+        if preset.world_model.kind == "polygrad":
+            for changes in variations:
+                preset.with_overrides(changes)  # judged before anything is trained
     settings.out.mkdir(parents=True, exist_ok=True)
     data = record_episodes(world, settings.episodes, settings.seed)
     real = real_futures(world, settings.starts, settings.futures, settings.ahead, settings.seed)
@@ -147,11 +152,6 @@ def measure_futures(settings: FutureSettings, on_progress: OnProgress = lambda w
     return report
 
 
-def env_id_of(world: type[HiddenWorld]) -> str:
-    """The Gymnasium id that a hidden world is registered under."""
-    return f"polygrad_edu/{world.__name__}-v0"
-
-
 def make_preset(name: str, world: type[HiddenWorld], overrides: Mapping[str, Any]) -> Preset:
     """The settings with which a world model takes part.
 
@@ -159,64 +159,6 @@ def make_preset(name: str, world: type[HiddenWorld], overrides: Mapping[str, Any
         InputError: no such setting, or a value that it cannot have.
     """
     return preset_for(env_id_of(world)).with_overrides(MODELS[name]).with_overrides(overrides)
-
-
-def record_episodes(world: type[HiddenWorld], episodes: int, seed: int) -> OfflineData:
-    """Episodes of the indifferent policy, to learn from."""
-    env = world()
-    env.reset(seed=seed)
-    generator = np.random.default_rng(seed)
-    size = cast(gymnasium.spaces.Box, env.action_space).shape[0]
-    actions = POLICY_STD * generator.standard_normal((episodes, EPISODE_STEPS, size))
-    observations = np.zeros((episodes, EPISODE_STEPS, 2), np.float32)
-    rewards = np.zeros((episodes, EPISODE_STEPS), np.float32)
-    for episode in range(episodes):
-        observation, _ = env.reset()
-        for step in range(EPISODE_STEPS):
-            observations[episode, step] = observation
-            observation, rewards[episode, step], *_ = env.step(actions[episode, step])
-    n = episodes * EPISODE_STEPS
-    return OfflineData(
-        env_id_of(world),
-        observations.reshape(n, 2),
-        actions.reshape(n, size).astype(np.float32),
-        rewards.reshape(n),
-        terminals=np.zeros(n, bool),
-        episodes=np.repeat(np.arange(episodes), EPISODE_STEPS),
-        levels=np.full(n, -1),
-        simulator_states=None,
-        policies={},
-    )
-
-
-def real_futures(
-    world: type[HiddenWorld], starts: int, futures: int, ahead: int, seed: int, drawn_again: bool = False
-) -> Futures:
-    """Run the world from first observations, ``futures`` times from each.
-
-    What is hidden when an episode begins is independent of the position that is shown then. So its distribution, given
-    the first observation, is that of any new episode: one is begun for each future, and its mass put in the place.
-
-    Args:
-        drawn_again: other futures from the same first observations, to see how well the truth itself does.
-    """
-    env = world()
-    env.reset(seed=2**20 + seed)  # the starts are new: the episodes to learn from begin with another seed
-    places = np.stack([env.reset()[0] for _ in range(starts)]).astype(np.float64)  # [S, 2]
-    size = cast(gymnasium.spaces.Box, env.action_space).shape[0]
-    env.reset(seed=2**21 + 2 * seed + drawn_again)
-    generator = np.random.default_rng([seed, int(drawn_again)])
-    actions = POLICY_STD * generator.standard_normal((starts, futures, ahead + 1, size))
-    positions = np.zeros((starts, futures, ahead + 1, 2))
-    rewards = np.zeros((starts, futures, ahead + 1))
-    for start, future in np.ndindex(starts, futures):
-        env.reset()
-        hidden = environments.get_simulator_state(env)[2:]
-        observation = environments.set_simulator_state(env, np.concatenate([places[start], hidden]))
-        for step in range(ahead + 1):
-            positions[start, future, step] = observation
-            observation, rewards[start, future, step], *_ = env.step(actions[start, future, step])
-    return Futures(positions, actions, rewards)
 
 
 def imagined_futures(model: WorldModel[Any], world: type[HiddenWorld], real: Futures, ahead: int, seed: int) -> Futures:
@@ -262,7 +204,7 @@ def measure(world: type[HiddenWorld], futures: Futures, real: Futures) -> Future
     """Distances of a distribution of futures from the real one, by the number of steps ahead."""
     ahead = real.positions.shape[2] - 1
     steps = [h for h in STEPS_AHEAD if h < ahead] + [ahead]
-    before = [world.steps_before_drift(place) for place in real.positions[:, 0, 0]]
+    before = steps_before_drift(world, real)
     pairs = list(zip(futures.positions, real.positions, strict=True))  # of [M, H, 2], one for each start
     paths = [(own[:, 1:].reshape(len(own), -1), true[:, 1:].reshape(len(true), -1)) for own, true in pairs]
     return FutureErrors(
@@ -275,8 +217,8 @@ def measure(world: type[HiddenWorld], futures: Futures, real: Futures) -> Future
             float(np.mean([energy_distance(own[:, h], true[:, h]) for own, true in pairs])) for h in steps
         ],
         path_energy_distance=float(np.mean([energy_distance(own, true) for own, true in paths])),
-        share_within=_hidden_variance(world, futures, before).share_within,
-        branches=_branches(world, futures, before) if issubclass(world, Fork) else None,
+        share_within=hidden_variance(world, futures).share_within,
+        branches=sides(world, futures),
     )
 
 
@@ -293,17 +235,3 @@ def _spread_ratio(drifted: np.ndarray, truly: np.ndarray, before: list[int], h: 
     if not begun:
         return float("nan")
     return spread(drifted[begun, :, h - 1]) / spread(truly[begun, :, h - 1])
-
-
-def _hidden_variance(world: type[HiddenWorld], futures: Futures, before: list[int]) -> Variance:
-    """Variance of the implied drift, from the step on in which something hidden acts."""
-    drift = world.implied_drift(futures.positions, futures.actions)[..., world.drift_axes]  # [S, M, H-1, D]
-    parts = [variance_parts(own[:, first:]) for own, first in zip(drift, before, strict=True)]
-    return Variance(*np.mean(parts, axis=0))
-
-
-def _branches(world: type[Fork], futures: Futures, before: list[int]) -> Branches:
-    drift = world.implied_drift(futures.positions, futures.actions)[..., 1]  # [S, M, H-1]
-    each = [own for start, first in zip(drift, before, strict=True) for own in start[:, first:]]
-    bangs = (futures.rewards[:, :, :-1] < -0.5).any(axis=2).ravel()  # [S * M]
-    return branches(each, bangs, world.drift_speed)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from polygrad_edu.cli import compare
-from polygrad_edu.measuring import futures
-from polygrad_edu.tasks.hidden_worlds import EPISODE_STEPS, Fork, GustyPointMass, WindyPointMass
+from polygrad_edu.measuring import futures, hidden_futures
+from polygrad_edu.tasks.hidden_worlds import Fork, GustyPointMass, HiddenVelocityPendulum, WindyPointMass
 from tests.support.command_line import call
 
 SMALL = ["--updates", 3, "--episodes", 40, "--starts", 3, "--per-start", 8, "--width", 20, "--depth", 1]
@@ -15,7 +15,7 @@ SMALL += ["--sampling-steps", 4]
 
 
 def pair(world, starts=6, n=150):
-    return [futures.real_futures(world, starts, n, 10, seed=0, drawn_again=again) for again in (False, True)]
+    return [hidden_futures.real_futures(world, starts, n, 10, seed=0, drawn_again=again) for again in (False, True)]
 
 
 def test_the_command_knows_the_worlds_and_models_without_importing_them():
@@ -23,17 +23,9 @@ def test_the_command_knows_the_worlds_and_models_without_importing_them():
     assert list(futures.MODELS) == list(compare.FUTURE_MODELS)
 
 
-def test_real_futures_share_their_first_observation_and_nothing_else():
-    real, again = pair(WindyPointMass, starts=3, n=20)
-    assert np.array_equal(real.positions[:, :, 0], again.positions[:, :, 0])
-    assert (np.ptp(real.positions[:, :, 0], axis=1) == 0).all()
-    assert len(np.unique(real.positions[:, :, 1, 0])) == 60
-    assert not np.isin(real.positions[:, :, 1], again.positions[:, :, 1]).any()
-    repeated = futures.real_futures(WindyPointMass, 3, 20, 10, seed=0)
-    assert np.array_equal(real.positions, repeated.positions)
-
-
-@pytest.mark.parametrize(("world", "share"), [(WindyPointMass, 0), (Fork, 0), (GustyPointMass, 1)])
+@pytest.mark.parametrize(
+    ("world", "share"), [(WindyPointMass, 0), (Fork, 0), (GustyPointMass, 1), (HiddenVelocityPendulum, 0)]
+)
 def test_the_truth_is_as_good_as_can_be(world, share):
     real, again = pair(world)
     found = futures.measure(world, again, real)
@@ -68,19 +60,7 @@ def test_the_average_of_both_futures_is_in_no_branch():
     assert found.spread[-1] == pytest.approx(0, abs=1e-6)
 
 
-def test_episodes_are_whole_and_the_policy_answers_nothing():
-    data = futures.record_episodes(WindyPointMass, 200, seed=1)
-    assert data.longest_episode == EPISODE_STEPS
-    assert data.actions.std() == pytest.approx(futures.POLICY_STD, rel=0.05)
-    drift = WindyPointMass.implied_drift(
-        data.observations.reshape(200, 16, 2).astype(float), data.actions.reshape(200, 16, 2)
-    )
-    assert np.ptp(drift, axis=1).max() < 1e-4
-    again = futures.record_episodes(WindyPointMass, 200, seed=1)
-    assert np.array_equal(data.observations, again.observations)
-
-
-@pytest.mark.parametrize("world", ["windy-point-mass", "fork"])
+@pytest.mark.parametrize("world", ["windy-point-mass", "fork", "hidden-velocity-pendulum"])
 def test_every_model_is_measured_beside_the_truth(world, tmp_path):
     done = call("futures", world, *SMALL, "--out", tmp_path, columns=80)
     assert done.returncode == 0, done.stderr
@@ -107,9 +87,14 @@ def test_a_setting_of_imagining_is_varied_without_training_again(tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["cyclone"], "there is no hidden world 'cyclone'; known: windy-point-mass, fork, gusty-point-mass"),
+        (
+            ["cyclone"],
+            "there is no hidden world 'cyclone'; known: windy-point-mass, fork, gusty-point-mass",
+        ),
         (["fork", "--models", "polygrat"], "there is no world model 'polygrat'; did you mean polygrad"),
         (["fork", "--vary", "width=3,4"], "--vary 'width=3,4': give NAME=VALUE,VALUE with a setting of imagining"),
+        (["fork", "--models", "polygrad", "--vary", "delay=2"], "a delay needs the denoiser step-mlp"),
+        (["fork", "--ask", "end", "--vary", "eta=0"], "--vary and --ask: give one of them"),
         (["fork", "--vary", "eta=2"], "eta must be from 0 to 1, not 2"),
     ],
 )

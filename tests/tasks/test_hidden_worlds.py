@@ -7,23 +7,23 @@ from gymnasium.utils.env_checker import check_env
 
 from polygrad_edu import environments
 from polygrad_edu.drawing.rendering import draw_states
-from polygrad_edu.tasks.hidden_worlds import EPISODE_STEPS, Fork, GustyPointMass, WindyPointMass
+from polygrad_edu.tasks.hidden_worlds import EPISODE_STEPS, Fork, GustyPointMass, HiddenVelocityPendulum, WindyPointMass
 
-WORLDS = (WindyPointMass, GustyPointMass, Fork)
+WORLDS = (WindyPointMass, GustyPointMass, Fork, HiddenVelocityPendulum)
 
 
 def id_of(world):
     return f"polygrad_edu/{world.__name__}-v0"
 
 
-def episode(world, seed):
+def episode(world, seed, scale=1.0):
     """Positions [17, 2], actions [17, A] (the last is none) and rewards [16] of random actions."""
     env = gymnasium.make(id_of(world))
     observation, _ = env.reset(seed=seed)
     env.action_space.seed(seed)
     positions, actions, rewards, truncated = [observation], [], [], False
     while not truncated:
-        actions.append(env.action_space.sample())
+        actions.append(scale * env.action_space.sample())
         observation, reward, terminal, truncated, _ = env.step(actions[-1])
         positions.append(observation)
         rewards.append(reward)
@@ -59,13 +59,39 @@ def test_gusts_are_independent_from_step_to_step():
 
 
 @pytest.mark.parametrize("world", WORLDS)
+def test_rewards_are_those_that_the_path_earns(world):
+    for seed in range(20):
+        positions, actions, rewards = episode(world, seed, scale=0.3)
+        assert world.rewards_along(positions, actions) == pytest.approx(rewards, abs=2e-4)
+
+
+def test_the_pendulum_moves_as_gymnasiums_and_its_first_velocity_explains_every_step():
+    ours, theirs = gymnasium.make(id_of(HiddenVelocityPendulum)), gymnasium.make("Pendulum-v1")
+    for seed in range(5):
+        ours.reset(seed=seed)
+        theirs.reset(seed=seed)
+        cos, sin, velocity = ours.unwrapped.state
+        theirs.unwrapped.state = np.array([np.arctan2(sin, cos), velocity])
+        places, actions = [[cos, sin]], []
+        for _ in range(EPISODE_STEPS):
+            actions.append(0.3 * ours.action_space.sample())
+            observation, reward, *_ = ours.step(actions[-1])
+            true, true_reward, *_ = theirs.step(2 * actions[-1])
+            assert observation == pytest.approx(true[:2], abs=1e-6)
+            assert reward == pytest.approx(true_reward, abs=1e-6)
+            places.append(ours.unwrapped.state[:2])
+        drift = HiddenVelocityPendulum.implied_drift(np.array(places), np.array([*actions, actions[0]]))
+        assert drift == pytest.approx(np.full((EPISODE_STEPS, 1), velocity), abs=1e-6)
+
+
+@pytest.mark.parametrize("world", WORLDS)
 def test_a_first_observation_tells_nothing_about_the_drift(world):
     first, drifts = [], []
     for seed in range(400):
         positions, actions, _ = episode(world, seed)
         first.append(positions[0])
         drifts.append(world.implied_drift(positions, actions)[-1])
-    both = np.corrcoef(np.array(first).T, np.array(drifts)[:, world.drift_axes].T)[:2, 2:]
+    both = np.corrcoef(np.array(first).T, np.array(drifts)[:, list(world.drift_axes)].T)[:2, 2:]
     assert np.abs(both).max() < 0.2  # four standard errors
 
 
@@ -86,7 +112,7 @@ def test_a_fork_leads_to_one_side_and_only_one_side_ends_with_a_bang():
     assert 0.3 < np.mean(np.array(sides) > 0) < 0.7
 
 
-@pytest.mark.parametrize("world", [WindyPointMass, Fork])
+@pytest.mark.parametrize("world", [WindyPointMass, Fork, HiddenVelocityPendulum])
 def test_a_state_with_what_is_hidden_goes_on_to_the_last_bit(world):
     env = environments.make(id_of(world))
     env.reset(seed=3)
@@ -131,7 +157,7 @@ def test_its_mass_is_drawn_where_it_is(world):
     env = environments.make(id_of(world))
     env.reset(seed=0)
     states = np.zeros((2, 2 + world.hidden_size))
-    states[:, 0] = -2.0, 2.0
+    states[:, 0] = -world.arena / 2, world.arena / 2
     left, right = draw_states(env, states, 80, 80)
     columns = np.flatnonzero((left != right).any(axis=(0, 2)))
     assert columns.min() == pytest.approx(40 - 18, abs=5)
