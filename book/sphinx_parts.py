@@ -1,9 +1,11 @@
-"""Sphinx extension: the ``$...$`` of docstrings becomes mathematics, and no page waits for a kernel elsewhere."""
+"""Sphinx extension: docstrings' mathematics, questions that hide their answers, and no kernel that a page waits for."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
+
+from polygrad_edu.course.guess_widget import SCRIPT, STYLE
 
 
 def convert(text: str) -> str:
@@ -24,7 +26,15 @@ def without_thebe(app: Any) -> None:
         listeners[:] = [one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")]
 
 
+def with_questions(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give a page that asks for guesses what hides their answers and opens them."""
+    if "guess-place" in context.get("body", ""):
+        context["metatags"] = context.get("metatags", "") + f"<style>\n{STYLE}</style>\n"
+        app.add_js_file(None, body=f"{SCRIPT}\nbringToLife();", type="module")
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", process)
     app.connect("builder-inited", without_thebe, priority=0)
+    app.connect("html-page-context", with_questions)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
