@@ -45,11 +45,6 @@ def verdict(exercise: str, *answer: Any, **options: Any) -> str:
     return "Right."
 
 
-def check(exercise: str, *answer: Any) -> None:
-    """Print the :func:`verdict` on an answer."""
-    print(verdict(exercise, *answer))
-
-
 def require(exercise: str, *answer: Any, seed: int = 0) -> None:
     """Print ``Right.``, or raise the verdict, so that a grader gives the cell no points.
 
