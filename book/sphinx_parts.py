@@ -1,9 +1,15 @@
-"""Sphinx extension: the ``$...$`` of docstrings becomes mathematics, and no page waits for a kernel elsewhere."""
+"""Sphinx extension: mathematics in docstrings, questions that hide answers, code in view, and no wait for a kernel."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+
+from polygrad_edu.course.guess_widget import SCRIPT, STYLE
+from polygrad_edu.course.source_view import source
 
 
 def convert(text: str) -> str:
@@ -24,7 +30,33 @@ def without_thebe(app: Any) -> None:
         listeners[:] = [one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")]
 
 
+def with_questions(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give a page that asks for guesses what hides their answers and opens them."""
+    if "guess-place" in context.get("body", ""):
+        context["metatags"] = context.get("metatags", "") + f"<style>\n{STYLE}</style>\n"
+        app.add_js_file(None, body=f"{SCRIPT}\nbringToLife();", type="module")
+
+
+def with_lines_of_today(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Put the package's lines as they are now in the place of those that a lesson was stored with."""
+    stored = r'<details class="package-source" data-name="([^"]+)">.*?</details>'
+    if "package-source" in context.get("body", ""):
+        context["body"] = re.sub(stored, lambda found: source(found[1])._repr_html_(), context["body"], flags=re.S)
+
+
+def with_code_pages(app: Any, doctree: Any, page: str) -> None:
+    """Lead a link to a file of the package to the page that shows it, where there is one; else it is downloaded."""
+    for link in list(doctree.findall(addnodes.download_reference)):
+        found = re.fullmatch(r"(?:\.\./)*(polygrad_edu/.+?)(?:/__init__)?\.py", link.get("reftarget", ""))
+        if found and getattr(app.env, "_viewcode_modules", {}).get(found[1].replace("/", ".")):
+            address = app.builder.get_relative_uri(page, f"_modules/{found[1]}")
+            link.replace_self(nodes.reference("", "", *link.children, internal=True, refuri=address))
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", process)
     app.connect("builder-inited", without_thebe, priority=0)
+    app.connect("html-page-context", with_questions)
+    app.connect("html-page-context", with_lines_of_today)
+    app.connect("doctree-resolved", with_code_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -152,15 +152,19 @@ class NoiseSchedule(nn.Module):
         if n_visits == self.n_steps and eta == 1:
             own = (self.alphas_cumprod, self.posterior_variance, self.posterior_mean_coef1, self.posterior_mean_coef2)
             return Walk(self, torch.arange(n_visits), Posterior(*own), eta)
-        # With one visit there is no way back in parts: jump from the noisiest step.
-        first = 0 if n_visits > 1 else self.n_steps - 1
-        visited = torch.linspace(first, self.n_steps - 1, n_visits, dtype=torch.float64).round().long()  # [S]
+        visited = evenly_spread(self.n_steps, n_visits)  # [S]
         # float64 from the stored betas, because ratios of tiny signals lose float32's digits
         alpha_bar = torch.cumprod(1 - self.betas.double().cpu(), dim=0)[visited]  # [S]
         previous = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
         betas = (1 - alpha_bar / previous).clamp(max=1 - 1e-12)  # 1 itself where no signal is left
         found = Posterior(*(values.float().to(self.betas.device) for values in posterior(betas, eta)))
         return Walk(self, visited, found, eta)
+
+
+def evenly_spread(n_steps: int, n_visits: int) -> Tensor:
+    """The steps to visit, [S], from the first to the last of T; a single visit jumps from the noisiest."""
+    first = 0 if n_visits > 1 else n_steps - 1
+    return torch.linspace(first, n_steps - 1, n_visits, dtype=torch.float64).round().long()
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -41,13 +43,15 @@ def verdict(exercise: str, *answer: Any, **options: Any) -> str:
     except AssertionError as wrong:
         return f"Not yet: {wrong}"
     except Exception as error:  # the student's own code, which may fail in any way
-        return f"Not yet: your code stopped with {type(error).__name__}: {error}"
+        return f"Not yet: your code stopped with {type(error).__name__}: {error}{_line_of(error, answer)}"
     return "Right."
 
 
-def check(exercise: str, *answer: Any) -> None:
-    """Print the :func:`verdict` on an answer."""
-    print(verdict(exercise, *answer))
+def _line_of(error: Exception, answer: tuple[Any, ...]) -> str:
+    """Say at which of the answer's lines an error arose; empty if that is not known."""
+    files = {inspect.unwrap(a).__code__.co_filename for a in answer if isinstance(a, FunctionType)}
+    lines = [step for step in traceback.extract_tb(error.__traceback__) if step.filename in files and step.line]
+    return f" (in line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
 
 
 def require(exercise: str, *answer: Any, seed: int = 0) -> None:

@@ -75,6 +75,10 @@ def check_denoiser_input(denoiser_input: Callable[..., tuple[torch.Tensor, torch
     assert torch.allclose(scaled, ratio[:, None, None] * actions, atol=1e-4), (
         "the actions are more than scaled: is there noise on them?"
     )
+    assert not torch.allclose(ratio, alpha_bar, atol=1e-4), (
+        "the actions are multiplied by alpha_bar, which is a share of the *variance*: where 0.04 of it is left, the "
+        "actions themselves should be 0.2 times as large."
+    )
     assert torch.allclose(ratio, alpha_bar.sqrt(), atol=1e-4), (
         f"where a share {alpha_bar[2]:.2f} of the trajectory's variance is left, the same should be left of the "
         f"actions'; in yours it is {ratio[2] ** 2:.2f}."

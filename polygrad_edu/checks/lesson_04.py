@@ -52,3 +52,10 @@ def check_error_by_step(error_by_step: Callable[[Tensor, Tensor, Tensor], Tensor
     assert torch.allclose(error_by_step(growing, real, scale), torch.tensor([0.0, 1.0, 4.0])), (
         "each time step should have its own error: off by 0, 1 and 2 in the three steps gives 0, 1 and 4."
     )
+    uneven = real.clone()
+    uneven[:, 0] = torch.tensor([[0.0, 2.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0], [2.0, 0.0]])
+    assert torch.equal(error_by_step(uneven, real, scale)[:1], torch.tensor([2.0])), (
+        "four of five trajectories have one number off by 2 and the other right, an error of 2 each: the median is 2, "
+        f"and you say {error_by_step(uneven, real, scale)[0]:g}. First the mean within a trajectory, then the median "
+        "over trajectories."
+    )

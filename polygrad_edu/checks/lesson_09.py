@@ -49,6 +49,13 @@ def check_error_by_horizon(
         "two repeated rows."
     )
     assert masked[3] == 0, "an episode that ended at time 1 is still over at time 3, though its terminal there says 0."
+    survivor = real.copy()
+    survivor[0, 2:] += std  # the only one that goes on
+    left = np.asarray(error_by_horizon(survivor, real, ended, std), dtype=float)
+    assert left[2] == 1, (
+        "at time 2 one of three trajectories still runs, and it is off by one std: the error there is 1; you say "
+        f"{left[2]:g}. Those that have ended are to be left out, not counted as 0."
+    )
     last = real.copy()
     last[1:, 1] += std
     kept = np.asarray(error_by_horizon(last, real, ended, std), dtype=float)

@@ -32,6 +32,11 @@ def check_speed_up(speed_up: Callable[[list[float], list[float]], float]) -> Non
     )
     hiccup = speed_up([2.0, 60.0, 2.0, 2.0, 2.0], [1.0, 1.0, 1.0, 1.0, 1.0])
     assert abs(hiccup - 2) < 0.1, f"one round of five was disturbed, and it should not decide; you say {hiccup:.2f}."
+    uneven = speed_up([4.0, 20.0, 6.0], [2.0, 10.0, 1.0])
+    assert abs(uneven - 2) < 1e-9, (
+        "in rounds of 4, 20 and 6 s for A and 2, 10 and 1 s for B, B is 2, 2 and 6 times as fast: typically 2. You say "
+        f"{uneven:.2f}; compare within each round before you choose a typical one."
+    )
     early = speed_up([8.0, 2.0, 2.0], [1.0, 1.0, 8.0])
     assert abs(early - 2) < 1e-9, (
         f"A was disturbed in the first round and B in the last; the round between says 2. You say {early:.2f}."

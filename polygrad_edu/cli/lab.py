@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,29 +11,31 @@ import typer
 
 from ..files.input_error import InputError
 
+LESSONS = Path("polygrad-lessons")
+
 
 def lab(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the lessons go.")] = Path("polygrad-lessons"),
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the lessons go.")] = LESSONS,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     start: Annotated[bool, typer.Option(help="Start JupyterLab after copying.")] = True,
 ) -> None:
-    """Copy the lessons to DIR and open JupyterLab there. Your own changed copies are never overwritten."""
-    from ..course.paths import find_shared
+    """Copy lessons and assignments to DIR and open the first lesson in JupyterLab. Your own copies stay as they are.
 
-    source = find_shared("notebooks")
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory} is a file; name a directory for the lessons")
-    copied = 0
-    kept = 0
-    for lesson in sorted(source.glob("*.ipynb")):  # the assignments are handed out by the course commands
-        target = directory / lesson.relative_to(source)
-        if target.exists():
-            kept += 1
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(lesson, target)
-        copied += 1
-    print(f"{copied} lessons copied to {directory}" + (f", {kept} already there left as they are." if kept else "."))
+    Options that are not listed here go to JupyterLab: polygrad-edu lab --port 9000 --ip 0.0.0.0
+    """
+    from ..course.handout import FIRST, hand_out
+
+    passed_on = list(context.args)
+    if str(directory).startswith("-"):  # no DIR was given, and this is an option for JupyterLab
+        passed_on.insert(0, str(directory))
+        directory = LESSONS
+    if passed_on and not (start and passed_on[0].startswith("-")):
+        raise InputError(f"lab takes one DIR, and options for JupyterLab if it is started; not {' '.join(passed_on)}")
+    done = hand_out(directory)
+    kept = f", {done.kept} already there left as they are." if done.kept else "."
+    print(f"{done.copied} lessons and assignments copied to {directory}" + kept)
     if start:
-        options = [] if browser else ["--no-browser"]
-        raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", *options], cwd=directory))
+        options = [*([] if browser else ["--no-browser"]), *passed_on]
+        first = [FIRST] if (directory / FIRST).exists() else []
+        raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", *first, *options], cwd=directory))

@@ -34,7 +34,7 @@ app.command(cls=Command)(sweep.report)
 app.command(cls=Command)(share.push)
 app.command(cls=Command)(share.pull)
 app.command(cls=DoctorCommand)(doctor.doctor)
-app.command(cls=Command)(lab.lab)
+app.command(cls=Command, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lab.lab)
 app.add_typer(course.course, name="course")
 
 

@@ -1,8 +1,22 @@
 """Helpers of the lessons: guesses, checks of exercises, the pace of a lesson, and trained results."""
 
-from ..checks import check, require
-from .guesses import predict, reveal, scorecard
+from ..checks import require
+from ..checks.own_code import check, use_mine
+from .guesses import scorecard
 from .pace import quick
 from .paths import find_shared, shipped
+from .questions import predict, reveal
+from .source_view import source
 
-__all__ = ["check", "find_shared", "predict", "quick", "require", "reveal", "scorecard", "shipped"]
+__all__ = [
+    "check",
+    "find_shared",
+    "predict",
+    "quick",
+    "require",
+    "reveal",
+    "scorecard",
+    "shipped",
+    "source",
+    "use_mine",
+]

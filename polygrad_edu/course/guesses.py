@@ -1,6 +1,7 @@
-"""Guesses: predictions of the reader, stored before an experiment, scored after it, summed up at the end.
+"""Guesses: kept as JSON beside the lessons, compared with what happened, summed up at the end.
 
-A prediction that nobody writes down is remembered as right. These are stored as JSON beside the lessons.
+A prediction that nobody writes down is remembered as right. The first guess counts; one that comes after the answer was
+seen is late, and scores nothing.
 """
 
 from __future__ import annotations
@@ -11,94 +12,141 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .scoring import calibration, points, verdict
+
 FILE = "my_guesses.json"
-_NOT_YET = "Write your guess in place of the dots and run this cell again; then read on."
 
 
 def _path() -> Path:
     return Path(os.environ.get("POLYGRAD_GUESSES", FILE))
 
 
-def _read() -> dict[str, Any]:
+def read_all() -> dict[str, dict[str, Any]]:
+    """Read what is noted, by question."""
     try:
         book = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none yet, or edited into something else: start a new one
         return {}
-    return book if isinstance(book, dict) else {}
+    return {key: entry for key, entry in book.items() if isinstance(entry, dict)} if isinstance(book, dict) else {}
 
 
-def _write(book: dict[str, Any]) -> None:
+def _change(key: str, **news: Any) -> dict[str, Any]:
+    """Add to what is noted about a question and return all of that."""
+    book = read_all()
+    entry = book.setdefault(key, {})
+    entry |= news
     partial = _path().with_name(_path().name + ".partial")
     partial.write_text(json.dumps(book, indent=2, sort_keys=True), encoding="utf-8")
     partial.replace(_path())
+    return entry
 
 
-def predict(key: str, guess: Any = ..., choices: tuple[str, ...] = ()) -> None:
-    """Store a guess before the experiment; print why if it is none.
+def noted(key: str) -> dict[str, Any]:
+    """Read what is noted about a question: its ``guess``, how ``sure``, whether the answer was ``seen`` without one."""
+    return read_all().get(key, {})
 
-    Args:
-        key: name of the question, lesson first: ``"02/half"``.
-        guess: a number, or one of ``choices``. The dots of an unanswered cell are not a guess.
-        choices: the possible answers, if the question does not ask for a number.
-    """
-    if guess is ...:
-        print(_NOT_YET + (f" The choices: {', '.join(choices)}." if choices else ""))
-        return
+
+def settled(key: str) -> bool:
+    """True if the question was guessed at or given up, so that its answer may be shown."""
+    entry = noted(key)
+    return "guess" in entry or bool(entry.get("seen"))
+
+
+def said_of(key: str) -> str:
+    """Say how a question was settled; empty if it waits."""
+    entry = noted(key)
+    if "guess" in entry:
+        return f"Your first guess counts: {readable(entry['guess'])}."
+    return "No guess: the answer is open." if entry.get("seen") else ""
+
+
+def objection(
+    guess: Any, choices: tuple[str, ...] = (), between: tuple[float, float] | None = None, sure: Any = None
+) -> str | None:
+    """Say what is wrong with a guess, in a sentence; None if nothing is."""
     if choices and guess not in choices:
-        print(f"{guess!r} is none of the choices: {', '.join(choices)}.")
-        return
-    if not choices and (isinstance(guess, bool) or not isinstance(guess, int | float) or not math.isfinite(guess)):
-        print(f"This question asks for a number, not {guess!r}.")
-        return
-    book = _read()
-    book[key] = {"guess": guess}
-    _write(book)
-    print(f"Noted: {guess}. Now see what happens.")
+        return f"{guess!r} is none of the choices: {', '.join(choices)}."
+    if not choices and not _is_number(guess):
+        return f"This question asks for a number, not {guess!r}."
+    if between and not between[0] <= guess <= between[1]:
+        return f"This question asks for a number from {between[0]:g} to {between[1]:g}, not {guess:g}."
+    if sure is not None and not (_is_number(sure) and 0 <= sure <= 100):
+        return f"sure is a percentage, 0 to 100, not {sure!r}."
+    return None
 
 
-def reveal(key: str, actual: float | str) -> None:
-    """Print the result of the experiment beside the stored guess, and store its points.
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def readable(value: float | str) -> str:
+    """Write a guess or a result with three digits, or all those before the decimal point."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def lock(key: str, guess: float | str, between: tuple[float, float] | None = None, sure: float | None = None) -> str:
+    """Note a guess, unless there is one: the first counts.
 
     Args:
-        key: name of the question, as given to :func:`predict`.
-        actual: the result.
+        key: name of the question.
+        guess: one to which :func:`objection` has none.
+        between: the range that the question offers, by which the guess will be judged.
+        sure: how sure the reader is, in percent.
+
+    Returns:
+        A sentence that says what was noted.
     """
-    shown = actual if isinstance(actual, str) else f"{actual:.3g}"
-    book = _read()
-    entry = book.get(key)
-    if not isinstance(entry, dict) or "guess" not in entry:
-        print(f"It is {shown}. (No guess of yours was noted; a few cells up is the place for it.)")
-        return
-    entry |= {"actual": actual, "points": points(entry["guess"], actual)}
-    _write(book)
-    print(f"You guessed {entry['guess']}; it is {shown}. {_verdict(entry['points'])}")
+    entry = noted(key)
+    if "guess" in entry:
+        return said_of(key)
+    news: dict[str, Any] = {"guess": guess}
+    if between:
+        news["between"] = list(between)
+    if sure is not None:
+        news["sure"] = sure
+    if entry.get("seen"):
+        _change(key, **news, late=True)
+        return f"Noted: {readable(guess)}. The answer was there already, so it counts as late and scores nothing."
+    _change(key, **news)
+    return f"Noted: {readable(guess)}. Now see what happens."
 
 
-def points(guess: float | str, actual: float | str) -> float:
-    """Score a guess from 1 (right) down to 0 (off by a factor of ten or more, or of the wrong sign)."""
-    if isinstance(actual, str) or isinstance(guess, str):
-        return float(guess == actual)
-    if guess == actual:
-        return 1.0
-    if guess * actual <= 0:
-        return 0.0
-    return max(0.0, 1 - abs(math.log10(guess / actual)))
+def give_up(key: str) -> str:
+    """Note that the answer was seen without a guess; return a sentence that says so."""
+    if not settled(key):
+        _change(key, seen=True)
+    return said_of(key)
 
 
-def _verdict(scored: float) -> str:
-    if scored > 0.95:
-        return "Right."
-    return "Near." if scored > 0.7 else "Off; worth a moment's thought why."
+def compare(key: str, actual: float | str) -> str:
+    """Note the result of an experiment and the guess's points; return a line that tells both."""
+    entry = noted(key)
+    if "guess" not in entry:
+        _change(key, seen=True)
+        return f"It is {readable(actual)}. (No guess of yours was noted; a few cells up is the place for it.)"
+    scored = 0.0 if entry.get("late") else points(entry["guess"], actual, entry.get("between"))
+    _change(key, actual=actual, points=scored)
+    words = "It came late, and scores nothing." if entry.get("late") else verdict(scored)
+    return f"You guessed {readable(entry['guess'])}; it is {readable(actual)}. {words}"
 
 
 def scorecard() -> None:
-    """Print all guesses of the course beside the results, and the sum of their points."""
-    book = {key: entry for key, entry in sorted(_read().items()) if isinstance(entry, dict) and "points" in entry}
-    if not book:
-        print("No guesses have been noted yet: each lesson asks for some with predict().")
+    """Print all guesses of the course beside the results, their points, and how well the reader knows what is known."""
+    book = read_all()
+    compared = {key: entry for key, entry in sorted(book.items()) if "points" in entry}
+    if not compared:
+        print("No guesses have been compared yet: each lesson asks for some with predict().")
         return
-    for key, entry in book.items():
-        actual = entry["actual"] if isinstance(entry["actual"], str) else f"{entry['actual']:.3g}"
-        print(f"{key:<24} guessed {entry['guess']!s:<12} it was {actual:<12} {entry['points']:.2f}")
-    total = sum(entry["points"] for entry in book.values())
-    print(f"{'':<24} {total:.1f} points for {len(book)} guesses")
+    for key, entry in compared.items():
+        guess, actual = readable(entry["guess"]), readable(entry["actual"])
+        scored = "late" if entry.get("late") else f"{entry['points']:.2f}"
+        print(f"{key:<24} guessed {guess:<12} it was {actual:<12} {scored}")
+    total = sum(entry["points"] for entry in compared.values())
+    print(f"{'':<24} {total:.1f} points for {len(compared)} guesses")
+    given_up = sum(bool(entry.get("seen")) and "guess" not in entry for entry in book.values())
+    if given_up:
+        print(f"{'':<24} {given_up} answers seen without a guess")
+    for line in calibration(list(compared.values())):
+        print(line)

@@ -1,4 +1,4 @@
-"""Paths of the lessons and shipped results: beside the package in a clone, inside it once it is installed."""
+"""Paths of lessons, shipped results and pages: beside the package in a clone, inside it once it is installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..runs.shipped import ShippedResult, load_result
 
 
 def find_shared(folder: str) -> Path:
-    """Path of the folder ``notebooks`` or ``results``.
+    """Path of the folder ``notebooks``, ``results`` or ``book``; the last holds only some pages once installed.
 
     Raises:
         InputError: this installation has no such folder.

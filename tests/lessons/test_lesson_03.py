@@ -55,7 +55,7 @@ def overwrites(trajectory, actions, alpha_bar, noise, size):
         ("03/denoiser_input", lambda *given: shown(*given, columns=0), "there is noise on it"),
         ("03/denoiser_input", lambda *given: shown(*given, columns=6), "not the reward and the ending"),
         ("03/denoiser_input", lambda *given: shown(*given, action_noise=0.5), "more than scaled"),
-        ("03/denoiser_input", lambda *given: shown(*given, scale=lambda s: s), "the same should be left"),
+        ("03/denoiser_input", lambda *given: shown(*given, scale=lambda s: s), "a share of the *variance*"),
         ("03/denoiser_input", lambda *given: shown(*given, scale=lambda s: 1.0 + 0 * s), "the same should be left"),
         ("03/denoising_loss", lambda a, x, size: None, "denoising_loss is empty so far"),
         ("03/denoising_loss", lambda a, x, size: (a - x).square(), "a loss is one number"),

@@ -39,6 +39,7 @@ def rewards_too(trajectory, first):
         ("04/error_by_step", lambda i, r, s: ((i - r) / s).abs().mean(-1).median(0).values, "squares is 5"),
         ("04/error_by_step", lambda i, r, s: ((i - r) ** 2 / s).mean(-1).median(0).values, "Divide before squaring"),
         ("04/error_by_step", lambda i, r, s: (((i - r) / s) ** 2).mean((1, 2)), "three numbers"),
+        ("04/error_by_step", lambda i, r, s: (((i - r) / s) ** 2).median(0).values.mean(-1), "First the mean within"),
         (
             "04/error_by_step",
             lambda i, r, s: (((i - r) / s) ** 2).mean((-1, -2)).median().expand(i.shape[1]),

@@ -26,6 +26,12 @@ def shifted(terminals, over, before):
     return np.concatenate([np.zeros_like(terminals[:, :1]), terminals[:, :-1]], axis=1) == 0
 
 
+def ended_count_as_right(imagined, real, terminals, std):
+    over = np.maximum.accumulate(terminals, axis=1)
+    before = np.concatenate([np.zeros_like(over[:, :1]), over[:, :-1]], axis=1)
+    return np.median(np.where(before == 0, (((imagined - real) / std) ** 2).mean(-1), 0), axis=0)
+
+
 def resampled(size=None, replace=True, ends=(2.5, 97.5), resamples=1000, statistic=None):
     def bootstrap(values, asked, generator):
         n = size or len(values)
@@ -61,6 +67,7 @@ def moved(of=lambda d: d.square().mean(dim=(0, 2)).sqrt(), where=lambda t: t, pu
         ("09/error_by_horizon", errors(lambda d, std: np.abs(d / std).mean(-1)), "it is a square"),
         ("09/error_by_horizon", errors(middle=np.mean), "the median is 0"),
         ("09/error_by_horizon", errors(runs=lambda t, over, before: np.ones_like(t) == 1), "two repeated rows"),
+        ("09/error_by_horizon", ended_count_as_right, "left out, not counted as 0"),
         ("09/error_by_horizon", errors(runs=shifted), "is still over at time 3"),
         ("09/error_by_horizon", errors(runs=lambda t, over, before: over == 0), "does exist and counts"),
         ("09/bootstrap_interval", lambda *answer: ..., "bootstrap_interval is empty so far"),

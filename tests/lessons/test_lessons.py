@@ -25,6 +25,10 @@ def cells(path):
     ]
 
 
+def is_answer(output):
+    return "guess-answer" in "".join(output.get("data", {}).get("text/html", []))
+
+
 def definitions(source):
     """What a cell defines without computing anything: imports, functions, classes, constants."""
     kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
@@ -94,6 +98,10 @@ def test_a_lesson_has_all_its_parts(path):
     asked = re.findall(r'predict\("([^"]+)"', code)
     assert len(asked) >= 2
     assert set(asked) == set(re.findall(r'reveal\("([^"]+)"', code)), "a prediction was asked for and never compared"
+    shown = "".join(
+        output["data"]["text/html"][0] for *_, outputs in all_cells for output in outputs if is_answer(output)
+    )
+    assert re.findall(r'data-question="([^"]+)"', shown) == asked, "the book cannot hide an answer that has no mark"
     assert "assert" in code
     assert text.count("A hint</summary>") == text.count("A solution</summary>") == text.count("### Exercise ")
 

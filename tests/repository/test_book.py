@@ -114,31 +114,53 @@ def test_a_clone_from_elsewhere_gets_no_buttons(remote):
     assert book_build.repository(remote) is None
 
 
-@needs_chromium
-def test_every_page_opens_offline_in_a_browser_without_an_error(pages, browser):
-    pages, html = pages
+@pytest.fixture(scope="module")
+def served(pages):
+    """The book's address on a server of its own."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(html)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(pages[1])))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    here = f"http://127.0.0.1:{server.server_port}/"
-    try:
-        page, outside, errors = offline_page(browser, here)
-        typeset = {}
-        for name in pages:
-            if name.startswith("_modules") or name == "index.html":  # the last leads to the first page
-                continue
-            page.goto(here + name, wait_until="load")
-            if page.query_selector(".math"):
-                page.wait_for_selector("mjx-container", state="attached")
-                typeset[name] = len(page.query_selector_all("mjx-container"))
-            assert (name, outside, errors) == (name, [], [])
-    finally:
-        server.shutdown()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@needs_chromium
+def test_every_page_opens_offline_in_a_browser_without_an_error(pages, served, browser):
+    page, outside, errors = offline_page(browser, served)
+    typeset = {}
+    for name in pages[0]:
+        if name.startswith("_modules") or name == "index.html":  # the last leads to the first page
+            continue
+        page.goto(served + name, wait_until="load")
+        if page.query_selector(".math"):
+            page.wait_for_selector("mjx-container", state="attached")
+            typeset[name] = len(page.query_selector_all("mjx-container"))
+        assert (name, outside, errors) == (name, [], [])
     assert any(name.startswith("notebooks/") for name in typeset)
+
+
+@needs_chromium
+@pytest.mark.parametrize("lesson", sorted(ROOT.glob("notebooks/[0-9][0-9]_*.ipynb")), ids=lambda path: path.stem)
+def test_no_answer_is_in_sight_before_its_question_is_settled(served, browser, lesson):
+    page, _, errors = offline_page(browser, served)
+    page.goto(f"{served}notebooks/{lesson.stem}.html", wait_until="load")
+    cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
+    text = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    asked = re.findall(r'predict\("([^"]+)"', text)
+    answers = {name: page.locator(f".guess-answer[data-question='{name}']") for name in asked}
+    for place, name in enumerate(asked):
+        cells = [page.locator(".cell", has=answer) for answer in answers.values()]
+        assert [cell.is_visible() for cell in cells] == [True] * place + [False] * (len(asked) - place)
+        question = page.get_by_role("group", name=f"Question {name}")
+        question.get_by_role("button", name="Show without a guess").click()
+        assert answers[name].is_visible()
+    assert page.locator("article > section > *:visible, article > section > section > *:visible").count() > 10
+    assert errors == []
+    page.context.close()
 
 
 def test_lessons_link_to_files_that_are_there():
