@@ -34,6 +34,7 @@ NAMES = {
     "10_full_size_mujoco_training": "10_mujoco",
     "11_making_it_fast": "11_fast",
     "12_reading_the_paper_again": "12_paper",
+    "13_what_only_a_whole_trajectory_can_do": "13_whole_trajectories",
 }
 FIRST = NAMES["00_start_here"] + ".ipynb"
 READING = "reading"

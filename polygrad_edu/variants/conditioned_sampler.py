@@ -30,6 +30,7 @@ from ..replay import Normaliser
 from ..trajectory_diffusion import with_first
 
 SURE = 1e-6  # a variance in normalised units, of a reading on which the denoiser has made up its mind
+NO_USE = 1e6  # the variance of a reading that says nothing
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Condition:
 
     read: Callable[[Tensor], Tensor]
     wanted: Tensor
-    std: float = 0.02
+    std: float = 0.01
 
 
 def end_at(places: Tensor, time_point: int, normaliser: Normaliser) -> Condition:
@@ -80,21 +81,38 @@ class ConditionedSampler(GuidedSampler):
             reading = self.condition.read(reconstruction)  # [B, K]
             # rows of A \partial \hat x_0 / \partial x_t, one way back through the network for each number that is read
             rows = [torch.autograd.grad(read.sum(), noisy, retain_graph=True)[0] for read in reading.unbind(dim=1)]
-        spread = (1 - visit.signal**2) / visit.signal
-        covariance = spread * torch.stack(rows, dim=1)  # [B, K, H, O+2] A C
-        seen = self._update(reconstruction.detach(), reading.detach(), covariance)
-        seen = with_first(seen, normed_first)
+        # A C, with C = (1 - \bar\alpha_t) / \sqrt{\bar\alpha_t} \, \partial \hat x_0 / \partial x_t
+        cross = (1 - visit.signal**2) / visit.signal * torch.stack(rows, dim=1)  # [B, K, H, O+2]
+        own = _positive(self.condition.read(cross))  # [B, K, K] A C A^T
+        missing = self.condition.wanted - reading.detach()  # [B, K]
+        seen = kalman_update(reconstruction.detach().flatten(1), cross.flatten(2), own, missing, self.condition.std)
+        seen = with_first(seen.reshape_as(reconstruction), normed_first)
         mean = self._limited(visit, visit.mean(seen, state.trajectory), state.trajectory)
         return Prediction(state.trajectory, seen, mean)
 
-    def _update(self, reconstruction: Tensor, reading: Tensor, covariance: Tensor) -> Tensor:
-        """The reconstruction [B, H, O+2] once the wanted reading is known."""
-        own = self.condition.read(covariance)  # [B, K, K] A C A^T
-        own = (own + own.mT) / 2  # a learned denoiser's is only nearly symmetric
-        values, vectors = torch.linalg.eigh(own)
-        values = values.clamp(min=SURE) + self.condition.std**2
-        missing = (self.condition.wanted - reading)[..., None]  # [B, K, 1]
-        # (A C A^T + \sigma_y^2 I)^{-1} (y - A \hat x_0)
-        weights = vectors @ (vectors.mT @ missing / values[..., None])  # [B, K, 1]
-        # \hat x_0 + C A^T (...)
-        return reconstruction + (weights[..., None] * covariance).sum(dim=1)
+
+def kalman_update(seen: Tensor, cross: Tensor, own: Tensor, missing: Tensor, std: float) -> Tensor:
+    r"""The mean of Gaussians [B, D], once a reading of each is known.
+
+    Args:
+        seen: [B, D] $\hat x_0$, the mean before.
+        cross: [B, K, D] $A C$, how the reading varies with what is read.
+        own: [B, K, K] $A C A^T$, how the reading varies.
+        missing: [B, K] $y - A \hat x_0$, what the reading lacks.
+        std: $\sigma_y$, of what is known about the reading.
+    """
+    known = own + std**2 * torch.eye(own.shape[-1], device=own.device)  # [B, K, K]
+    # \hat x_0 + C A^T (A C A^T + \sigma_y^2 I)^{-1} (y - A \hat x_0)
+    weights = torch.linalg.solve(known, missing[..., None])  # [B, K, 1]
+    return seen + (weights * cross).sum(dim=1)
+
+
+def _positive(covariance: Tensor) -> Tensor:
+    """The covariance [B, K, K] that a learned denoiser means: symmetric, and of no use where it says less than nothing.
+
+    Under nearly pure noise a denoiser's gradient is mostly its own error. A variance below 0 there must not move
+    anything, and a large one does not.
+    """
+    values, vectors = torch.linalg.eigh((covariance + covariance.mT) / 2)
+    values = torch.where(values > SURE, values, NO_USE)
+    return vectors @ (values[..., None] * vectors.mT)

@@ -42,7 +42,7 @@ def trained():
 
 def test_the_training_calls_every_function_that_the_student_wrote_and_learns_the_same():
     before = trained()
-    calls = dict.fromkeys(PLACES, 0)
+    calls = dict.fromkeys([exercise for exercise in PLACES if exercise < "09"], 0)  # of the lessons that build the loop
 
     def counted(exercise, function):
         def call(*arguments):
@@ -51,7 +51,7 @@ def test_the_training_calls_every_function_that_the_student_wrote_and_learns_the
 
         return call
 
-    for exercise in PLACES:
+    for exercise in calls:
         check(exercise, counted(exercise, solution(exercise)[0]))
     calls |= dict.fromkeys(calls, 0)  # what the checks called does not count
     assert torch.allclose(trained(), before, atol=1e-4)
