@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from . import environments
 from .acceleration import captured, check_torch_defaults, plain_where_auto
@@ -105,6 +106,10 @@ class ImaginationLoop:
             self.actor_critic = make_actor_critic(preset, self.replay.normaliser).to(self.device)
         self.optimiser = make_optimiser(preset, self.actor_critic)
         self._improve_from = captured(self._eager_improve_from, preset.acceleration.compile, self.generator)
+        # The policy that is evaluated and kept: the last one, or the average of the last ones.
+        self.settled_policy = self.actor_critic.policy
+        if preset.actor_critic.policy_average:
+            self.settled_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
         self.best_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
         self.exploded = torch.zeros((), device=self.device)  # imagined trajectories left out so far
         # what a checkpoint keeps beside the tensors
@@ -245,12 +250,24 @@ class ImaginationLoop:
         imagined, exploded = imagined.without_exploded(reach)
         self.exploded += exploded
         metrics = self.optimiser.update(*imagined)
+        self._settle_policy()
         metrics |= {"imagined_reach": reach.amax(), "exploded_share": exploded / len(reach)}
         return metrics | {"exploded": self.exploded} | self.world_model.adapt_guidance(metrics["action_std"])
 
+    @torch.no_grad()
+    def _settle_policy(self) -> None:
+        """Average the policies of the last updates, if the preset asks for it."""
+        policy, decay = self.actor_critic.policy, self.preset.actor_critic.policy_average
+        if decay:
+            # \bar\theta <- d \bar\theta + (1 - d) \theta
+            average = get_ema_multi_avg_fn(decay)
+            average(list(self.settled_policy.parameters()), list(policy.parameters()), 0)
+            for own, new in zip(self.settled_policy.buffers(), policy.buffers(), strict=True):
+                own.copy_(new)
+
     def evaluate(self) -> dict[str, float]:
-        """Returns of the policy's mean action; the best policy so far is kept."""
-        policy = self.actor_critic.policy
+        """Returns of the mean action of the policy, or of the average of the last ones; the best so far is kept."""
+        policy = self.settled_policy
         returns = environments.evaluate(
             self.make_env, policy, self.preset.run.eval_episodes, SELECTION_SEED, self.device
         )

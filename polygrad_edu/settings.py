@@ -223,6 +223,9 @@ class ActorCriticSettings(_Group):
     target_std: float = setting(
         0.0, "sigma that the weight of the entropy bonus is tuned to hold (pathwise only); 0: a fixed weight", 0, 1
     )
+    policy_average: float = setting(
+        0.0, "averaging of the policy that is played in evaluations and kept, per update; 0: the last one itself", 0, 1
+    )
     target_average: float = setting(0.995, "averaging of the target critic, per update", 0, 1)
     value_statistics_rate: float = setting(0.0, "how fast the value's scale is followed; 0: not (official)", 0, 1)
     real_steps_only: bool = setting(False, "standardise advantages over real steps, the terminal one included (ours)")

@@ -42,7 +42,9 @@ def check_share_within(share_within: Callable[[np.ndarray], float]) -> None:
         "variances, and not standard deviations?"
     )
     shifted = float(share_within(constant + fresh + np.array([100.0, -50.0])))
-    assert abs(shifted - both) < 1e-6, "the same wind for everybody is no variance: shift all drifts, and nothing moves."
+    assert abs(shifted - both) < 1e-6, (
+        "the same wind for everybody is no variance: shift all drifts, and nothing moves."
+    )
 
 
 def check_kalman_update(kalman_update: Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]) -> None:
@@ -59,7 +61,9 @@ def check_kalman_update(kalman_update: Callable[[Tensor, Tensor, Tensor, Tensor,
     kept = seen.clone()
     found = given(kalman_update(seen, cross, own, missing, 1e-4), "kalman_update")
     assert torch.equal(seen, kept), "`seen` is changed afterwards: return a new tensor."
-    assert tuple(found.shape) == (3, 5), f"three means of five numbers go in and come out; yours is {tuple(found.shape)}."
+    assert tuple(found.shape) == (3, 5), (
+        f"three means of five numbers go in and come out; yours is {tuple(found.shape)}."
+    )
     assert not torch.allclose(found, seen), "nothing has moved, though the readings lack something."
     assert torch.allclose(kalman_update(seen, cross, own, 0 * missing, 0.3), seen, atol=1e-5), (
         "if nothing is missing, nothing should move."

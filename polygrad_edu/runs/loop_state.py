@@ -109,12 +109,15 @@ def _like(old: Any, new: Any) -> Any:
 
 
 def _modules(loop: ImaginationLoop) -> dict[str, torch.nn.Module]:
-    return {
+    modules: dict[str, torch.nn.Module] = {
         "world_model": loop.world_model.network,
         "averaged_model": loop.world_model.averaged_network,
         "actor_critic": loop.actor_critic,
         "best_policy": loop.best_policy,
     }
+    if loop.settled_policy is not loop.actor_critic.policy:
+        modules["settled_policy"] = loop.settled_policy
+    return modules
 
 
 def _optimisers(loop: ImaginationLoop) -> dict[str, torch.optim.Optimizer]:

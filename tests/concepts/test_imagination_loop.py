@@ -261,3 +261,27 @@ def test_a_value_that_stood_still_and_moves_does_not_blow_the_loss_up(jump):
     loop = ImaginationLoop(tiny(env_id="Jumping-v0", env_steps=120, eval_every=1000), seed=0)
     losses = [float(metrics["world_model_loss"]) for metrics in loop.steps() if "world_model_loss" in metrics]
     assert max(losses) < 100
+
+
+def test_the_average_of_the_last_policies_is_what_is_evaluated_and_kept():
+    loop = ImaginationLoop(tiny(policy_average=0.75), seed=0)
+    while loop.env_step < loop.preset.loop.prefill_steps + 1:
+        loop.step()
+    loop.settled_policy.load_state_dict(loop.actor_critic.policy.state_dict())
+    expected = [parameter.detach().clone() for parameter in loop.actor_critic.policy.parameters()]
+    for _ in range(3):
+        loop.improve_policy()
+        now = list(loop.actor_critic.policy.parameters())
+        expected = [0.75 * average + 0.25 * new.detach() for average, new in zip(expected, now, strict=True)]
+    for average, own in zip(expected, loop.settled_policy.parameters(), strict=True):
+        torch.testing.assert_close(own, average)
+    loop.best_return = -float("inf")
+    loop.evaluate()
+    for kept, own in zip(loop.best_policy.parameters(), loop.settled_policy.parameters(), strict=True):
+        assert torch.equal(kept, own)
+    assert not torch.equal(next(loop.best_policy.parameters()), next(loop.actor_critic.policy.parameters()))
+
+
+def test_without_an_average_the_last_policy_is_evaluated():
+    loop = ImaginationLoop(tiny(), seed=0)
+    assert loop.settled_policy is loop.actor_critic.policy

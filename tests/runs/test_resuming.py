@@ -51,6 +51,7 @@ CASES = {
     **choices("endings", denoiser="step-mlp", prediction="change", delay=1),
     **choices("policy_gradient"),
     **choices("target_std", (0.2,), policy_gradient="pathwise"),
+    **choices("policy_average", (0.9,)),
     **choices("action_limit", (1.0,)),
     **choices("schedule", SCHEDULES),
     **choices("eta", (0.0, 0.5, 1.0)),
