@@ -157,7 +157,7 @@ def _keep(exercise: str, function: Function) -> str:
         return ", in this lesson only: its lines are not to be found"
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{IMPORTS}\n\n{lines}", encoding="utf-8")
-    return f", and so it does in later lessons, from {path.as_posix()}"
+    return f", and use_mine() brings it to later lessons, from {path.as_posix()}"
 
 
 def _file(exercise: str) -> Path:
