@@ -8,13 +8,12 @@ not written, or is no longer right, stays the package's, and that is said.
 from __future__ import annotations
 
 import inspect
-import math
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from ..variants import conditioned_sampler
 from . import verdict
 
 FOLDER = Path("my_code")
+IMPORTS = "import math\n\nimport numpy as np\nimport torch\n"  # what the lessons import
 Function = Callable[..., Any]
 
 
@@ -162,8 +162,8 @@ def _keep(exercise: str, function: Function) -> str:
     except (OSError, TypeError):
         return ", in this lesson only: its lines are not to be found"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(lines, encoding="utf-8")
-    return f", and so it does in later lessons, from {path.as_posix()}"
+    path.write_text(f"{IMPORTS}\n\n{lines}", encoding="utf-8")
+    return f", and use_mine() brings it to later lessons, from {path.as_posix()}"
 
 
 def _file(exercise: str) -> Path:
@@ -182,14 +182,14 @@ def _use_kept(exercise: str) -> str:
     if not path.exists():
         use(exercise, None)
         return "the package's (yours is not written yet)"
-    names: dict[str, Any] = {"torch": torch, "math": math, "np": np, "numpy": np}  # what the lessons import
+    function = None
     try:
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
-        found = verdict(exercise, names[exercise.partition("/")[2]])
+        function = runpy.run_path(str(path))[exercise.partition("/")[2]]  # the student's own file, as an import runs it
+        found = verdict(exercise, function)
     except Exception as error:  # edited into something else
         found = f"{type(error).__name__}: {error}"
     if found != "Right.":
         use(exercise, None)
         return f"the package's ({path.as_posix()}: {found})"
-    use(exercise, names[exercise.partition("/")[2]])
+    use(exercise, function)
     return "yours"

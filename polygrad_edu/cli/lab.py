@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from ..files.input_error import InputError
 
 LESSONS = Path("polygrad-lessons")
+START = Path(__file__).parent.parent / "course" / "kernel_start.py"  # run by every kernel, before its first cell
 
 
 def lab(
@@ -38,4 +40,5 @@ def lab(
     if start:
         options = [*([] if browser else ["--no-browser"]), *passed_on]
         first = [FIRST] if (directory / FIRST).exists() else []
-        raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", *first, *options], cwd=directory))
+        command = [sys.executable, "-m", "jupyter", "lab", *first, *options]
+        raise typer.Exit(subprocess.call(command, cwd=directory, env={"PYTHONSTARTUP": str(START)} | os.environ))

@@ -64,7 +64,7 @@ function render({ model, el }) {
   const lock = element("button", { type: "submit", class: "lock" }, "Lock in");
   const skip = element("button", { type: "button" }, "Show without a guess");
   const form = element("form", {}, field, element("label", {}, "How sure?", sure), lock, skip);
-  const said = element("p", { role: "status" });
+  const said = element("p", { role: "status", tabindex: -1 });
   const root = element("div", { class: "guess", role: "group", "aria-label": `Question ${question}` }, form, said);
   root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the keys
   el.replaceChildren(root);
@@ -89,10 +89,12 @@ function render({ model, el }) {
     }
     model.send({ guess, sure: sure.value ? Number(sure.value) : null });
     settle(guess); // the kernel may be busy, and what follows need not wait for it
+    said.focus(); // the button is gone, and the keyboard goes on from here
   });
   skip.addEventListener("click", () => {
     model.send({ guess: null });
     settle(null);
+    said.focus();
   });
 
   const told = () => settle(null); // the kernel has words for it

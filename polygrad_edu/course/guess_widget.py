@@ -60,5 +60,5 @@ class GuessWidget(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:
             return None
-        words = f"Question {self.question}: {self.said or 'write your guess in place of the dots, or lock it in here.'}"
+        words = f"Question {self.question}: write your guess in place of the dots, or lock it in here."
         return bundle[0] | {"text/plain": words, "text/html": self.to_html()}, bundle[1]

@@ -14,7 +14,7 @@ from html import escape
 from typing import Any
 
 import ipywidgets
-from IPython.core.getipython import get_ipython
+from IPython import get_ipython
 from IPython.display import display
 from IPython.utils.capture import CapturedIO, capture_output
 
@@ -49,7 +49,8 @@ def predict(
         return None
     if _in_notebook():
         settle = functools.partial(_settle, key, choices, between)
-        return GuessWidget(key, choices, between, guesses.said_of(key), settle)
+        said = guesses.said_of(key) or ("All answers are shown." if _answers_shown() else "")
+        return GuessWidget(key, choices, between, said, settle)
     print(_NOT_YET + (f" The choices: {', '.join(choices)}." if choices else ""))
     return None
 

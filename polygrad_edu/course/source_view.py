@@ -14,12 +14,8 @@ from pygments.lexers import PythonLexer
 
 from ..files.input_error import InputError
 
-# JupyterLab has no colours for Pygments' classes; the book has.
-_STYLE = """<style>
-.jp-Cell .package-source :is(.k, .kn, .kc, .ow) { color: var(--jp-mirror-editor-keyword-color); }
-.jp-Cell .package-source :is(.s1, .s2, .sd) { color: var(--jp-mirror-editor-string-color); }
-.jp-Cell .package-source .c1 { color: var(--jp-mirror-editor-comment-color); font-style: italic; }
-</style>"""
+# JupyterLab would break long lines in the middle of a word.
+_STYLE = "<style>.jp-Cell .package-source pre { white-space: pre; overflow-x: auto; }</style>"
 
 
 class Source(NamedTuple):

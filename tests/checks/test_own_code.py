@@ -73,10 +73,10 @@ def test_a_right_function_is_kept_and_found_by_a_later_lesson(elsewhere, capsys)
     check("02/noised", names["noised"])
     told = capsys.readouterr().out
     assert told == (
-        "Right. From here on NoiseSchedule.add_noise runs your code, and so it does in later lessons, from "
-        "my_code/02_noised.py.\n"
+        "Right. From here on NoiseSchedule.add_noise runs your code, and use_mine() brings it to later lessons, "
+        "from my_code/02_noised.py.\n"
     )
-    assert path.read_text() == source.read_text()
+    assert path.read_text() == f"{own_code.IMPORTS}\n\n{source.read_text()}"
     use("02/noised", None)
     own = NoiseSchedule.add_noise
     use_mine()

@@ -1,6 +1,7 @@
 """The lessons, copied, and JupyterLab as it is started: on the first lesson, with the options that were passed on."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,10 +32,16 @@ def test_jupyterlab_opens_the_first_lesson_and_gets_the_options_that_are_its_own
     from polygrad_edu.cli.main import app
 
     started = []
-    monkeypatch.setattr(lab_module.subprocess, "call", lambda command, cwd: started.append((command, str(cwd))) or 0)
+    monkeypatch.setattr(
+        lab_module.subprocess, "call", lambda command, cwd, env: started.append((command, str(cwd), env)) or 0
+    )
+    monkeypatch.delenv("PYTHONSTARTUP", raising=False)
     monkeypatch.chdir(tmp_path)
     assert not app(["lab", *arguments], standalone_mode=False)
-    assert started == [([sys.executable, "-m", "jupyter", "lab", "00_start.ipynb", *passed_on], "mine")]
+    ((command, folder, env),) = started
+    assert command == [sys.executable, "-m", "jupyter", "lab", "00_start.ipynb", *passed_on]
+    assert folder == "mine"
+    assert Path(env["PYTHONSTARTUP"]).is_file()  # what a new kernel says is tested with the kernel
 
 
 def test_without_a_directory_an_option_still_goes_to_jupyterlab(tmp_path):

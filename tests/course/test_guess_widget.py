@@ -54,8 +54,22 @@ def test_in_jupyterlab_a_guess_by_keyboard_opens_what_follows_up_to_the_next_que
     question.get_by_label("How sure?").select_option("75")
     question.get_by_role("button", name="Lock in").click()
     lesson.get_by_text("You guessed 0.51; it is 0.681. Off").wait_for()
-    assert cells_in_sight(lesson) == 29  # to the end
+    assert cells_in_sight(lesson) == lesson.locator(".jp-Notebook .jp-Cell").count()  # to the end
     assert json.loads((lab.folder / "my_guesses.json").read_text())["02/left_at_115"]["sure"] == 75
+
+
+def test_in_jupyterlab_the_packages_lines_unfold_and_a_link_opens_the_file(lab, lesson):
+    folded = lesson.locator(".package-source")
+    code = folded.locator("pre")
+    assert not code.is_visible()
+    folded.locator("summary").click()
+    assert "def posterior(betas: Tensor" in code.inner_text()
+    lesson.get_by_role("link", name="noise_schedule.py").first.click()
+    lesson.locator(".jp-FileEditor").get_by_text("The noise schedule", exact=False).first.wait_for()
+    page = lab.open(lesson.context.browser, "08_loop.ipynb")
+    page.get_by_role("link", name="results of every seed").click()
+    page.get_by_role("tab", name="results.md").wait_for()
+    page.context.close()
 
 
 def page_without_kernel(tmp_path, *questions):

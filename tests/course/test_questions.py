@@ -93,7 +93,8 @@ def test_the_widget_locks_a_guess_in_and_only_once(run):
 
 def test_for_the_book_all_is_shown_and_marked(run, monkeypatch):
     monkeypatch.setenv("POLYGRAD_ANSWERS", "shown")
-    _, experiment = run(IMPORT, EXPERIMENT)
+    _, asked, experiment = run(IMPORT, 'predict("02/half", ...)', EXPERIMENT)
+    assert asked == "All answers are shown."
     assert experiment.startswith("on the way [image/png] It is 35.")
 
 

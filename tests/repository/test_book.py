@@ -12,6 +12,7 @@ from urllib.parse import unquote, urldefrag, urlparse
 import pytest
 import yaml
 
+from polygrad_edu.course.source_view import source
 from tests.support.book_scripts import load_book_script
 from tests.support.browser import needs_chromium, offline_page
 
@@ -159,6 +160,21 @@ def test_no_answer_is_in_sight_before_its_question_is_settled(served, browser, l
         question.get_by_role("button", name="Show without a guess").click()
         assert answers[name].is_visible()
     assert page.locator("article > section > *:visible, article > section > section > *:visible").count() > 10
+    assert errors == []
+    page.context.close()
+
+
+@needs_chromium
+def test_a_link_to_code_opens_the_page_that_shows_it_and_lines_unfold_as_they_are_today(served, browser):
+    page, _, errors = offline_page(browser, served)
+    page.goto(served + "notebooks/02_the_noise_schedule.html", wait_until="load")
+    while (skip := page.get_by_role("button", name="Show without a guess")).count():
+        skip.first.click()
+    page.locator(".package-source summary").click()
+    assert page.locator(".package-source pre").inner_text().strip() == source("noise_schedule.posterior").code.strip()
+    page.get_by_role("link", name="noise_schedule.py").first.click()
+    page.wait_for_url("**/_modules/polygrad_edu/noise_schedule.html")
+    assert "class NoiseSchedule" in page.locator("article pre").first.inner_text()
     assert errors == []
     page.context.close()
 
