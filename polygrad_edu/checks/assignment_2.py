@@ -14,7 +14,7 @@ from .properties import close
 
 __all__ = [
     "LESSONS",
-    "MAY_IMPORT",
+    "MAY_NOT_IMPORT",
     "MAY_NOT_USE",
     "check_Denoiser",
     "check_masked_loss",
@@ -23,7 +23,7 @@ __all__ = [
     "check_training_step",
 ]
 
-MAY_IMPORT = ("math", "numpy", "torch")
+MAY_NOT_IMPORT = ("denoiser", "trajectory_diffusion")
 MAY_NOT_USE = ()
 LESSONS = {
     "step_embedding": "lesson 3, 'The step'",

@@ -17,7 +17,7 @@ from .properties import close
 
 __all__ = [
     "LESSONS",
-    "MAY_IMPORT",
+    "MAY_NOT_IMPORT",
     "MAY_NOT_USE",
     "check_collapsed",
     "check_gaussian_score",
@@ -29,7 +29,7 @@ __all__ = [
 
 WORDS = ("on-policy", "too wide", "too narrow", "off centre")
 ON, WIDE, NARROW, OFF = WORDS
-MAY_IMPORT = ("math", "numpy", "torch")
+MAY_NOT_IMPORT = ("guided_sampler", "score_guidance", "guidance_theory")
 MAY_NOT_USE = ()
 LESSONS = {
     "gaussian_score": "lesson 5, 'The direction: a score'",

@@ -14,7 +14,7 @@ from .. import environments
 from ..actor_critic import GaussianPolicy
 from ..course.loop_parts import PENDULUM, LineWorld, Parts, Plan, make_parts
 from . import given
-from .asserting import Draw
+from .asserting import Draw, is_a
 
 LESSONS = {
     "imagination_loop": "lesson 8, 'The loop, in plain code' and 'How often?'",
@@ -212,7 +212,7 @@ def check_pendulum(pendulum: Callable[[int], GaussianPolicy], seed: int = 0) -> 
     """Check ``pendulum(seed)``: the return of its policy on the simulator, after 1,000 real steps."""
     # five runs, each tried with a right loop: no student fails by a seed that nobody has seen
     policy = given(pendulum(seed % 5), "pendulum")
-    assert isinstance(policy, GaussianPolicy), (
+    assert is_a(policy, GaussianPolicy), (
         f"pendulum should return the policy among the parts, a GaussianPolicy; yours returned a "
         f"{type(policy).__name__}."
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -19,10 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..files.input_error import InputError
 from . import sandbox
-from .grade_one import failed, totals, write_json
+from .grade_one import failed, totals
 from .instructor import assignments_of
 from .run_notebook import ALL_SECONDS
 from .submissions import MAX_NOTEBOOK_BYTES, Submission, find_submissions, unpack
@@ -46,6 +46,7 @@ def grade(
     only: str | None = None,
     jobs: int = 2,
     cell_seconds: int = 60,
+    without_walls: bool = False,
     on_progress: OnProgress = lambda what, done, total: None,
 ) -> tuple[list[Graded], list[Path]]:
     """Grade all submissions of a folder.
@@ -56,6 +57,7 @@ def grade(
         only: the assignment that all submissions belong to, if the files do not say.
         jobs: number of processes at a time.
         cell_seconds: time limit of one cell.
+        without_walls: grade even where a wall of the sandbox is missing.
         on_progress: called before the first submission and after each one, with the student graded (empty before the
             first), how many are done, and of how many.
 
@@ -63,10 +65,16 @@ def grade(
         The results by student and assignment, and the files whose assignment is unknown.
 
     Raises:
-        InputError: there is no such course, assignment or folder, or no submission in it.
+        InputError: there is no such course, assignment or folder, or no submission in it; or a wall is missing.
     """
     if os.name != "posix":
         raise InputError("grading needs Linux, which can lock a submission in; on Windows use its Linux subsystem")
+    missing = sandbox.missing_walls()
+    if missing and not without_walls:
+        raise InputError(
+            f"this machine has no wall {'; and none '.join(missing)}. Grade on a Linux that has them, or, if you trust "
+            "everything that was handed in, with --without-walls"
+        )
     sources = assignments_of(course)
     if only is not None and only not in sources:
         raise InputError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
@@ -95,7 +103,6 @@ def _grade_all(
 ) -> list[Graded]:
     """Grade the submissions in ``jobs`` processes at a time; results in the order of ``found``."""
     namespaces = sandbox.namespaces()
-    missing = [f"This machine could not promise: {what}." for what, holds in sandbox.protections().items() if not holds]
     results: dict[Submission, Graded] = {}
     processes: set[subprocess.Popen[bytes]] = set()
     on_progress("", 0, len(found))
@@ -115,9 +122,8 @@ def _grade_all(
             "namespaces": namespaces,
             "cell_seconds": cell_seconds,
         }
-        result = _in_a_process(job, source, folder, processes)
+        result = _in_a_process(job, source, processes)
         result |= {"student": submission.student, "assignment": submission.assignment, "digest": digest}
-        result["notes"] += missing
         write_json(folder / "result.json", result)
         return result
 
@@ -136,23 +142,22 @@ def _grade_all(
     return [results[submission] for submission in found]
 
 
-def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: set[subprocess.Popen[bytes]]) -> Graded:
-    """Result of ``grade_one.py`` in a process of its own, or a result without points if it wrote none."""
-    result_file = folder / "result.json"
-    result_file.unlink(missing_ok=True)
+def _in_a_process(job: dict[str, Any], source: Path, processes: set[subprocess.Popen[bytes]]) -> Graded:
+    """Result of ``grade_one.py`` in a process of its own, or a result without points if it printed none."""
+    printed = b""
     with tempfile.TemporaryDirectory(prefix="job-") as name:
         path = Path(name) / "job.json"
         path.write_text(json.dumps(job), encoding="utf-8")
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.grade_one", str(path)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
         processes.add(process)
         try:
-            _, errors = process.communicate(timeout=ALL_SECONDS + GRACE_SECONDS)
+            printed, errors = process.communicate(timeout=ALL_SECONDS + GRACE_SECONDS)
             reason = f"the grader stopped ({_last_line(errors)})"
         except subprocess.TimeoutExpired:
             reason = "it had not ended when its time was over"
@@ -162,8 +167,8 @@ def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: se
             process.wait()
             processes.discard(process)
     try:
-        return Graded(json.loads(result_file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return Graded(json.loads(printed))
+    except ValueError:
         cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
         tests = [cell for cell in cells if cell["metadata"]["nbgrader"]["grade"]]
         result = failed(tests, "stopped", f"No points, because {reason}.")
@@ -177,10 +182,26 @@ def _last_line(errors: bytes) -> str:
 
 
 def _digest(submission: Path, source: Path) -> str:
-    """Hash of the submission, the tests and the grader's version; a known result with this hash is still valid."""
+    """Hash of the submission, the tests, their checks and the grader; a known result with this hash is still valid."""
     ordinary = submission.is_file() and not submission.is_symlink() and submission.stat().st_size <= MAX_NOTEBOOK_BYTES
     work = submission.read_bytes() if ordinary else b"not a notebook"
-    return hashlib.sha256(work + source.read_bytes() + __version__.encode()).hexdigest()
+    return hashlib.sha256(work + source.read_bytes() + _own_code()).hexdigest()
+
+
+@functools.cache
+def _own_code() -> bytes:
+    """Hash of the files that decide on points: after a change of a check all is graded again."""
+    package = Path(__file__).parent.parent
+    files = [*sorted(package.glob("checks/*.py")), *sorted(package.glob("grading/*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as JSON, so that ``path`` is never half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    partial.replace(path)
 
 
 def read_results(course: Path) -> list[Graded]:

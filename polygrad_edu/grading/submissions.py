@@ -55,7 +55,9 @@ def find_submissions(
         inside = path.relative_to(folder)
         if any(part.startswith(".") for part in inside.parts):  # checkpoints, and files that systems leave behind
             continue
-        assignment = only or next((name for name in names if name in str(inside)), None) or _by_cells(path, names)
+        assignment = (
+            only or next((name for name in names if name in str(inside)), None) or assignment_by_cells(path, names)
+        )
         if assignment is None:
             unplaced.append(path)
             continue
@@ -69,7 +71,7 @@ def _student_of(name: str, assignment: str) -> str:
     return re.sub(r"_assignsubmission_file.*$", "", name.replace(assignment, "")).strip("_-. ") or name
 
 
-def _by_cells(path: Path, names: list[str]) -> str | None:
+def assignment_by_cells(path: Path, names: list[str]) -> str | None:
     """Assignment whose number the test cells use, as in ``require("a1/...``."""
     try:
         text = "\n".join(cell["source"] for cell in read_cells(path))
@@ -143,10 +145,11 @@ def _tidy(cell: dict[str, Any]) -> dict[str, Any]:
 def take_answers(source: dict[str, Any], cells: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     """Put a student's answers into the answer cells of the source notebook.
 
-    Everything else that was submitted is left out: locked cells and tests are the source's own.
+    Cells of the student's own are taken, too, if an answer uses a name that they define; each stands before the answer
+    that it was written before. Everything else is left out: locked cells and tests are the source's own.
 
     Returns:
-        The merged notebook, and notes for the student about missing or duplicate answers.
+        The merged notebook, and notes for the student about missing, duplicate and own cells.
     """
     merged = copy.deepcopy(source)
     notes: list[str] = []
@@ -166,7 +169,67 @@ def take_answers(source: dict[str, Any], cells: list[dict[str, Any]]) -> tuple[d
         elif len(answers) > 1:
             notes.append(f"There are {len(answers)} cells named {name}; the first was taken.")
         cell["source"] = answers[0] if answers else ""
+        if cell["cell_type"] == "code":
+            cell["source"] = without_magics(cell["source"])
+    _add_own_cells(merged, cells, notes)
     return merged, notes
+
+
+def without_magics(source: str) -> str:
+    """Cell source with its notebook commands (``%matplotlib inline``, ``!pip``) replaced by empty lines."""
+    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n"))
+
+
+def _add_own_cells(merged: dict[str, Any], cells: list[dict[str, Any]], notes: list[str]) -> None:
+    """Put the student's own cells that answers rest on into ``merged``, and say so in ``notes``."""
+    answers = [cell for cell in merged["cells"] if cell["cell_type"] == "code" and _marks(cell)["solution"]]
+    known = {_marks(cell)["grade_id"] for cell in merged["cells"]}
+    taken = {cell["source"] for cell in answers}
+    needed = set[str]().union(*(_names(cell["source"])[1] for cell in answers))
+    own: list[tuple[int, str]] = []
+    for place in reversed(range(len(cells))):
+        text = without_magics(cells[place]["source"])
+        if cells[place]["cell_type"] != "code" or cells[place]["grade_id"] in known or text in taken:
+            continue
+        defined, used = _names(text)
+        if defined & needed:
+            needed |= used
+            own.insert(0, (place, text))
+    order = [cell["grade_id"] for cell in cells]
+    for number, (place, text) in enumerate(own, start=1):
+        marks = {"grade_id": f"own_{number}", "solution": True, "grade": False, "locked": False}
+        follows = next((name for name in order[place:] if name in {_marks(cell)["grade_id"] for cell in answers}), None)
+        target = next(
+            (at for at, cell in enumerate(merged["cells"]) if _marks(cell)["grade_id"] == follows),
+            next(at for at, cell in enumerate(merged["cells"]) if _marks(cell)["solution"]),
+        )
+        made = {"cell_type": "code", "source": text, "metadata": {"nbgrader": marks}, "outputs": []}
+        merged["cells"].insert(target, made | {"execution_count": None, "id": f"own-{number}"})
+    if own:
+        notes.append(f"Of your own cells {len(own)} were run, because your answers use what they define.")
+
+
+def _marks(cell: dict[str, Any]) -> dict[str, Any]:
+    return cell["metadata"]["nbgrader"]
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """Names that a cell defines at its top level, and all names that it uses."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(), set()
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    defined: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        else:
+            stored = [name for name in ast.walk(node) if isinstance(name, ast.Name)]
+            defined |= {name.id for name in stored if isinstance(name.ctx, ast.Store)}
+    return defined, used
 
 
 def _by_function(name: str, cells: list[dict[str, Any]]) -> Iterator[str]:

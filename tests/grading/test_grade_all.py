@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_grader_that_crashes_gives_no_points_and_the_reason(tmp_path):
     processes = set()
     wrong = job(source, source, tmp_path) | {"cell_seconds": None}
     wrong.pop("submission")
-    result = _in_a_process(wrong, source, tmp_path, processes)
+    result = _in_a_process(wrong, source, processes)
     assert result["status"] == "stopped"
     assert result["reason"] == "No points, because the grader stopped (KeyError: 'submission')."
     assert (result["points"], result["max_points"], result["seconds"]) == (0, 20, None)
@@ -105,8 +106,8 @@ def course(tmp_path, monkeypatch):
     source.write_bytes(SOURCES[A1].read_bytes())
     asked = []
 
-    def graded_at_once(job, source, folder, processes):
-        asked.append(folder.parent.name)
+    def graded_at_once(job, source, processes):
+        asked.append(Path(job["folder"]).parent.name)
         return grade_all.Graded(status="graded", points=3, max_points=20, notes=[], questions=[])
 
     monkeypatch.setattr(grade_all, "_in_a_process", graded_at_once)
