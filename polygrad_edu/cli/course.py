@@ -126,6 +126,10 @@ def grade(
         os.cpu_count() or 1
     ),
     cell_seconds: Annotated[int, typer.Option(help="How long one cell may compute.", min=1, max=600)] = 60,
+    roster: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="All students, one a line: one name for each in every assignment."),
+    ] = None,
     without_walls: Annotated[
         bool, typer.Option("--without-walls", help="Grade even where this machine cannot lock submissions in.")
     ] = False,
@@ -160,18 +164,18 @@ def grade(
 
     try:
         where = submissions or course / "submitted"
-        results, unplaced = grade_all(course, where, assignment, jobs, cell_seconds, without_walls, on_progress)
+        results, left_out = grade_all(course, where, assignment, jobs, cell_seconds, without_walls, roster, on_progress)
     finally:
         if progress.live.is_started:
             progress.stop()
     with told_when_closed(f"The results lie in {course / 'graded'}"):
         if as_json:
-            print(json.dumps({"graded": results, "unplaced": [str(path) for path in unplaced]}))
+            print(json.dumps({"graded": results, "left_out": left_out}))
         else:
             _show(results)
             print(f"The results lie in {course / 'graded'}; next: polygrad-edu course report")
-    for path in unplaced:
-        console.print(f"{path} says nowhere which assignment it is; grade it with --assignment NAME", soft_wrap=True)
+    for path, reason in left_out:
+        console.print(Text(f"left out: {path}: {reason}"), soft_wrap=True)
 
 
 def _show(results: Iterable[Mapping[str, Any]]) -> None:

@@ -22,11 +22,16 @@ from typing import Any
 
 from ..files.input_error import InputError
 from . import sandbox
+from .archives import LeftOut, unpack
 from .grade_one import failed, totals
 from .instructor import assignments_of
+from .intake import Submission, find_submissions
+from .names import file_name
+from .roster import keep_roster, known_roster
 from .run_notebook import ALL_SECONDS
-from .submissions import MAX_NOTEBOOK_BYTES, Submission, find_submissions, unpack
+from .submissions import MAX_NOTEBOOK_BYTES
 
+LEFT_OUT = "left_out.json"  # in graded/, of the last grading
 GRACE_SECONDS = 600  # for a process beyond the time of its cells: the last cell ends, kernels start
 
 OnProgress = Callable[[str, int, int], None]  # (what, done, total)
@@ -36,7 +41,7 @@ class Graded(dict[str, Any]):
     """Content of ``result.json``.
 
     Keys: ``student``, ``assignment``, ``status``, ``reason``, ``points``, ``max_points``, ``by_hand``, ``questions``,
-    ``notes``, ``seconds`` and ``digest``.
+    ``notes``, ``late``, ``seconds`` and ``digest``.
     """
 
 
@@ -47,22 +52,24 @@ def grade(
     jobs: int = 2,
     cell_seconds: int = 60,
     without_walls: bool = False,
+    roster: Path | None = None,
     on_progress: OnProgress = lambda what, done, total: None,
-) -> tuple[list[Graded], list[Path]]:
+) -> tuple[list[Graded], list[LeftOut]]:
     """Grade all submissions of a folder.
 
     Args:
         course: an instructor's course folder.
-        submissions: a platform's folder or .zip file, see :func:`.submissions.find_submissions`.
+        submissions: a platform's folder or .zip file, see :func:`.intake.find_submissions`.
         only: the assignment that all submissions belong to, if the files do not say.
         jobs: number of processes at a time.
         cell_seconds: time limit of one cell.
         without_walls: grade even where a wall of the sandbox is missing.
+        roster: table of the students, which is kept in the course; by default the one that was kept before.
         on_progress: called before the first submission and after each one, with the student graded (empty before the
             first), how many are done, and of how many.
 
     Returns:
-        The results by student and assignment, and the files whose assignment is unknown.
+        The results by student and assignment, and the files that were left out, each with its reason.
 
     Raises:
         InputError: there is no such course, assignment or folder, or no submission in it; or a wall is missing.
@@ -78,19 +85,21 @@ def grade(
     sources = assignments_of(course)
     if only is not None and only not in sources:
         raise InputError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
+    students = keep_roster(roster, course) if roster else known_roster(course)
+    left_out: list[LeftOut] = []
     with tempfile.TemporaryDirectory(prefix="submissions-") as name:
-        if submissions.suffix == ".zip" and submissions.is_file():
-            unpack(submissions, Path(name))
+        if submissions.suffix.lower() == ".zip" and submissions.is_file():
+            left_out += unpack(submissions, Path(name))
             submissions = Path(name)
         if not submissions.is_dir():
             raise InputError(f"{submissions} is neither a folder of submissions nor a .zip file of them")
-        found, unplaced = find_submissions(submissions, sources, only)
+        found, others = find_submissions(submissions, sources, only, students)
+        left_out += others
         if not found:
-            raise InputError(
-                f"{submissions} holds no notebook that belongs to {', '.join(sources)}; if they do not say which, use "
-                "--assignment NAME"
-            )
-        return _grade_all(course, sources, found, jobs, cell_seconds, on_progress), unplaced
+            why = "".join(f"; {path}: {reason}" for path, reason in left_out[:3])
+            raise InputError(f"there is no notebook that belongs to {', '.join(sources)}{why}")
+        write_json(course / "graded" / LEFT_OUT, left_out)
+        return _grade_all(course, sources, found, jobs, cell_seconds, on_progress), left_out
 
 
 def _grade_all(
@@ -108,7 +117,7 @@ def _grade_all(
     on_progress("", 0, len(found))
 
     def grade_one(submission: Submission) -> Graded:
-        folder = course / "graded" / submission.student / submission.assignment
+        folder = course / "graded" / file_name(submission.student) / submission.assignment
         source = sources[submission.assignment]
         digest = _digest(submission.path, source)
         with contextlib.suppress(OSError, ValueError):
@@ -124,6 +133,7 @@ def _grade_all(
         }
         result = _in_a_process(job, source, processes)
         result |= {"student": submission.student, "assignment": submission.assignment, "digest": digest}
+        result["late"] = submission.late
         write_json(folder / "result.json", result)
         return result
 
@@ -213,4 +223,16 @@ def read_results(course: Path) -> list[Graded]:
     files = sorted(course.glob("graded/*/*/result.json"))
     if not files:
         raise InputError(f"nothing has been graded in {course} yet; course grade SUBMISSIONS does that")
-    return [Graded(json.loads(path.read_text(encoding="utf-8"))) for path in files]
+    results: list[Graded] = []
+    for path in files:
+        try:
+            results.append(Graded(json.loads(path.read_text(encoding="utf-8"))))
+        except ValueError:
+            raise InputError(f"{path} is damaged; delete it and run course grade again") from None
+    return results
+
+
+def read_left_out(course: Path) -> list[LeftOut]:
+    """Files that the last grading left out."""
+    path = course / "graded" / LEFT_OUT
+    return [LeftOut(*pair) for pair in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []

@@ -12,7 +12,8 @@ from ..files.input_error import InputError
 from . import sandbox
 from .grade_one import grade_submission
 from .instructor import shipped_assignments, without_hidden_tests
-from .submissions import assignment_by_cells, read_cells
+from .intake import assignment_by_cells
+from .submissions import read_cells
 
 
 def check_own(notebook: Path, cell_seconds: int = 60) -> dict[str, Any]:

@@ -119,9 +119,9 @@ def test_progress_names_each_student_and_known_results_are_not_graded_again(cour
     with pytest.raises(InputError, match=r"nothing has been graded in .* yet"):
         read_results(folder)
     calls = []
-    results, unplaced = grade(folder, folder / "submitted", jobs=1, on_progress=lambda *call: calls.append(call))
+    results, left_out = grade(folder, folder / "submitted", jobs=1, on_progress=lambda *call: calls.append(call))
     assert calls == [("", 0, 2), ("ann", 1, 2), ("bob", 2, 2)]
-    assert unplaced == []
+    assert left_out == []
     assert [result["student"] for result in results] == asked == ["ann", "bob"]
     assert read_results(folder) == results
     (folder / "submitted" / "bob" / A1 / f"{A1}.ipynb").write_text("{} ")
@@ -138,5 +138,5 @@ def test_what_is_no_course_assignment_or_submission_is_refused(course):
     with pytest.raises(InputError, match=r"neither a folder of submissions nor a \.zip file"):
         grade(folder, folder / "nowhere")
     (folder / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no notebook that belongs to a1_noise_schedule"):
+    with pytest.raises(InputError, match="there is no notebook that belongs to a1_noise_schedule"):
         grade(folder, folder / "empty")
