@@ -7,6 +7,7 @@ the student's code returns goes out.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import signal
@@ -83,6 +84,21 @@ class Cells:
         sys.meta_path.insert(0, Refusal(modules))
 
 
+@functools.cache
+def _counter() -> Any:
+    from ..checks.step_counter import StepCounter
+
+    return StepCounter()
+
+
+def count_steps(begin: bool) -> int:
+    """Begin to count the simulator's steps, or stop and return their number."""
+    if begin:
+        _counter().start()
+        return 0
+    return _counter().stop()
+
+
 def main() -> None:
     """Enter the sandbox and serve the checks until they are done."""
     scratch = Path(sys.argv[1])
@@ -122,6 +138,7 @@ def main() -> None:
         "seal": cells.seal,
         "set": set_attribute,
         "forget": link.forget,
+        "count_steps": count_steps,
     }
     signal.signal(signal.SIGINT, interrupt)
     while True:
