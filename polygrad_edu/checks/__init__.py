@@ -18,8 +18,6 @@ from typing import Any
 
 from torch import Tensor
 
-from . import attestation
-
 
 def find(exercise: str) -> Callable[..., None]:
     """Find the check of an exercise.
@@ -54,25 +52,32 @@ def _line_of(error: Exception, answer: tuple[Any, ...]) -> str:
     return f" (in line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
 
 
-def require(exercise: str, *answer: Any, seed: int = 0) -> None:
-    """Print ``Right.``, or raise the verdict, so that a grader gives the cell no points.
+def fault(exercise: str, *answer: Any, seed: int = 0) -> str:
+    """Sentence about the property that broke, and where it is explained; empty if the answer is right.
 
     Args:
         exercise: ``"a1/signal"`` for the function ``signal`` of assignment 1.
         answer: the student's answer.
-        seed: of the inputs that the answer is tried on. Hidden tests use another.
+        seed: of the inputs that the answer is tried on.
+    """
+    found = verdict(exercise, *answer, seed=seed)
+    if found == "Right.":
+        return ""
+    examine = find(exercise)
+    lesson = getattr(sys.modules[examine.__module__], "LESSONS", {}).get(examine.__name__.removeprefix("check_"))
+    return f"{found} (It is explained in {lesson}.)" if lesson else found
+
+
+def require(exercise: str, *answer: Any, seed: int = 0) -> None:
+    """Print ``Right.``, or raise the :func:`fault`, so that a grader gives the cell no points.
 
     Raises:
         AssertionError: the answer is not right; the message names the property that broke, and the input.
     """
-    found = verdict(exercise, *(_plain(a) if isinstance(a, FunctionType) else a for a in answer), seed=seed)
-    if found != "Right.":
-        examine = find(exercise)
-        lessons = getattr(sys.modules[examine.__module__], "LESSONS", {})
-        lesson = lessons.get(examine.__name__.removeprefix("check_"))
-        raise AssertionError(f"{found} (It is explained in {lesson}.)" if lesson else found)
-    attestation.note(exercise, seed)
-    print(found)
+    found = fault(exercise, *(_plain(a) if isinstance(a, FunctionType) else a for a in answer), seed=seed)
+    if found:
+        raise AssertionError(found)
+    print("Right.")
 
 
 def _plain(answer: Callable[..., Any]) -> Callable[..., Any]:

@@ -98,6 +98,18 @@ def own_randomness(what: str) -> Generator[None, None, None]:
     )
 
 
+def is_class(answer: Any) -> bool:
+    """True for a class, and for the stand-in of one that lives in another process."""
+    return isinstance(answer, type) or "type" in getattr(answer, "_bases", ())
+
+
+def is_a(answer: Any, base: type) -> bool:
+    """True for an object of the package's class ``base``, for a class derived from it, and for stand-ins of either."""
+    if base.__name__ in getattr(answer, "_bases", ()):
+        return True
+    return issubclass(answer, base) if isinstance(answer, type) else isinstance(answer, base)
+
+
 def fails_with(kind: type[Exception], call: Callable[[], Any]) -> bool:
     """True if ``call`` raises an error of this kind."""
     try:

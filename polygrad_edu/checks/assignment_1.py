@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .properties import call, close, random, tensor
 
-MAY_IMPORT = ("math", "numpy", "torch")
-MAY_NOT_USE = ("NoiseSchedule",)
+MAY_NOT_IMPORT = ("noise_schedule",)
+MAY_NOT_USE = ()
 LESSONS = {
     "signal": "lesson 2, 'Which betas?'",
     "betas": "lesson 2, 'One small step'",

@@ -14,7 +14,7 @@ from .properties import close
 
 __all__ = [
     "LESSONS",
-    "MAY_IMPORT",
+    "MAY_NOT_IMPORT",
     "MAY_NOT_USE",
     "check_Denoiser",
     "check_masked_loss",
@@ -23,7 +23,7 @@ __all__ = [
     "check_training_step",
 ]
 
-MAY_IMPORT = ("math", "numpy", "torch")
+MAY_NOT_IMPORT = ("denoiser", "trajectory_diffusion")
 MAY_NOT_USE = ()
 LESSONS = {
     "step_embedding": "lesson 3, 'The step'",
@@ -152,6 +152,25 @@ def _check_listens(denoiser: nn.Module, inputs: tuple[Tensor, ...], seen: Tensor
     )
 
 
+def _check_order_of_blocks(denoiser: nn.Module, blocks: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Check that two blocks do other things in another order: if both read the same input, they do not."""
+    parts = [list(block.parameters()) for block in blocks.children()]
+    shapes = [[parameter.shape for parameter in part] for part in parts]
+    if len(parts) != 2 or shapes[0] != shapes[1]:
+        return  # another way to build them, in which they cannot be told apart from outside
+    with torch.no_grad():
+        before = denoiser(*inputs)
+        for one, other in zip(*parts, strict=True):
+            kept = one.clone()
+            one.copy_(other)
+            other.copy_(kept)
+        after = denoiser(*inputs)
+    assert not close(before, after, 1e-6), (
+        "with the two blocks in the other order the answer is the same, so both read the same input. A block should "
+        "read what the one before it has passed on."
+    )
+
+
 def _check_blocks(
     make: Any, sizes: tuple[int, ...], denoiser: nn.Module, inputs: tuple[Tensor, ...], draw: Draw
 ) -> None:
@@ -166,7 +185,9 @@ def _check_blocks(
     blocks = getattr(denoiser, "blocks", None)
     assert isinstance(blocks, nn.Module), "keep the residual blocks in self.blocks (a Sequential or a ModuleList)."
     saved = {name: value.clone() for name, value in denoiser.state_dict().items()}
+    _check_order_of_blocks(denoiser, blocks, (noisy, actions, step, first))
     with torch.no_grad():
+        denoiser.load_state_dict(saved)
         for parameter in blocks.parameters():
             parameter.zero_()
         passed = denoiser(noisy, actions, step, first)

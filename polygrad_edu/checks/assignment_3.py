@@ -17,7 +17,7 @@ from .properties import close
 
 __all__ = [
     "LESSONS",
-    "MAY_IMPORT",
+    "MAY_NOT_IMPORT",
     "MAY_NOT_USE",
     "check_collapsed",
     "check_gaussian_score",
@@ -29,7 +29,7 @@ __all__ = [
 
 WORDS = ("on-policy", "too wide", "too narrow", "off centre")
 ON, WIDE, NARROW, OFF = WORDS
-MAY_IMPORT = ("math", "numpy", "torch")
+MAY_NOT_IMPORT = ("guided_sampler", "score_guidance", "guidance_theory")
 MAY_NOT_USE = ()
 LESSONS = {
     "gaussian_score": "lesson 5, 'The direction: a score'",
@@ -175,7 +175,10 @@ def check_verdict(verdict: Callable[..., tuple[float, str]], seed: int = 0) -> N
         )
         return distance, word
 
-    for changed, word in ((z, ON), (1.5 * z, WIDE), (0.6 * z, NARROW), (z + 0.7, OFF), (z - 0.7, OFF)):
+    cases = [(z, ON), (1.5 * z, WIDE), (0.6 * z, NARROW), (z + 0.7, OFF), (z - 0.7, OFF)]
+    cases += [(1.6 * z + 0.3, WIDE), (0.5 * z - 0.3, NARROW), (1.3 * z + 0.6, OFF), (0.7 * z - 0.6, OFF)]
+    cases += [(1.1 * z + 0.4, OFF), (2.5 * z + 0.8, WIDE)]
+    for changed, word in cases:
         said = judged(changed)[1]
         assert said == word, (
             f"for {count} actions whose standardised mean is {changed.mean():.2f} and whose std is "
@@ -189,3 +192,22 @@ def check_verdict(verdict: Callable[..., tuple[float, str]], seed: int = 0) -> N
         "actions there are."
     )
     assert judged(1.3 * z)[1] == WIDE, f"with {count} actions a std of 1.3 is beyond chance."
+    limit = 1.36 / count**0.5
+    for share, word, where in ((0.88, ON, "within"), (1.12, WIDE, "beyond")):
+        spread = _spread_at(share * limit, z)
+        assert judged(spread * z)[1] == word, (
+            f"for {count} numbers ({batch} x 5 actions of {act} dimensions) a distance of {share * limit:.4f} is "
+            f"{where} chance, and your verdict says otherwise. How many numbers are there?"
+        )
+
+
+def _spread_at(distance: float, z: Tensor) -> float:
+    """Factor above 1 by which ``z`` has to be spread to stand at this Kolmogorov-Smirnov distance."""
+    low, high = 1.0, 2.0
+    for _ in range(25):
+        middle = (low + high) / 2
+        if stats.kstest((middle * z).flatten().numpy(), "norm").statistic < distance:
+            low = middle
+        else:
+            high = middle
+    return low

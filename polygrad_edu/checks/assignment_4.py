@@ -15,7 +15,7 @@ from .properties import close
 
 __all__ = [
     "LESSONS",
-    "MAY_IMPORT",
+    "MAY_NOT_IMPORT",
     "MAY_NOT_USE",
     "check_actor_loss",
     "check_critic_loss",
@@ -24,8 +24,8 @@ __all__ = [
     "check_step_policy",
 ]
 
-MAY_IMPORT = ("math", "numpy", "torch")
-MAY_NOT_USE = ()
+MAY_NOT_IMPORT = ("actor_critic", "policy_update")
+MAY_NOT_USE = ("actor_critic.ActorCritic", "actor_critic.lambda_returns")
 LESSONS = {
     "lambda_returns": "lesson 7, 'The same in one pass' and 'When the story ends before the trajectory does'",
     "standardise": "lesson 7, 'The actor: more of what went well'",

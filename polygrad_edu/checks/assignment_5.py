@@ -17,7 +17,7 @@ from .assignment_5_loop import check_imagination_loop, check_pendulum
 
 __all__ = [
     "LESSONS",
-    "MAY_IMPORT",
+    "MAY_NOT_IMPORT",
     "MAY_NOT_USE",
     "check_act",
     "check_imagination_loop",
@@ -25,8 +25,8 @@ __all__ = [
     "check_pendulum",
 ]
 
-MAY_IMPORT = ("math", "numpy", "torch")
-MAY_NOT_USE = ("ImaginationLoop",)
+MAY_NOT_IMPORT = ("collector", "imagination_loop")
+MAY_NOT_USE = ()
 LESSONS = {
     "act": "lesson 8, 'The loop, in plain code' and 'The common mistake'",
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from ..course.loop_parts import Parts
 from ..imagined_trajectories import ImaginedTrajectories
 from . import given
 from .asserting import Draw, own_randomness
@@ -64,7 +65,7 @@ def check_improve(improve: Callable[..., Any], seed: int = 0) -> None:
 
 def _fakes(
     stored: Tensor, allowed: Tensor, horizon: int, action_size: int, draw: Draw
-) -> tuple[Any, list[tuple[str, Any]]]:
+) -> tuple[Parts, list[tuple[str, Any]]]:
     log: list[tuple[str, Any]] = []
 
     def imagine(
@@ -95,20 +96,7 @@ def _fakes(
         window=horizon, imagine=imagine, adapt_guidance=lambda std: log.append(("adapt_guidance", std)) or {}
     )
     actor_critic = SimpleNamespace(policy=lambda observations: None)
-    names = ("replay", "world_model", "actor_critic", "optimiser")
-    return _Parts(
-        dict(zip(names, (replay, world_model, actor_critic, SimpleNamespace(update=update)), strict=True))
-    ), log
-
-
-class _Parts(tuple[Any, ...]):
-    """Stand-ins for the four parts, by position and by name."""
-
-    def __new__(cls, named: dict[str, Any]) -> _Parts:
-        parts = super().__new__(cls, named.values())
-        for name, part in named.items():
-            object.__setattr__(parts, name, part)
-        return parts
+    return Parts(*cast(Any, (replay, world_model, actor_critic, SimpleNamespace(update=update)))), log
 
 
 def _check_update(log: list[tuple[str, Any]], parts: Any, metrics: Any) -> None:

@@ -14,7 +14,8 @@ from .. import environments
 from ..actor_critic import GaussianPolicy
 from ..course.loop_parts import PENDULUM, LineWorld, Parts, Plan, make_parts
 from . import given
-from .asserting import Draw
+from .asserting import Draw, is_a
+from .step_counter import real_steps
 
 LESSONS = {
     "imagination_loop": "lesson 8, 'The loop, in plain code' and 'How often?'",
@@ -211,8 +212,9 @@ def _check_worlds(imagination_loop: Loop, seed: int) -> None:
 def check_pendulum(pendulum: Callable[[int], GaussianPolicy], seed: int = 0) -> None:
     """Check ``pendulum(seed)``: the return of its policy on the simulator, after 1,000 real steps."""
     # five runs, each tried with a right loop: no student fails by a seed that nobody has seen
-    policy = given(pendulum(seed % 5), "pendulum")
-    assert isinstance(policy, GaussianPolicy), (
+    with real_steps(pendulum) as steps:
+        policy = given(pendulum(seed % 5), "pendulum")
+    assert is_a(policy, GaussianPolicy), (
         f"pendulum should return the policy among the parts, a GaussianPolicy; yours returned a "
         f"{type(policy).__name__}."
     )
@@ -221,4 +223,8 @@ def check_pendulum(pendulum: Callable[[int], GaussianPolicy], seed: int = 0) -> 
     assert reached >= BAR, (
         f"after {PENDULUM.env_steps:,} real steps your policy balances the pole for {reached:.0f} steps on average; at "
         f"least {BAR} are asked for. Are act, improve and imagination_loop all right by themselves?"
+    )
+    assert 0 <= steps[0] - PENDULUM.env_steps < 50, (  # making an environment tries a few steps
+        f"the plan has {PENDULUM.env_steps:,} real steps, random ones included; while your policy was trained the "
+        f"pendulum took {steps[0]:,} of them."
     )

@@ -9,10 +9,10 @@ from torch import nn
 
 from ..course.bug_hunt import HORIZON, N_STEPS, SmallPolyGRAD
 from . import given
-from .asserting import Draw, untouched
+from .asserting import Draw, is_a, is_class, untouched
 from .properties import close, tensor
 
-MAY_IMPORT = ("math", "numpy", "random", "torch")
+MAY_NOT_IMPORT = ()
 MAY_NOT_USE = ()
 LESSONS = {
     "ReportOne": "lesson 8, 'The common mistake'",
@@ -27,8 +27,8 @@ Program = type[SmallPolyGRAD]
 
 def _start(program: Program, seed: int, name: str) -> SmallPolyGRAD:
     given(program, name)
-    assert isinstance(program, type), f"{name} should be a class, not a {type(program).__name__}."
-    assert issubclass(program, SmallPolyGRAD), f"{name} should be a SmallPolyGRAD with one method mended."
+    assert is_class(program), f"{name} should be a class, not a {type(program).__name__}."
+    assert is_a(program, SmallPolyGRAD), f"{name} should be a SmallPolyGRAD with one method mended."
     return program(seed)
 
 

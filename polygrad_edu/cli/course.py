@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ..files.input_error import InputError
 from .command import Command
@@ -82,6 +83,33 @@ def release(assignment: Assignment = None, course: Course = Path(), as_json: Jso
 
 
 @course.command(cls=Command)
+def check(
+    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="Your notebook of an assignment.")],
+    as_json: Json = False,
+) -> None:
+    """For students: run your notebook as it will be graded.
+
+    Its answers run in a process of their own, from top to bottom, and the
+    tests that you see try them. Grading tries other inputs, too. It ends
+    with 1 if something is not right yet.
+    """
+    from ..grading.own_check import check_own
+
+    result = check_own(notebook)
+    wrong = [question for question in result["questions"] if question["points"] == 0]
+    if as_json:
+        print(json.dumps(result))
+    else:
+        table = Table("question", "as it will be graded", box=None, pad_edge=False)
+        for question in result["questions"]:
+            table.add_row(question["name"], Text(question["message"]))
+        CommandConsole().print(table)
+        for note in result["notes"]:
+            print(note)
+    raise typer.Exit(bool(wrong))
+
+
+@course.command(cls=Command)
 def grade(
     submissions: Annotated[
         Path | None,
@@ -98,6 +126,13 @@ def grade(
         os.cpu_count() or 1
     ),
     cell_seconds: Annotated[int, typer.Option(help="How long one cell may compute.", min=1, max=600)] = 60,
+    roster: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="All students, one a line: one name for each in every assignment."),
+    ] = None,
+    without_walls: Annotated[
+        bool, typer.Option("--without-walls", help="Grade even where this machine cannot lock submissions in.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Grade a folder of submissions, unattended.
@@ -112,12 +147,11 @@ def grade(
 
     needs_nbgrader()
     from ..grading.grade_all import grade as grade_all
-    from ..grading.sandbox import protections
+    from ..grading.sandbox import missing_walls
 
     console = CommandConsole(stderr=True)
-    for what, holds in protections().items():
-        if not holds:
-            console.print(f"This machine cannot promise: {what}.", soft_wrap=True)
+    for wall in missing_walls() if without_walls else ():
+        console.print(f"There is no wall {wall}.", soft_wrap=True)
     columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
     progress = Progress(*columns, TimeElapsedColumn(), console=console)
     task = progress.add_task("grading")
@@ -130,18 +164,18 @@ def grade(
 
     try:
         where = submissions or course / "submitted"
-        results, unplaced = grade_all(course, where, assignment, jobs, cell_seconds, on_progress)
+        results, left_out = grade_all(course, where, assignment, jobs, cell_seconds, without_walls, roster, on_progress)
     finally:
         if progress.live.is_started:
             progress.stop()
     with told_when_closed(f"The results lie in {course / 'graded'}"):
         if as_json:
-            print(json.dumps({"graded": results, "unplaced": [str(path) for path in unplaced]}))
+            print(json.dumps({"graded": results, "left_out": left_out}))
         else:
             _show(results)
             print(f"The results lie in {course / 'graded'}; next: polygrad-edu course report")
-    for path in unplaced:
-        console.print(f"{path} says nowhere which assignment it is; grade it with --assignment NAME", soft_wrap=True)
+    for path, reason in left_out:
+        console.print(Text(f"left out: {path}: {reason}"), soft_wrap=True)
 
 
 def _show(results: Iterable[Mapping[str, Any]]) -> None:

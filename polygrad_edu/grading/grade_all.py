@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -19,14 +20,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..files.input_error import InputError
 from . import sandbox
-from .grade_one import failed, totals, write_json
+from .archives import LeftOut, unpack
+from .grade_one import failed, totals
 from .instructor import assignments_of
+from .intake import Submission, find_submissions
+from .names import file_name
+from .roster import keep_roster, known_roster
 from .run_notebook import ALL_SECONDS
-from .submissions import MAX_NOTEBOOK_BYTES, Submission, find_submissions, unpack
+from .submissions import MAX_NOTEBOOK_BYTES
 
+LEFT_OUT = "left_out.json"  # in graded/, of the last grading
 GRACE_SECONDS = 600  # for a process beyond the time of its cells: the last cell ends, kernels start
 
 OnProgress = Callable[[str, int, int], None]  # (what, done, total)
@@ -36,7 +41,7 @@ class Graded(dict[str, Any]):
     """Content of ``result.json``.
 
     Keys: ``student``, ``assignment``, ``status``, ``reason``, ``points``, ``max_points``, ``by_hand``, ``questions``,
-    ``notes``, ``seconds`` and ``digest``.
+    ``notes``, ``late``, ``seconds`` and ``digest``.
     """
 
 
@@ -46,43 +51,55 @@ def grade(
     only: str | None = None,
     jobs: int = 2,
     cell_seconds: int = 60,
+    without_walls: bool = False,
+    roster: Path | None = None,
     on_progress: OnProgress = lambda what, done, total: None,
-) -> tuple[list[Graded], list[Path]]:
+) -> tuple[list[Graded], list[LeftOut]]:
     """Grade all submissions of a folder.
 
     Args:
         course: an instructor's course folder.
-        submissions: a platform's folder or .zip file, see :func:`.submissions.find_submissions`.
+        submissions: a platform's folder or .zip file, see :func:`.intake.find_submissions`.
         only: the assignment that all submissions belong to, if the files do not say.
         jobs: number of processes at a time.
         cell_seconds: time limit of one cell.
+        without_walls: grade even where a wall of the sandbox is missing.
+        roster: table of the students, which is kept in the course; by default the one that was kept before.
         on_progress: called before the first submission and after each one, with the student graded (empty before the
             first), how many are done, and of how many.
 
     Returns:
-        The results by student and assignment, and the files whose assignment is unknown.
+        The results by student and assignment, and the files that were left out, each with its reason.
 
     Raises:
-        InputError: there is no such course, assignment or folder, or no submission in it.
+        InputError: there is no such course, assignment or folder, or no submission in it; or a wall is missing.
     """
     if os.name != "posix":
         raise InputError("grading needs Linux, which can lock a submission in; on Windows use its Linux subsystem")
+    missing = sandbox.missing_walls()
+    if missing and not without_walls:
+        raise InputError(
+            f"this machine has no wall {'; and none '.join(missing)}. Grade on a Linux that has them, or, if you trust "
+            "everything that was handed in, with --without-walls"
+        )
     sources = assignments_of(course)
     if only is not None and only not in sources:
         raise InputError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
+    students = keep_roster(roster, course) if roster else known_roster(course)
+    left_out: list[LeftOut] = []
     with tempfile.TemporaryDirectory(prefix="submissions-") as name:
-        if submissions.suffix == ".zip" and submissions.is_file():
-            unpack(submissions, Path(name))
+        if submissions.suffix.lower() == ".zip" and submissions.is_file():
+            left_out += unpack(submissions, Path(name))
             submissions = Path(name)
         if not submissions.is_dir():
             raise InputError(f"{submissions} is neither a folder of submissions nor a .zip file of them")
-        found, unplaced = find_submissions(submissions, sources, only)
+        found, others = find_submissions(submissions, sources, only, students)
+        left_out += others
         if not found:
-            raise InputError(
-                f"{submissions} holds no notebook that belongs to {', '.join(sources)}; if they do not say which, use "
-                "--assignment NAME"
-            )
-        return _grade_all(course, sources, found, jobs, cell_seconds, on_progress), unplaced
+            why = "".join(f"; {path}: {reason}" for path, reason in left_out[:3])
+            raise InputError(f"there is no notebook that belongs to {', '.join(sources)}{why}")
+        write_json(course / "graded" / LEFT_OUT, left_out)
+        return _grade_all(course, sources, found, jobs, cell_seconds, on_progress), left_out
 
 
 def _grade_all(
@@ -95,13 +112,12 @@ def _grade_all(
 ) -> list[Graded]:
     """Grade the submissions in ``jobs`` processes at a time; results in the order of ``found``."""
     namespaces = sandbox.namespaces()
-    missing = [f"This machine could not promise: {what}." for what, holds in sandbox.protections().items() if not holds]
     results: dict[Submission, Graded] = {}
     processes: set[subprocess.Popen[bytes]] = set()
     on_progress("", 0, len(found))
 
     def grade_one(submission: Submission) -> Graded:
-        folder = course / "graded" / submission.student / submission.assignment
+        folder = course / "graded" / file_name(submission.student) / submission.assignment
         source = sources[submission.assignment]
         digest = _digest(submission.path, source)
         with contextlib.suppress(OSError, ValueError):
@@ -115,9 +131,9 @@ def _grade_all(
             "namespaces": namespaces,
             "cell_seconds": cell_seconds,
         }
-        result = _in_a_process(job, source, folder, processes)
+        result = _in_a_process(job, source, processes)
         result |= {"student": submission.student, "assignment": submission.assignment, "digest": digest}
-        result["notes"] += missing
+        result["late"] = submission.late
         write_json(folder / "result.json", result)
         return result
 
@@ -136,23 +152,22 @@ def _grade_all(
     return [results[submission] for submission in found]
 
 
-def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: set[subprocess.Popen[bytes]]) -> Graded:
-    """Result of ``grade_one.py`` in a process of its own, or a result without points if it wrote none."""
-    result_file = folder / "result.json"
-    result_file.unlink(missing_ok=True)
+def _in_a_process(job: dict[str, Any], source: Path, processes: set[subprocess.Popen[bytes]]) -> Graded:
+    """Result of ``grade_one.py`` in a process of its own, or a result without points if it printed none."""
+    printed = b""
     with tempfile.TemporaryDirectory(prefix="job-") as name:
         path = Path(name) / "job.json"
         path.write_text(json.dumps(job), encoding="utf-8")
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.grade_one", str(path)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
         processes.add(process)
         try:
-            _, errors = process.communicate(timeout=ALL_SECONDS + GRACE_SECONDS)
+            printed, errors = process.communicate(timeout=ALL_SECONDS + GRACE_SECONDS)
             reason = f"the grader stopped ({_last_line(errors)})"
         except subprocess.TimeoutExpired:
             reason = "it had not ended when its time was over"
@@ -162,8 +177,8 @@ def _in_a_process(job: dict[str, Any], source: Path, folder: Path, processes: se
             process.wait()
             processes.discard(process)
     try:
-        return Graded(json.loads(result_file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return Graded(json.loads(printed))
+    except ValueError:
         cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
         tests = [cell for cell in cells if cell["metadata"]["nbgrader"]["grade"]]
         result = failed(tests, "stopped", f"No points, because {reason}.")
@@ -177,10 +192,26 @@ def _last_line(errors: bytes) -> str:
 
 
 def _digest(submission: Path, source: Path) -> str:
-    """Hash of the submission, the tests and the grader's version; a known result with this hash is still valid."""
+    """Hash of the submission, the tests, their checks and the grader; a known result with this hash is still valid."""
     ordinary = submission.is_file() and not submission.is_symlink() and submission.stat().st_size <= MAX_NOTEBOOK_BYTES
     work = submission.read_bytes() if ordinary else b"not a notebook"
-    return hashlib.sha256(work + source.read_bytes() + __version__.encode()).hexdigest()
+    return hashlib.sha256(work + source.read_bytes() + _own_code()).hexdigest()
+
+
+@functools.cache
+def _own_code() -> bytes:
+    """Hash of the files that decide on points: after a change of a check all is graded again."""
+    package = Path(__file__).parent.parent
+    files = [*sorted(package.glob("checks/*.py")), *sorted(package.glob("grading/*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as JSON, so that ``path`` is never half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    partial.replace(path)
 
 
 def read_results(course: Path) -> list[Graded]:
@@ -192,4 +223,16 @@ def read_results(course: Path) -> list[Graded]:
     files = sorted(course.glob("graded/*/*/result.json"))
     if not files:
         raise InputError(f"nothing has been graded in {course} yet; course grade SUBMISSIONS does that")
-    return [Graded(json.loads(path.read_text(encoding="utf-8"))) for path in files]
+    results: list[Graded] = []
+    for path in files:
+        try:
+            results.append(Graded(json.loads(path.read_text(encoding="utf-8"))))
+        except ValueError:
+            raise InputError(f"{path} is damaged; delete it and run course grade again") from None
+    return results
+
+
+def read_left_out(course: Path) -> list[LeftOut]:
+    """Files that the last grading left out."""
+    path = course / "graded" / LEFT_OUT
+    return [LeftOut(*pair) for pair in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []

@@ -1,13 +1,12 @@
 """Grading of one submission, from its file to its points: ``python -m polygrad_edu.grading.grade_one JOB.json``.
 
-``grade_all.py`` starts one such process per submission. It never runs the student's code itself: a sandboxed kernel
-does, and what that kernel reports counts only with a valid signature. It writes ``result.json`` and, for the
-instructor, the notebook as it was run.
+``grade_all.py`` starts one such process per submission. It never runs the student's code itself: a process in the
+sandbox does, and answers what the checks here ask of it. It prints the result as JSON and writes, for the instructor,
+the notebook as it was run.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import logging
@@ -20,10 +19,9 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.preprocessors import LimitOutput
 
-from .run_notebook import CELL_SECONDS, NotebookRunner
-from .screening import objection, without_magics
+from .run_notebook import NotebookRunner, required_calls
+from .student_process import CELL_SECONDS
 from .submissions import UnreadableError, read_cells, take_answers
 
 MEMORY_BYTES = 4 * 2**30  # for this process, whatever the kernel sends it
@@ -32,7 +30,7 @@ MEMORY_BYTES = 4 * 2**30  # for this process, whatever the kernel sends it
 def grade_submission(
     source: Path, submission: Path, folder: Path, namespaces: list[str], cell_seconds: int = CELL_SECONDS
 ) -> dict[str, Any]:
-    """Grade ``submission`` against ``source``; write ``folder/result.json`` and the notebook as it was run.
+    """Grade ``submission`` against ``source``; write the notebook as it was run into ``folder``.
 
     Returns:
         ``status`` (graded or unreadable), ``reason``, ``points``, ``max_points``, ``by_hand`` (points that a person has
@@ -48,18 +46,15 @@ def grade_submission(
     tests = [cell for cell in original["cells"] if cell["metadata"]["nbgrader"]["grade"]]
     try:
         merged, notes = take_answers(original, read_cells(submission))
-        runner, notebook, refused = _run(source.stem, merged, namespaces, cell_seconds)
+        runner, notebook = _run(source.stem, merged, namespaces, cell_seconds)
     except UnreadableError as error:
         result = failed(tests, "unreadable", f"No points, because {error}.")
     else:
-        questions = [_question(cell, runner, refused) for cell in notebook.cells if cell.metadata.nbgrader.grade]
+        questions = [_question(cell, runner) for cell in notebook.cells if cell.metadata.nbgrader.grade]
         result: dict[str, Any] = {"status": "graded", "reason": "", "questions": questions, "notes": notes}
-        LimitOutput().preprocess(notebook, {})
         folder.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, folder / source.name)
-    result |= totals(result["questions"]) | {"seconds": round(time.monotonic() - begin, 1)}
-    write_json(folder / "result.json", result)
-    return result
+    return result | totals(result["questions"]) | {"seconds": round(time.monotonic() - begin, 1)}
 
 
 def failed(tests: list[dict[str, Any]], status: str, reason: str) -> dict[str, Any]:
@@ -81,14 +76,6 @@ def totals(questions: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as JSON, so that ``path`` is never half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(path)
-
-
 def checks_of(assignment: str) -> str:
     """Module of an assignment's checks: ``a1_noise_schedule`` has ``assignment_1``."""
     return f"assignment_{assignment.split('_')[0][1:]}"
@@ -96,25 +83,14 @@ def checks_of(assignment: str) -> str:
 
 def _run(
     assignment: str, merged: dict[str, Any], namespaces: list[str], cell_seconds: int
-) -> tuple[NotebookRunner, NotebookNode, dict[str, str]]:
-    """Run the answers that screening allows; return the runner, the notebook, and the refused answers with reasons."""
-    checks = checks_of(assignment)
-    rules = importlib.import_module(f"polygrad_edu.checks.{checks}")
-    refused: dict[str, str] = {}
-    for cell in merged["cells"]:
-        marks = cell["metadata"]["nbgrader"]
-        if marks["solution"] and cell["cell_type"] == "code":
-            cell["source"] = without_magics(cell["source"])
-            reason = objection(cell["source"], rules.MAY_IMPORT, rules.MAY_NOT_USE)
-            if reason:
-                refused[marks["grade_id"]] = reason
-                cell["source"] = f"# not run: {reason}"
-    notebook = nbformat.from_dict(merged)
-    runner = NotebookRunner(checks, namespaces, cell_seconds)
-    return runner, runner.run(notebook), refused
+) -> tuple[NotebookRunner, NotebookNode]:
+    """Run the answers and the tests; return the runner and the notebook."""
+    rules = importlib.import_module(f"polygrad_edu.checks.{checks_of(assignment)}")
+    runner = NotebookRunner(rules, namespaces, cell_seconds)
+    return runner, runner.run(nbformat.from_dict(merged))
 
 
-def _question(cell: NotebookNode, runner: NotebookRunner, refused: dict[str, str]) -> dict[str, Any]:
+def _question(cell: NotebookNode, runner: NotebookRunner) -> dict[str, Any]:
     """Points and message of one test; an answer in words has no points (``None``) until a person gives them."""
     marks = cell.metadata.nbgrader
     name = marks.grade_id.removeprefix("test_")
@@ -124,60 +100,32 @@ def _question(cell: NotebookNode, runner: NotebookRunner, refused: dict[str, str
         points = 0.0 if empty else None
         message = "Nothing was written." if empty else "A person will read this."
     else:
-        message = _failure(cell, name, runner, refused)
+        message = without_places(_failure(cell, runner))
         points = 0.0 if message else max_points
     return {"name": name, "points": points, "max_points": max_points, "message": message or "Right."}
 
 
-def _failure(cell: NotebookNode, name: str, runner: NotebookRunner, refused: dict[str, str]) -> str:
+def _failure(cell: NotebookNode, runner: NotebookRunner) -> str:
     """Reason why a test gives no points, in words for the student; empty if it was passed."""
     test = cell.metadata.nbgrader.grade_id
-    report = runner.reports.get(test)
-    for answer in _answers(cell):
-        which = "Your cell" if answer == name else f"Your cell {answer}"
-        if answer in refused:
-            return f"{which} was not run: {refused[answer]}."
+    name = test.removeprefix("test_")
+    for answer in (answer for call in required_calls(cell.source) for answer in call.answers):
         if answer in runner.problems:
+            which = "Your cell" if answer == name else f"Your cell {answer}"
             return f"{which} was stopped: {runner.problems[answer]}."
     if test in runner.problems:
         return f"Your answer, when it was tried, was stopped: {runner.problems[test]}."
-    errors = [output for output in cell.outputs if output.output_type == "error"]
-    calls = required_calls(cell.source)
-    if errors:
-        seen = not report or calls[0] not in report["passed"]
-        error = errors[0]
-        message = str(error.evalue) if error.ename == "AssertionError" else runner.error_message(name, error)
-        return message if seen else f"On inputs that you have not seen: {message}"
-    if report is None:
-        return "The test did not report back, so it does not count."
-    if report["changed"] or report["asleep"]:
-        what = ", ".join((report["changed"] or report["asleep"])[:2])
-        return (
-            f"Something that the tests rest on was changed while your code ran ({what}); tests after that do not count."
-        )
-    if report["passed"][-len(calls) :] != calls:
-        return "The test was not run as it is written, so it does not count."
-    return ""
+    message, seen = runner.verdicts[test]
+    return message if seen or not message else f"On inputs that you have not seen: {message}"
 
 
-def _answers(cell: NotebookNode) -> list[str]:
-    """Names that a test uses, among them those of the answer cells it tries."""
-    return [node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
-
-
-def required_calls(test: str) -> list[list[Any]]:
-    """Pairs [exercise, seed] of the calls of ``require`` in a test cell, in order."""
-    calls = [node for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call)]
-    calls = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "require"]
-    calls.sort(key=lambda call: call.lineno)
-    return [
-        [ast.literal_eval(call.args[0]), next((ast.literal_eval(k.value) for k in call.keywords if k.arg == "seed"), 0)]
-        for call in calls
-    ]
+def without_places(text: str) -> str:
+    """Text without the folders of this machine: of a path only its last part is left."""
+    return re.sub(r"(?:/[\w.@+~-]+)+/(?=[\w.@+~-])", "", text)
 
 
 def main() -> None:
-    """Grade the submission that the job file names on the command line."""
+    """Grade the submission that the job file names on the command line; print the result."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     logging.disable(logging.CRITICAL)
     if os.name == "posix":
@@ -185,7 +133,7 @@ def main() -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     source, submission, folder = (Path(job[name]) for name in ("source", "submission", "folder"))
-    grade_submission(source, submission, folder, job["namespaces"], job["cell_seconds"])
+    print(json.dumps(grade_submission(source, submission, folder, job["namespaces"], job["cell_seconds"])))
 
 
 if __name__ == "__main__":

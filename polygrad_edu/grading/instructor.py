@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 from ..course.paths import find_shared
 from ..files.input_error import InputError
@@ -96,6 +97,14 @@ def _with_new_seeds(text: str) -> str:
         )
         cell["source"] = drawn.splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def without_hidden_tests(text: str) -> dict[str, Any]:
+    """An assignment's notebook without the tests that students do not see."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        cell["source"] = _HIDDEN.sub("", "".join(cell["source"])).splitlines(keepends=True)
+    return notebook
 
 
 def release(course: Path, only: str | None = None) -> dict[str, Path]:

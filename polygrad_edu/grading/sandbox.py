@@ -1,13 +1,11 @@
-"""Sandbox: start a notebook kernel whose files, network, processes, memory and time Linux itself limits.
+"""Sandbox around a student's process: its files, network, processes, memory and time, limited by Linux itself.
 
-It is a script that becomes the kernel: ``python sandbox.py SCRATCH -f CONNECTION_FILE``. It needs no privileges.
+It needs no privileges, and it is entered from inside, for good, before any of the student's code runs:
 
-- Files: Landlock lets the code read the Python installation and write only to SCRATCH.
-- Network and processes: a seccomp filter refuses all sockets except local ones, and all new processes; ``unshare``
-  adds namespaces of its own where the system allows them.
+- Files: Landlock lets the process read Python and the packages, and write only to one empty folder.
+- Network, signals and processes: a seccomp filter refuses every socket, every signal and every new process.
+- Namespaces of its own, where the system allows them, hide other processes and the network a second time.
 - Memory, time and file sizes: resource limits.
-
-Only the standard library is imported before the sandbox is entered.
 """
 
 from __future__ import annotations
@@ -41,15 +39,35 @@ TRUNCATE = 1 << 14
 OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 READ = EXECUTE | READ_FILE | READ_DIR
 
-# the machine's audit number, and its system calls' numbers: seccomp, clone, clone3, socket, fork and vfork
-MACHINES = {
-    "x86_64": (0xC000003E, 317, 56, 435, 41, (57, 58)),
-    "aarch64": (0xC00000B7, 277, 220, 435, 198, ()),
+# Kernel's names of system calls and their numbers on the two kinds of machines: audit number, seccomp, clone, clone3
+MACHINES = {"x86_64": (0xC000003E, 317, 56, 435), "aarch64": (0xC00000B7, 277, 220, 435)}
+REFUSED = {
+    "x86_64": {
+        "socket, connect, bind, listen, accept, socketpair": (41, 42, 49, 50, 43, 288, 53),
+        "fork, vfork, execve, execveat": (57, 58, 59, 322),
+        "kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo": (62, 200, 234, 129, 297),
+        "ptrace, process_vm_readv, process_vm_writev": (101, 310, 311),
+        "unshare, setns, bpf, perf_event_open, userfaultfd": (272, 308, 321, 298, 323),
+        "pidfd_send_signal, io_uring_setup, pidfd_open, pidfd_getfd": (424, 425, 434, 438),
+    },
+    "aarch64": {
+        "socket, connect, bind, listen, accept, socketpair": (198, 203, 200, 201, 202, 242, 199),
+        "execve, execveat": (221, 281),
+        "kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo": (129, 130, 131, 138, 240),
+        "ptrace, process_vm_readv, process_vm_writev": (117, 270, 271),
+        "unshare, setns, bpf, perf_event_open, userfaultfd": (97, 268, 280, 241, 282),
+        "pidfd_send_signal, io_uring_setup, pidfd_open, pidfd_getfd": (424, 425, 434, 438),
+    },
 }
 CLONE_THREAD = 0x10000
-AF_UNIX = 1
 EPERM = 1
 ENOSYS = 38
+# system's files that Python and its libraries read; all else of /etc, /proc, /sys, /dev and /usr stays out of reach
+SYSTEM_FILES = (
+    *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom"),
+    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
+)
 
 
 def _libc() -> ctypes.CDLL:
@@ -77,28 +95,43 @@ def namespaces() -> list[str]:
     return []
 
 
-def protections() -> dict[str, bool]:
-    """Protections by their description for a report, and whether this machine has each of them."""
-    linux = sys.platform == "linux"
-    filtered = linux and platform.machine() in MACHINES
-    return {
-        "files: only a scratch folder can be written, the course cannot be read": landlock_version() > 0,
-        "no network and no new processes": filtered,
-        "namespaces of its own": bool(namespaces()),
-        "limits on memory, time and file sizes": os.name == "posix",
-    }
+def has_filter() -> bool:
+    """True if this system can refuse system calls."""
+    if sys.platform != "linux" or platform.machine() not in MACHINES:
+        return False
+    action = ctypes.c_uint(0x00050000)
+    number = MACHINES[platform.machine()][1]
+    return _libc().syscall(number, 2, 0, ctypes.byref(action)) == 0  # SECCOMP_GET_ACTION_AVAIL
+
+
+def missing_walls() -> list[str]:
+    """Walls that this machine lacks, each with what a submission can do without it; empty where all stand."""
+    missing: list[str] = []
+    if not landlock_version():
+        missing.append(
+            "around files (Landlock, Linux 5.13 and later): a submission can read the solutions, the hidden tests and "
+            "other students' work, and change grades"
+        )
+    if not has_filter():
+        missing.append(
+            "around the network and other processes (seccomp, on x86-64 and ARM64): a submission can send what it "
+            "reads to others, start programs, and end the grading"
+        )
+    return missing
 
 
 def readable() -> list[Path]:
     """Paths that Python needs to read, without the course's notebooks, which hold hidden tests."""
     package = Path(__file__).resolve().parent.parent
-    system = [Path(name) for name in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/proc", "/sys", "/dev")]
-    python = [Path(name).resolve() for name in (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())]
+    paths = {name: path for name, path in sysconfig.get_paths().items() if name not in ("data", "scripts")}
+    python = [Path(name).resolve() for name in (sys.prefix, sys.base_prefix, *paths.values())]
+    python = [path for path in python if path not in (Path("/usr"), Path("/usr/local"), Path("/"))]
     if package.is_relative_to(sysconfig.get_paths()["purelib"]):  # installed: all of site-packages except the notebooks
         site = package.parent
         python = [path for path in python if not site.is_relative_to(path)]
         python += [*(path for path in site.iterdir() if path != package), *_siblings_above(site)]
     own = [path for path in package.iterdir() if path.name != "notebooks"]
+    system = [Path(name) for name in SYSTEM_FILES]
     return [path for path in [*system, *python, *own, package.parent / "results"] if path.exists()]
 
 
@@ -136,9 +169,9 @@ def restrict_files(scratch: Path) -> None:
     os.close(ruleset)
 
 
-def restrict_network_and_processes() -> None:
-    """Refuse non-local sockets and new processes, for all threads; new threads are allowed."""
-    machine, seccomp, clone, clone3, socket, forks = MACHINES[platform.machine()]
+def close_network_and_processes() -> None:
+    """Refuse sockets, signals and new processes, for all threads; new threads are allowed."""
+    machine, seccomp, clone, clone3 = MACHINES[platform.machine()]
     # instructions: BPF_LD, BPF_JEQ, BPF_JGE, BPF_JSET and BPF_RET
     load = 0x20
     equal = 0x15
@@ -159,7 +192,7 @@ def restrict_network_and_processes() -> None:
         (at_least, 0, 1, 0x40000000),  # x86's second table of numbers
         (answer, 0, 0, refuse),
     ]
-    for number in forks:
+    for number in (number for numbers in REFUSED[platform.machine()].values() for number in numbers):
         program += [
             (equal, 0, 1, number),
             (answer, 0, 0, refuse),
@@ -167,14 +200,9 @@ def restrict_network_and_processes() -> None:
     program += [
         (equal, 0, 1, clone3),  # its flags are in memory, out of reach; the C library falls back to clone
         (answer, 0, 0, unknown),
-        (equal, 0, 4, clone),
+        (equal, 0, 3, clone),
         (load, 0, 0, 16),
         (has_bits, 1, 0, CLONE_THREAD),
-        (answer, 0, 0, refuse),
-        (answer, 0, 0, allow),
-        (equal, 0, 3, socket),
-        (load, 0, 0, 16),
-        (equal, 1, 0, AF_UNIX),
         (answer, 0, 0, refuse),
         (answer, 0, 0, allow),
     ]
@@ -202,7 +230,7 @@ def limit_resources() -> None:
 
 
 def enter(scratch: Path) -> None:
-    """Enter the sandbox, except for :func:`restrict_network_and_processes`: for this process and all it starts."""
+    """Enter the sandbox, except for :func:`close_network_and_processes`, before which libraries are loaded."""
     if os.name == "posix":
         limit_resources()
     if sys.platform == "linux":
@@ -210,24 +238,3 @@ def enter(scratch: Path) -> None:
         _libc().prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS: no program regains what is given up here
         if landlock_version():
             restrict_files(scratch)
-
-
-def main() -> None:
-    """Enter the sandbox and become the kernel."""
-    scratch = Path(sys.argv[1])
-    sys.path.pop(0)  # the folder of this script, which would give its modules other names
-    enter(scratch)
-    from ipykernel.kernelapp import IPKernelApp
-
-    app = IPKernelApp.instance()
-    app.initialize(sys.argv[2:])  # opens a socket of its own, which it cannot start without
-    # Imported now, because one of its libraries starts a process when it is imported.
-    import polygrad_edu.course  # noqa: F401  # pyright: ignore[reportUnusedImport] - imported for what it loads
-
-    if sys.platform == "linux" and platform.machine() in MACHINES:
-        restrict_network_and_processes()
-    app.start()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Submissions: find them in any platform's folders, read them safely, put their answers into the source notebook."""
+"""Submissions: read with suspicion, and their answers put into the source notebook."""
 
 from __future__ import annotations
 
@@ -6,101 +6,18 @@ import ast
 import copy
 import json
 import re
-import zipfile
-from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from ..files.input_error import InputError
 
 MAX_NOTEBOOK_BYTES = 10 * 2**20  # those of the course have less than one million
-MAX_ARCHIVE_BYTES = 10 * MAX_NOTEBOOK_BYTES  # of one file in a .zip, which may be a .zip itself
 MAX_CELL_CHARACTERS = 100_000
-
-
-class Submission(NamedTuple):
-    """One student's notebook for one assignment, not read yet."""
-
-    student: str
-    assignment: str
-    path: Path
 
 
 class UnreadableError(InputError):
     """Submission that cannot be read as a notebook; the message tells the student why."""
-
-
-def find_submissions(
-    folder: Path, assignments: Iterable[str], only: str | None = None
-) -> tuple[list[Submission], list[Path]]:
-    """Find every notebook under ``folder``, and say whose it is and for which assignment.
-
-    It understands nbgrader's ``STUDENT/ASSIGNMENT/*.ipynb``, one notebook per student (``STUDENT.ipynb``), and the
-    folders of learning platforms: ``NAME_12345_assignsubmission_file/x.ipynb`` (Moodle, one folder per student) and
-    ``name_12345_67890_a1_noise_schedule.ipynb`` (Canvas). The assignment is read from the path or, if that does not
-    name one, from the cells. Of several notebooks for one assignment the newest wins.
-
-    Args:
-        folder: the folder to search.
-        assignments: names of the course's assignments.
-        only: the assignment they all belong to, for notebooks whose path and cells do not say.
-
-    Returns:
-        The submissions by student and assignment, and the files whose assignment is unknown.
-    """
-    names = list(assignments)
-    found: dict[tuple[str, str], Submission] = {}
-    unplaced: list[Path] = []
-    for path in sorted(folder.rglob("*.ipynb"), key=lambda path: (path.lstat().st_mtime, path)):
-        inside = path.relative_to(folder)
-        if any(part.startswith(".") for part in inside.parts):  # checkpoints, and files that systems leave behind
-            continue
-        assignment = only or next((name for name in names if name in str(inside)), None) or _by_cells(path, names)
-        if assignment is None:
-            unplaced.append(path)
-            continue
-        student = _student_of(inside.parts[0] if len(inside.parts) > 1 else inside.stem, assignment)
-        found[student, assignment] = Submission(student, assignment, path)
-    return [found[key] for key in sorted(found)], unplaced
-
-
-def _student_of(name: str, assignment: str) -> str:
-    """Student named by a file or folder: its name without the assignment and without the platform's suffix."""
-    return re.sub(r"_assignsubmission_file.*$", "", name.replace(assignment, "")).strip("_-. ") or name
-
-
-def _by_cells(path: Path, names: list[str]) -> str | None:
-    """Assignment whose number the test cells use, as in ``require("a1/...``."""
-    try:
-        text = "\n".join(cell["source"] for cell in read_cells(path))
-    except UnreadableError:
-        return None
-    numbers = set(re.findall(r'require\("(a\d)/', text))
-    return next((name for name in names if {name.split("_")[0]} == numbers), None)
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Extract only the notebooks of a platform's .zip into ``folder``, also those of .zip files inside it.
-
-    Raises:
-        InputError: it is not a zip file.
-    """
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            for member in zipped.infolist():
-                parts = [part for part in PurePosixPath(member.filename).parts if part not in ("/", "..")]
-                kind = PurePosixPath(member.filename).suffix
-                if member.is_dir() or member.file_size > MAX_ARCHIVE_BYTES or kind not in (".ipynb", ".zip"):
-                    continue
-                target = folder.joinpath(*parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with zipped.open(member) as content:
-                    target.write_bytes(content.read(MAX_ARCHIVE_BYTES))
-                if kind == ".zip":
-                    unpack(target, target.with_suffix(""))
-                    target.unlink()
-    except zipfile.BadZipFile:
-        raise InputError(f"{archive} is not a zip file") from None
 
 
 def read_cells(path: Path) -> list[dict[str, Any]]:
@@ -117,7 +34,7 @@ def read_cells(path: Path) -> list[dict[str, Any]]:
     if size > MAX_NOTEBOOK_BYTES:
         raise UnreadableError(f"the file has {size / 2**20:.0f} MiB; clear the outputs and hand it in again")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise UnreadableError(f"the file is not a notebook: it cannot be read as JSON ({error})") from None
     cells = content.get("cells") if isinstance(content, dict) else None
@@ -143,10 +60,11 @@ def _tidy(cell: dict[str, Any]) -> dict[str, Any]:
 def take_answers(source: dict[str, Any], cells: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     """Put a student's answers into the answer cells of the source notebook.
 
-    Everything else that was submitted is left out: locked cells and tests are the source's own.
+    Cells of the student's own are taken, too, if an answer uses a name that they define; each stands before the answer
+    that it was written before. Everything else is left out: locked cells and tests are the source's own.
 
     Returns:
-        The merged notebook, and notes for the student about missing or duplicate answers.
+        The merged notebook, and notes for the student about missing, duplicate and own cells.
     """
     merged = copy.deepcopy(source)
     notes: list[str] = []
@@ -166,7 +84,67 @@ def take_answers(source: dict[str, Any], cells: list[dict[str, Any]]) -> tuple[d
         elif len(answers) > 1:
             notes.append(f"There are {len(answers)} cells named {name}; the first was taken.")
         cell["source"] = answers[0] if answers else ""
+        if cell["cell_type"] == "code":
+            cell["source"] = without_magics(cell["source"])
+    _add_own_cells(merged, cells, notes)
     return merged, notes
+
+
+def without_magics(source: str) -> str:
+    """Cell source with its notebook commands (``%matplotlib inline``, ``!pip``) replaced by empty lines."""
+    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.split("\n"))
+
+
+def _add_own_cells(merged: dict[str, Any], cells: list[dict[str, Any]], notes: list[str]) -> None:
+    """Put the student's own cells that answers rest on into ``merged``, and say so in ``notes``."""
+    answers = [cell for cell in merged["cells"] if cell["cell_type"] == "code" and _marks(cell)["solution"]]
+    known = {_marks(cell)["grade_id"] for cell in merged["cells"]}
+    taken = {cell["source"] for cell in answers}
+    needed = set[str]().union(*(_names(cell["source"])[1] for cell in answers))
+    own: list[tuple[int, str]] = []
+    for place in reversed(range(len(cells))):
+        text = without_magics(cells[place]["source"])
+        if cells[place]["cell_type"] != "code" or cells[place]["grade_id"] in known or text in taken:
+            continue
+        defined, used = _names(text)
+        if defined & needed:
+            needed |= used
+            own.insert(0, (place, text))
+    order = [cell["grade_id"] for cell in cells]
+    for number, (place, text) in enumerate(own, start=1):
+        marks = {"grade_id": f"own_{number}", "solution": True, "grade": False, "locked": False}
+        follows = next((name for name in order[place:] if name in {_marks(cell)["grade_id"] for cell in answers}), None)
+        target = next(
+            (at for at, cell in enumerate(merged["cells"]) if _marks(cell)["grade_id"] == follows),
+            next(at for at, cell in enumerate(merged["cells"]) if _marks(cell)["solution"]),
+        )
+        made = {"cell_type": "code", "source": text, "metadata": {"nbgrader": marks}, "outputs": []}
+        merged["cells"].insert(target, made | {"execution_count": None, "id": f"own-{number}"})
+    if own:
+        notes.append(f"Of your own cells {len(own)} were run, because your answers use what they define.")
+
+
+def _marks(cell: dict[str, Any]) -> dict[str, Any]:
+    return cell["metadata"]["nbgrader"]
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """Names that a cell defines at its top level, and all names that it uses."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(), set()
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    defined: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        else:
+            stored = [name for name in ast.walk(node) if isinstance(name, ast.Name)]
+            defined |= {name.id for name in stored if isinstance(name.ctx, ast.Store)}
+    return defined, used
 
 
 def _by_function(name: str, cells: list[dict[str, Any]]) -> Iterator[str]:

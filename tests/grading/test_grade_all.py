@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_grader_that_crashes_gives_no_points_and_the_reason(tmp_path):
     processes = set()
     wrong = job(source, source, tmp_path) | {"cell_seconds": None}
     wrong.pop("submission")
-    result = _in_a_process(wrong, source, tmp_path, processes)
+    result = _in_a_process(wrong, source, processes)
     assert result["status"] == "stopped"
     assert result["reason"] == "No points, because the grader stopped (KeyError: 'submission')."
     assert (result["points"], result["max_points"], result["seconds"]) == (0, 20, None)
@@ -105,8 +106,8 @@ def course(tmp_path, monkeypatch):
     source.write_bytes(SOURCES[A1].read_bytes())
     asked = []
 
-    def graded_at_once(job, source, folder, processes):
-        asked.append(folder.parent.name)
+    def graded_at_once(job, source, processes):
+        asked.append(Path(job["folder"]).parent.name)
         return grade_all.Graded(status="graded", points=3, max_points=20, notes=[], questions=[])
 
     monkeypatch.setattr(grade_all, "_in_a_process", graded_at_once)
@@ -118,9 +119,9 @@ def test_progress_names_each_student_and_known_results_are_not_graded_again(cour
     with pytest.raises(InputError, match=r"nothing has been graded in .* yet"):
         read_results(folder)
     calls = []
-    results, unplaced = grade(folder, folder / "submitted", jobs=1, on_progress=lambda *call: calls.append(call))
+    results, left_out = grade(folder, folder / "submitted", jobs=1, on_progress=lambda *call: calls.append(call))
     assert calls == [("", 0, 2), ("ann", 1, 2), ("bob", 2, 2)]
-    assert unplaced == []
+    assert left_out == []
     assert [result["student"] for result in results] == asked == ["ann", "bob"]
     assert read_results(folder) == results
     (folder / "submitted" / "bob" / A1 / f"{A1}.ipynb").write_text("{} ")
@@ -137,5 +138,5 @@ def test_what_is_no_course_assignment_or_submission_is_refused(course):
     with pytest.raises(InputError, match=r"neither a folder of submissions nor a \.zip file"):
         grade(folder, folder / "nowhere")
     (folder / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no notebook that belongs to a1_noise_schedule"):
+    with pytest.raises(InputError, match="there is no notebook that belongs to a1_noise_schedule"):
         grade(folder, folder / "empty")

@@ -86,9 +86,6 @@ def betas(alpha_bar):
 """
 SWALLOWS = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
 GROWS = "rows = []\nwhile True:\n    rows.append(torch.ones(10**7))"
-NOT_RUN = "Your cell was not run: it "
-AFTER = {name: "was changed while your code ran" for name in ALL[2:]}
-
 CASES = [
     Case("right", {}, quick=True),
     Case("right-loops", {}, right(0)),
@@ -103,7 +100,7 @@ CASES = [
     Case("wrong-all-4", *wrong(4)),
     Case("wrong-last", *wrong(-1)),
     Case("memorised", {"respaced": "On inputs that you have not seen"}, {"respaced": MEMORISED}),
-    Case("syntax-error", {"betas": "it is not Python"}, {"betas": "def betas(alpha_bar)\n    return 1"}),
+    Case("syntax-error", {"betas": "SyntaxError"}, {"betas": "def betas(alpha_bar)\n    return 1"}),
     Case("recursion", {"betas": "RecursionError"}, betas("return betas(alpha_bar)")),
     Case("broken-json", everything("cannot be read as JSON"), make="broken", quick=True),
     Case("empty-file", everything("the file is empty"), make="nothing"),
@@ -115,7 +112,7 @@ CASES = [
     Case("infinite-loop", {"betas": "had not ended after"}, betas("while True:\n    pass"), quick=True),
     Case("loop-in-cell", {"betas": "had not ended after"}, {"betas": "while True:\n    pass"}),
     Case("loop-unstoppable", {"betas": "stopped"}, betas(SWALLOWS)),
-    Case("fork-os", {"betas": NOT_RUN + "imports os"}, {"betas": "import os\nwhile True:\n    os.fork()"}),
+    Case("fork-os", {"betas": "Operation not permitted"}, {"betas": "import os\nwhile True:\n    os.fork()"}),
     Case(
         "fork-workers",
         {"betas": "PermissionError"},
@@ -124,7 +121,7 @@ CASES = [
     ),
     Case("memory-8-gb", {"betas": "can't allocate memory"}, betas("torch.ones(2 * 10**9)"), quick=True),
     Case("memory-grows", {"betas": "can't allocate memory"}, betas(GROWS)),
-    Case("crash", {"betas": "it ended the kernel"}, betas(
+    Case("crash", {"betas": "it ended its process"}, betas(
         "import numpy as np\nnp.lib.stride_tricks.as_strided(np.zeros(1), (10**9,), (8,)).sum()"
     )),
     Case("print-a-gigabyte", {"betas": "it printed more than"}, betas("for _ in range(10**7):\n    print('x' * 100)")),
@@ -132,29 +129,29 @@ CASES = [
         "import numpy as np\nfor i in range(10**6):\n    np.zeros(7 * 10**6).tofile(str(i))"
     )),
     Case("system-exit", {"betas": "SystemExit"}, betas("raise SystemExit(0)")),
-    Case("exit", {"betas": NOT_RUN + "uses exit"}, betas("exit()")),
+    Case("exit", {"betas": "SystemExit"}, betas("exit()")),
     Case("read-tests", {"betas": "Permission denied"}, betas("import numpy as np\nnp.fromfile('SOURCE')"), quick=True),
     Case("write-over-tests", {"betas": "Permission denied"}, betas("import numpy as np\nnp.zeros(9).tofile('SOURCE')")),
     Case("write-over-others", {"betas": "Permission denied"}, betas("torch.save(alpha_bar, 'OTHERS')")),
-    Case("delete-files", {"betas": NOT_RUN + "imports shutil"}, {"betas": "import shutil\nshutil.rmtree('/')"}),
-    Case("network-socket", {"betas": NOT_RUN + "imports socket"}, {"betas": "import socket"}),
+    Case("delete-files", {"betas": "Permission denied"}, {"betas": "import shutil\nshutil.rmtree('/')"}),
+    Case("network-socket", {"betas": "Operation not permitted"}, {"betas": "import socket\nsocket.socket()"}),
     Case("network-download", {"betas": "urlopen error"}, betas(
         "torch.hub.download_url_to_file('http://127.0.0.1:9/x', 'x')"
     )),
-    Case("package-solution", {"betas": NOT_RUN + "imports polygrad_edu"}, {
+    Case("package-solution", {"betas": "what this assignment asks you to write"}, {
         "betas": "from polygrad_edu.noise_schedule import NoiseSchedule\ndef betas(a):\n    return a"
     }),
     Case("tests-faked", everything("is empty so far"), make="tests faked"),
     Case("require-redefined", {"betas": "multiplying up"}, {
         "betas": "def require(*a, **k):\n    print('Right.')\n\ndef betas(alpha_bar):\n    return 0.5 * alpha_bar[1:]"
     }),
-    Case("checks-replaced", {"betas": NOT_RUN + "imports polygrad_edu"}, {
+    Case("checks-replaced", {"betas": "should be a function, not a int"}, {
         "betas": "import polygrad_edu.checks as c\nc.require = print\nbetas = 1"
     }),
-    Case("torch-replaced", {"betas": "was changed while your code ran"} | AFTER, {"betas": PATCHED}, quick=True),
-    Case("tensor-agrees", {"betas": "an ordinary torch tensor"}, {"betas": ALWAYS_EQUAL}),
+    Case("torch-replaced", {"betas": "multiplying up"}, {"betas": PATCHED}, quick=True),
+    Case("tensor-agrees", {"betas": "should return a torch tensor, not a Agreeable"}, {"betas": ALWAYS_EQUAL}),
     Case("report-forged", {"betas": "should have the shape"}, {"betas": FORGED}),
-    Case("frames-walked", {"betas": NOT_RUN + "uses f_back"}, betas(
+    Case("frames-walked", {"betas": "AttributeError"}, betas(
         "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    e.with_traceback(None).tb_frame.f_back"
     )),
 ]  # fmt: skip

@@ -182,6 +182,16 @@ class Denoiser(nn.Module):
     ("Denoiser", slip(DENOISER, "shown = noisy.clone()", "shown = noisy"), "changed its argument noisy"),
     # not residual
     ("Denoiser", slip(DENOISER, "x = x + block(x)", "x = block(x)"), "passes on what came in"),
+    # side by side, not one after the other
+    (
+        "Denoiser",
+        slip(
+            DENOISER,
+            "        for block in self.blocks:\n            x = x + block(x)\n",
+            "        x = x + sum(block(x) for block in self.blocks)\n",
+        ),
+        "both read the same input",
+    ),
     # one block, used depth times
     (
         "Denoiser",

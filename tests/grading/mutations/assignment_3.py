@@ -369,6 +369,17 @@ def tune(spread_of, scale, learning_rate, rounds):
     ("verdict", slip(VERDICT, ".statistic", ".pvalue"), "the largest gap"),
     # a limit that does not know how many there are
     ("verdict", slip(VERDICT, "1.36 / math.sqrt(len(z))", "0.03"), "how large a gap is surprising"),
+    # how many actions, not how many numbers
+    (
+        "verdict",
+        slip(VERDICT, "math.sqrt(len(z))", "math.sqrt(actions.shape[0] * actions.shape[1])"),
+        "How many numbers",
+    ),
+    ("verdict", slip(VERDICT, "1.36 /", "1.63 /"), "How many numbers"),
+    ("verdict", slip(VERDICT, "1.36 /", "1.1 /"), "How many numbers"),
+    # off centre, however wide
+    ("verdict", slip(VERDICT, "abs(z.mean()) > abs(z.std() - 1)", "abs(z.mean()) > 0.1"), "the verdict should not be"),
+    ("verdict", slip(VERDICT, "abs(z.mean()) > abs(z.std() - 1)", "abs(z.mean()) > 0.5"), "the verdict should not be"),
     # missing square root
     ("verdict", slip(VERDICT, "1.36 / math.sqrt(len(z))", "1.36 / len(z)"), "is within chance"),
     # sign

@@ -56,6 +56,20 @@ def pendulum(seed):
     return parts.actor_critic.policy
 """
 
+BY_HAND = """
+def pendulum(seed):
+    parts = make_parts(environments.make("InvertedPendulum-v5", action_scale=1 / 3), PENDULUM, seed)
+    policy = parts.actor_critic.policy
+    adam = torch.optim.Adam(policy.parameters(), lr=3e-3)
+    for _ in range(800):
+        seen = torch.randn(256, 4) * torch.tensor([0.3, 0.15, 0.5, 0.8])
+        wanted = (seen @ torch.tensor([0.3, 6.0, 0.5, 1.5])).clamp(-0.95, 0.95)
+        adam.zero_grad()
+        (policy.mean(seen)[:, 0] - wanted).square().mean().backward()
+        adam.step()
+    return policy
+"""
+
 # A run that is over almost at once, for answers whose fault does not need a long one.
 SHORT = "    plan = plan._replace(env_steps=560, pretrain_updates=40)\n"
 BEGIN = "    replay, world_model, actor_critic, _ = parts\n"
@@ -403,6 +417,16 @@ WRONG = [
         "pendulum",
         slip(LOOP, BEGIN, BEGIN + SHORT) + slip(PENDULUM, "return parts.", "return make_parts(env, PENDULUM, seed)."),
         "are asked for",
+    ),
+    # a controller written by hand, without a real step
+    ("pendulum", BY_HAND, "while your policy was trained"),
+    # more real steps than planned
+    (
+        "pendulum",
+        slip(PENDULUM, "    imagination_loop(", "    plan = PENDULUM._replace(env_steps=1500)\n    imagination_loop(")
+        .replace("parts, PENDULUM, seed, act", "parts, plan, seed, act")
+        .replace("make_parts(env, PENDULUM, seed)", "make_parts(env, PENDULUM._replace(env_steps=1500), seed)"),
+        "while your policy was trained",
     ),
     # a number for an environment
     (

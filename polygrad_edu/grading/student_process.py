@@ -1,0 +1,163 @@
+"""Student's process seen from outside: started in the sandbox, watched, interrupted, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from .exposed import may_use
+from .link import Link
+
+CELL_SECONDS = 60
+START_SECONDS = 180
+PATIENCE = 5  # on a busy machine a cell may wait this many times its seconds, while it has not computed for them
+GRACE_SECONDS = 5  # between the interrupt of a cell and the end of its process
+MAX_OUTPUT_BYTES = 200_000  # of one cell
+MAX_SCRATCH_BYTES = 256 * 2**20  # of all files together
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """Environment variables of the process: where Python is, and ``scratch`` as the place for all its files."""
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "VIRTUAL_ENV") if name in os.environ}
+    own = {name: str(scratch) for name in ("HOME", "TMPDIR", "MPLCONFIGDIR")}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    return kept | own | threads | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class StudentProcess:
+    """One process for a student's code.
+
+    Args:
+        scratch: the only folder that it may write to.
+        namespaces: command prefix of :func:`.sandbox.namespaces`.
+        cell_seconds: computing time of one cell, or of one test.
+
+    Attributes:
+        link: to the process.
+        problem: reason why the present step was interrupted; empty if it was not.
+    """
+
+    def __init__(self, scratch: Path, namespaces: list[str], cell_seconds: int = CELL_SECONDS):
+        self.scratch = scratch
+        self.cell_seconds = cell_seconds
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        module = f"{__package__}.student"
+        command = [*namespaces, sys.executable, "-m", module, str(scratch), str(theirs_in), str(theirs_out)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(theirs_in, theirs_out),
+            cwd=scratch,
+            env=environment(scratch),
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self.pipes = (ours_in, ours_out)
+        self.link = Link("checks", ours_in, ours_out, may_use)
+        self.problem = ""
+        self.output = bytearray()
+        self.began = 0.0  # of the present step; 0 between steps
+        self.seconds = START_SECONDS
+        self.cpu_before = 0.0
+        self.interrupted_at = 0.0
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=each, daemon=True) for each in (self._read_output, self._watch)]
+        for thread in self.threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the process at once."""
+        self.over.set()
+        self.kill()
+        self.process.wait()
+        for thread in self.threads:
+            thread.join()
+        for pipe in self.pipes:
+            os.close(pipe)
+
+    @contextlib.contextmanager
+    def step(self, seconds: int | None = None) -> Generator[None, None, None]:
+        """Context of one cell or test, which is interrupted when its time or its output is used up."""
+        self.problem = ""
+        self.output.clear()
+        self.interrupted_at = 0.0
+        self.seconds = seconds or self.cell_seconds
+        self.cpu_before = self._cpu_seconds()
+        self.began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.began = 0.0
+
+    def printed(self) -> str:
+        """Output of the present step so far."""
+        time.sleep(0.01)  # the thread that reads it may still be at it
+        return bytes(self.output[:MAX_OUTPUT_BYTES]).decode(errors="replace")
+
+    def _stop(self, problem: str) -> None:
+        """Interrupt the present step; if it does not come back, :meth:`_watch` ends the process."""
+        self.problem = self.problem or problem
+        self.interrupted_at = self.interrupted_at or time.monotonic()
+        with contextlib.suppress(psutil.Error, OSError):
+            self._innermost().send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End the process and its namespaces."""
+        with contextlib.suppress(psutil.Error, OSError):
+            self._innermost().kill()
+        with contextlib.suppress(OSError):
+            self.process.kill()
+
+    def _innermost(self) -> psutil.Process:
+        """Python's process, which the programs that make its namespaces started."""
+        process = psutil.Process(self.process.pid)
+        return (process.children(recursive=True) or [process])[-1]
+
+    def _cpu_seconds(self) -> float:
+        with contextlib.suppress(psutil.Error):
+            return sum(self._innermost().cpu_times()[:2])
+        return 0.0
+
+    def _read_output(self) -> None:
+        pipe: Any = self.process.stdout
+        while part := os.read(pipe.fileno(), 65_536):
+            if len(self.output) <= MAX_OUTPUT_BYTES:
+                self.output += part
+            elif self.began and not self.interrupted_at:
+                self._stop(f"it printed more than {MAX_OUTPUT_BYTES // 1000} kB")
+        pipe.close()
+
+    def _watch(self) -> None:
+        """Look at the present step five times a second."""
+        while not self.over.wait(0.2):
+            if not self.began:
+                continue
+            now = time.monotonic()
+            if self.interrupted_at:
+                if now - self.interrupted_at > GRACE_SECONDS:
+                    self.kill()
+                continue
+            computed = self._cpu_seconds() - self.cpu_before
+            if computed > self.seconds or now - self.began > PATIENCE * self.seconds:
+                self._stop(f"it had not ended after {self.seconds} s of computing")
+            elif self._bytes_of_files() > MAX_SCRATCH_BYTES:
+                self.problem = f"it wrote more than {MAX_SCRATCH_BYTES // 2**20} MiB of files"
+                self.kill()
+
+    def _bytes_of_files(self) -> int:
+        with contextlib.suppress(OSError):  # files come and go
+            return sum(path.lstat().st_size for path in self.scratch.rglob("*"))
+        return 0

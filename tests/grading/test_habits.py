@@ -1,0 +1,90 @@
+"""Right answers in ways of one's own: libraries, names and helpers that no rule forbids keep their points."""
+
+import sys
+
+import pytest
+
+from tests.support.assignments import SOURCES, cells
+from tests.support.graded_answers import grade_answers, messages, name_of
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+
+
+def solution(number, function):
+    return cells(SOURCES[name_of(number)])[function]["source"]
+
+
+NETWORK = """
+from __future__ import annotations
+from typing import NamedTuple
+
+trained = Denoiser(HORIZON, OBSERVATION_SIZE, ACTION_SIZE, N_STEPS, width=128, depth=2)
+optimiser = torch.optim.Adam(trained.parameters(), lr=2e-3)
+windows, draws = point_mass_windows(6000, seed=0), torch.Generator().manual_seed(0)
+for update in range(1500):
+    optimiser.param_groups[0]["lr"] = 2e-3 * (1 - update / 1500)
+    rows = torch.randint(6000, (128,), generator=draws)
+    training_step(trained, optimiser, masked_loss, ALPHAS, *(part[rows] for part in windows), draws)
+trained.eval()
+"""
+RETURNS = """
+def lambda_returns(rewards, terminals, values, gamma, lambda_):
+    B, H = rewards.shape
+    terminals = terminals.float()
+    alive = torch.cat([torch.ones(B, 1), (1 - terminals[:, :-1]).cumprod(1)], 1)[:, : H - 1]
+    F = torch.zeros(B, H)
+    F[:, H - 1] = values[:, H - 1]
+    for t in range(H - 2, -1, -1):
+        later = (1 - lambda_) * values[:, t + 1] + lambda_ * F[:, t + 1]
+        F[:, t] = rewards[:, t] + gamma * (1 - terminals[:, t]) * later
+    return F[:, : H - 1], alive
+"""
+DEEP = """
+from copy import deepcopy
+
+
+def step_policy(policy, optimiser, loss, observations, actions, target, rounds):
+    optimiser.zero_grad()
+    loss.backward()
+    old = policy(observations).log_prob(actions).detach()
+    before = deepcopy(policy)
+    optimiser.step()
+    after = deepcopy(policy)
+    fraction = 1.0
+    with torch.no_grad():
+        for turn in range(rounds + 1):
+            for p, a, b in zip(policy.parameters(), before.parameters(), after.parameters(), strict=True):
+                p.copy_(a + fraction * (b - a))
+            change = (policy(observations).log_prob(actions) - old).abs().mean().item()
+            if change == 0 or turn == rounds:
+                break
+            fraction = min(1.0, fraction * target / change)
+    return fraction, change
+"""
+HABITS = [
+    pytest.param(2, "trained", NETWORK, id="annotations, typing and eval"),
+    pytest.param(4, "lambda_returns", RETURNS, id="a matrix called F"),
+    pytest.param(4, "step_policy", DEEP, id="deepcopy"),
+    pytest.param(1, "betas", "vars = 1\n" + solution(1, "betas"), id="a variable called vars"),
+]
+
+
+@pytest.mark.parametrize(("number", "function", "answer"), HABITS)
+def test_an_honest_habit_keeps_its_points(number, function, answer):
+    result = grade_answers(number, {function: answer})
+    assert messages(result) == {function: "Right."}
+
+
+def test_scipy_may_be_used_where_the_assignment_says_so():
+    answer = solution(3, "verdict")
+    result = grade_answers(3, {"verdict": f"from scipy import stats\n{answer}\nstats.norm.cdf(0.0)\n"})
+    assert messages(result) == {"verdict": "Right."}
+
+
+def test_a_helper_in_a_cell_of_ones_own_is_run_before_the_answer_that_uses_it():
+    helper = "def _left(alpha_bar):\n    return alpha_bar[1:] / alpha_bar[:-1]\n"
+    answer = "def betas(alpha_bar):\n    return (1 - _left(alpha_bar)).clamp(max=0.999)\n"
+    own = [("betas", helper), ("betas", "1 / 0  # an experiment")]
+    result = grade_answers(1, {"betas": answer}, own)
+    assert messages(result) == {"betas": "Right."}
+    assert result["notes"] == ["Of your own cells 1 were run, because your answers use what they define."]
