@@ -1,8 +1,8 @@
 """Export for a browser: the trained world model and its policy as one small file that a page can imagine with.
 
-The file is a safetensors file: a header of JSON, then numbers; it holds no code. Weights have 16 bits; the schedule,
-the normaliser, the policy's spread and 256 real states to start from have 32. Its metadata's ``manifest`` says the
-sizes, and how the run imagined. ``polygrad_edu/widgets/imagination.js`` reads it and imagines.
+The file is a safetensors file: a header of JSON, then numbers; it holds no code. The denoiser's weights have 16 bits;
+the schedule, the normaliser, the policy, which is small, and 256 real states to start from have 32. Its metadata's
+``manifest`` says the sizes, and how the run imagined. ``polygrad_edu/widgets/imagination.js`` reads it and imagines.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .shipped import draw_starts, finished_result, load_result
 
 FILE_NAME = "imagination.safetensors"
 FORMAT = 1
+_FREQUENCIES = "embed_step.0.frequencies"  # turn steps into phases, where a rounded digit shows
 _STATISTICS = ("mean", "scale", "imagined_scale")
 _GUIDANCE = (
     "rule",
@@ -68,18 +69,17 @@ def pack(loop: ImaginationLoop, observations: Tensor, dtype: torch.dtype = torch
 
     Args:
         observations: [N, O] raw, real states to start from.
-        dtype: of the weights: float16, or float32 to compare with.
+        dtype: of the denoiser's weights: float16, or float32 to compare with.
 
     Raises:
         InputError: the world model is another than the paper's with its residual MLP, or too large for 16 bits.
     """
     refuse_others(loop)
     network = loop.world_model.averaged_network
-    weights = {f"denoiser/{name}": value for name, value in network.denoiser.state_dict().items()}
-    weights |= {f"policy/{name}": value for name, value in loop.best_policy.state_dict().items() if name != "log_std"}
-    tensors = {
-        name: value.float() if name.endswith("frequencies") else value.to(dtype) for name, value in weights.items()
-    }
+    narrowed = {name: value.to(dtype) for name, value in network.denoiser.state_dict().items() if name != _FREQUENCIES}
+    tensors = {f"denoiser/{name}": value for name, value in narrowed.items()}
+    tensors |= {f"denoiser/{_FREQUENCIES}": network.denoiser.state_dict()[_FREQUENCIES]}
+    tensors |= {f"policy/{name}": value for name, value in loop.best_policy.state_dict().items() if name != "log_std"}
     tensors |= {"policy/std": loop.best_policy.std, "schedule/betas": network.schedule.betas}
     tensors |= {"starts/observations": observations.float()}
     for field in loop.world_model.normaliser.fields:

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from polygrad_edu import widgets
-from polygrad_edu.widgets import Control, GuidanceExplorer, SchedulePlayground, base
+from polygrad_edu.widgets import Control, GuidanceExplorer, ReturnExplorer, SchedulePlayground, base
 from polygrad_edu.widgets.base import HERE, LessonWidget, check_number, compact
-from polygrad_edu.widgets.guided_imagination import CONVENTIONS
 
 LESSONS = sorted((Path(__file__).parents[2] / "notebooks").rglob("*.ipynb"))
 
@@ -25,7 +24,7 @@ def same(one, other):
 
 GRIDS = [
     (SchedulePlayground, {"tau": [0.1, 1.0], "n_steps": [8, 64], "sampling_steps": [4, 16], "progress": [0.0, 0.5]}),
-    (GuidanceExplorer, {"strength": [0.001, 0.01, 1.0], "rule": ["gradient", "sample"], "convention": CONVENTIONS[:2]}),
+    (ReturnExplorer, {"lambda_": [0.0, 0.5, 1.0], "gamma": [0.5, 0.9], "terminal": [1, "none"]}),
 ]
 
 
@@ -52,8 +51,8 @@ def test_common_parts_are_stored_once_and_a_grid_too_large_is_refused(monkeypatc
 
 
 def test_the_limit_counts_what_the_page_holds():
-    widget = GuidanceExplorer().freeze({"strength": [0.001, 0.01, 0.1], "seed": [0, 1]})
-    bare = GuidanceExplorer()
+    widget = ReturnExplorer().freeze({"lambda_": [0.0, 0.1, 0.2, 0.3], "gamma": [0.5, 0.9, 1.0]})
+    bare = ReturnExplorer()
     held = len(widget.to_html()) - len(bare.to_html())
     counted = sum(len(base._json(part)) + 1 for part in widget._frozen["pool"])
     assert counted < held < counted + 2_000
@@ -73,11 +72,12 @@ def test_a_grid_names_controls_and_values():
 
 
 def test_the_same_widget_makes_the_same_page():
-    pages = [GuidanceExplorer().freeze({"strength": [0.001, 0.01]})._repr_mimebundle_()[0] for _ in range(2)]
-    assert pages[0]["text/html"] == pages[1]["text/html"]
-    assert pages[0]["text/plain"] == "<GuidanceExplorer>"
-    assert "application/vnd.jupyter.widget-view+json" in pages[0]
-    assert pages[0]["text/html"] != GuidanceExplorer().to_html()
+    for make in (ReturnExplorer, GuidanceExplorer):
+        pages = [make()._repr_mimebundle_()[0] for _ in range(2)]
+        assert pages[0]["text/html"] == pages[1]["text/html"]
+        assert pages[0]["text/plain"] == f"<{make.__name__}>"
+        assert "application/vnd.jupyter.widget-view+json" in pages[0]
+    assert ReturnExplorer().freeze({"gamma": [0.5, 1.0]}).to_html() != ReturnExplorer().to_html()
 
 
 class Echo(LessonWidget):
@@ -146,4 +146,6 @@ def test_stored_lessons_hold_the_widgets_of_today(path):
         page = "".join(data.get("text/html", ""))
         if "standIn" in page:
             (kind,) = (kind for kind in widgets.__all__ if f"<{kind}>" in "".join(data["text/plain"]))
-            assert getattr(widgets, kind)._source in page, f"stale: store_lessons {path.name}"
+            made = getattr(widgets, kind)
+            assert made._source in page, f"stale: store_lessons {path.name}"
+            assert not made.page_scripts or base._json(made._page_source) in page, f"stale: store_lessons {path.name}"
