@@ -41,6 +41,7 @@ class Control:
         smooth: the slider may also stand between its values, spread by their logarithm, wherever frames are computed.
         folded: shown under the picture's other controls, in a part that can be closed.
         button: words on a button that goes to the next value, instead of a slider.
+        play: a button beside the slider plays through its values.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Control:
     smooth: bool = False
     folded: bool = False
     button: str = ""
+    play: bool = False
 
     def __post_init__(self):
         if self.default not in self.values:
@@ -147,6 +149,7 @@ class LessonWidget(anywidget.AnyWidget):
         controls: in the order in which they are shown.
         page_model: for ``frameOf``: what :func:`..runs.browser_export.pack` made.
         page_settings: for ``frameOf``: any JSON object.
+        in_page: False where this one widget of a class with ``page_scripts`` needs the kernel or stored frames.
         state: first values of controls, by name, where they are not the defaults.
     """
 
@@ -177,6 +180,7 @@ class LessonWidget(anywidget.AnyWidget):
         controls: Sequence[Control | Place],
         page_model: bytes = b"",
         page_settings: dict[str, Any] | None = None,
+        in_page: bool = True,
         **state: Any,
     ):
         self._controls = {control.name: control for control in controls}
@@ -186,7 +190,8 @@ class LessonWidget(anywidget.AnyWidget):
         if unknown:
             raise ValueError(f"{self.title} has no control {unknown[0]!r}; it has {', '.join(self._controls)}")
         start = {name: state.get(name, control.default) for name, control in self._controls.items()}
-        page = {"page_source": self._page_source, "page_model": page_model, "page_settings": page_settings or {}}
+        source = self._page_source if in_page else ""
+        page = {"page_source": source, "page_model": page_model, "page_settings": page_settings or {}}
         super().__init__(heading=self.title, controls=described, frame=self._frame(start), **page)
         self.on_msg(self._asked)
 
@@ -239,7 +244,7 @@ class LessonWidget(anywidget.AnyWidget):
                 raise ValueError(f"{self.title} has no control {name!r}; it has {', '.join(self._controls)}")
             if not values[name]:
                 raise ValueError(f"the grid names no values for {name}")
-        if self.page_scripts:
+        if self.page_source:
             return self
         start = self.state | {
             name: self.state[name] if self.state[name] in several else several[0] for name, several in values.items()
@@ -269,7 +274,7 @@ class LessonWidget(anywidget.AnyWidget):
 
     def frozen_frame(self, **state: Any) -> dict[str, Any] | str:
         """Stored data of a grid point, or its error message, as the page's JavaScript finds it."""
-        if self.page_scripts:
+        if self.page_source:
             raise ValueError(f"{self.title} stores no frames: the page computes them")
         if self._frozen is None:
             raise ValueError("nothing is frozen yet; call freeze first")
@@ -285,7 +290,7 @@ class LessonWidget(anywidget.AnyWidget):
         """HTML that draws the widget without a kernel and without a network."""
         shown = self.frame | {"number": 0, "view": ""}
         held = {"heading": self.title, "controls": self.controls, "frame": shown, "frozen": self._frozen}
-        if self.page_scripts:
+        if self.page_source:
             held |= {"page_source": self.page_source, "page_settings": self.page_settings}
             held |= {"page_model": base64.b64encode(self.page_model).decode()}
         text = _json(held)

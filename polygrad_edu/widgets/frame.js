@@ -3,6 +3,7 @@
 
 const QUIET_MS = 40; // a hand in motion is let finish before the kernel is asked
 const QUIET_MS_BESIDE_PAGE = 500; // where the page answers by itself, the kernel only hears of it, and completes the frame
+const PLAY_MS = 180; // from one value to the next
 const SMOOTH_STOPS = 200; // of a slider that may stand between its values
 const STYLE = `
 .pg { --ink: var(--jp-ui-font-color1, var(--pst-color-text-base, #222));
@@ -18,7 +19,7 @@ const STYLE = `
 .pg-busy { font-weight: 400; visibility: hidden; }
 .pg-busy.on { visibility: visible; }
 .pg-controls { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 6px 20px; }
-.pg-control { display: grid; grid-template-columns: 1fr auto; align-items: center; }
+.pg-control { display: grid; grid-template-columns: 1fr auto auto; gap: 0 8px; align-items: center; align-content: start; }
 .pg-control input, .pg-control select { grid-column: 1 / -1; width: 100%; margin: 2px 0; }
 .pg-control input { accent-color: ${COLOURS.blue}; height: 18px; }
 .pg-control select { color: var(--ink); background: var(--paper); border: 1px solid var(--faint); border-radius: 4px;
@@ -43,7 +44,7 @@ const STYLE = `
 .pg-text { min-height: 2.8em; }
 .pg-more { margin-top: 4px; }
 .pg-more summary { cursor: pointer; font-size: 13px; }
-.pg-more .pg-controls { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
+.pg-more .pg-controls { grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 6px 16px; }
 .pg-buttons { display: flex; flex-wrap: wrap; gap: 6px; }
 .pg button { font: inherit; font-size: 13px; color: var(--ink); background: var(--paper); border: 1px solid var(--ink);
   border-radius: 4px; padding: 2px 10px; cursor: pointer; }
@@ -196,7 +197,7 @@ function render({ model, el }) {
 
 let labels = 0;
 
-function makeControl({ name, label, kind, values, unit, smooth }, state, free, frozen, move) {
+function makeControl({ name, label, kind, values, unit, smooth, play }, state, free, frozen, move) {
   const between = smooth && free ? smoothStops(values) : null;
   const here = between || (free ? [...values] : (frozen && frozen.grid[name]) || [state[name]]);
   const id = `pg-${name}-${(labels += 1)}-${Math.random().toString(36).slice(2, 7)}`;
@@ -228,7 +229,33 @@ function makeControl({ name, label, kind, values, unit, smooth }, state, free, f
   });
   const root = element("div", { class: `pg-control${input.disabled ? " fixed" : ""}` }, element("label", { for: id }, label), output, input);
   root.dataset.control = name;
+  if (play && !input.disabled) output.before(makePlay(input));
   return { root, set };
+}
+
+// A button that takes a slider to its end, step by step, from the beginning if it is there.
+function makePlay(input) {
+  const root = element("button", { type: "button" }, "Play");
+  let timer = null;
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    root.textContent = "Play";
+  };
+  const step = (to) => {
+    input.value = to;
+    input.dispatchEvent(new Event("input"));
+  };
+  root.addEventListener("click", () => {
+    if (timer !== null) return stop();
+    if (input.value === input.max) step(0);
+    root.textContent = "Pause";
+    timer = setInterval(() => {
+      if (input.value === input.max || !root.isConnected) return stop();
+      step(Number(input.value) + 1);
+    }, PLAY_MS);
+  });
+  return root;
 }
 
 // Numbers from the first value to the last, evenly spread in their logarithm and fine enough for a hand.

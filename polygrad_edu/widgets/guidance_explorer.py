@@ -230,7 +230,7 @@ class GuidanceExplorer(LessonWidget):
         ]
         if task == "point-mass":
             controls += [
-                Control("turn", "Turn the policy's mean", TURNS, 0, "°", folded=True),
+                Control("turn", "Turn of its mean", TURNS, 0, "°", folded=True),
                 Place("goal", "goal", [0.0, 0.0]),
                 Place("starts", "starts", []),
             ]
