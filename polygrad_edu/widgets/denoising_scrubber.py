@@ -94,7 +94,9 @@ def first_row(task: str, seed: int) -> int:
 def page_settings(task: str) -> dict[str, Any]:
     """What ``scrubber_frame.js`` does not know by itself."""
     rows = [first_row(task, seed) for seed in SEEDS]
-    return {"visits": VISITS, "policy_std": POLICY_STD[task], "label": CHANNELS[task][1], "rows": rows}
+    note = "All of this is computed in the page, by the course's world model."
+    drawn = {"policy_std": POLICY_STD[task], "label": CHANNELS[task][1]}
+    return {"visits": VISITS, "rows": rows, "note": note} | drawn
 
 
 def _drawn(task: str, row: int, observations: dict[str, Tensor]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ const STYLE = `
 .cell_output .text_html:has(> .pg, > div > .pg) { background: none !important; padding: 0 !important; }
 .pg * { box-sizing: border-box; }
 .pg-head { display: flex; justify-content: space-between; gap: 8px; font-weight: 600; margin-bottom: 6px; }
-.pg-busy { font-weight: 400; visibility: hidden; }
+.pg-busy { flex: 1; font-size: 12px; font-weight: 400; text-align: right; min-width: 0; overflow: hidden; white-space: nowrap; visibility: hidden; }
 .pg-busy.on { visibility: visible; }
 .pg-controls { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 6px 20px; }
 .pg-control { display: grid; grid-template-columns: 1fr auto auto; gap: 0 8px; align-items: center; align-content: start; }
@@ -46,7 +46,7 @@ const STYLE = `
 .pg-more summary { cursor: pointer; font-size: 13px; }
 .pg-more .pg-controls { grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 6px 16px; }
 .pg-buttons { display: flex; flex-wrap: wrap; gap: 6px; }
-.pg button { font: inherit; font-size: 13px; color: var(--ink); background: var(--paper); border: 1px solid var(--ink);
+.pg button { font: inherit; font-size: 13px; font-weight: 400; white-space: nowrap; color: var(--ink); background: var(--paper); border: 1px solid var(--ink);
   border-radius: 4px; padding: 2px 10px; cursor: pointer; }
 .pg :is(button, summary):focus-visible { outline: 2px solid ${COLOURS.orange}; outline-offset: 2px; }
 .pg-answer { margin: 8px 0 0; }
@@ -81,7 +81,6 @@ function render({ model, el }) {
   let asked = 0, waiting = false, changed = false, timer = null, patience = null;
   let engine = makeEngine(model, (frame) => show(frame, "page"), () => {
     engine = null; // this page forbids Workers
-    busy.hidden = false;
     if (live) move();
   });
   const free = live || engine !== null;
@@ -95,13 +94,12 @@ function render({ model, el }) {
   const text = element("p", { class: "pg-text", "aria-live": "polite" });
   const root = element("div", { class: "pg", role: "group", "aria-label": model.get("heading") },
     element("style", {}, STYLE), element("div", { class: "pg-head" }, model.get("heading"), busy, buttons), controls, text, error, more, panels);
-  const note = live ? "" : engine ? "All of this is computed in the page, by the world model of the course." : frozen
+  const note = live ? "" : engine ? model.get("page_settings").note || "All of this is computed in the page." : frozen
     ? `${frozen.frames.length} stored settings; in JupyterLab every control moves freely.`
     : "One stored setting: the notebook brings it to life.";
   if (note) root.append(element("p", { class: "pg-note" }, note));
   root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the arrows
   el.replaceChildren(root);
-  busy.hidden = engine !== null;
   const grip = engine && makeGrip(root, (name, place) => move(name, place));
   const place = { plot: (spec) => panels.append(plot(spec, grip)), add: (node) => panels.append(node), answer: false };
 
@@ -130,7 +128,7 @@ function render({ model, el }) {
   let shown = first;
   function show(frame, by = "store") {
     shown = frame;
-    if (by === "page" && !changed) busy.classList.remove("on");
+    if (by === "page" && engine.idle()) busy.classList.remove("on");
     error.textContent = frame.error || "";
     panels.classList.toggle("stale", Boolean(frame.error));
     if (!frame.data) return; // the old picture stays, pale
@@ -147,13 +145,13 @@ function render({ model, el }) {
 
   function move(name, value) {
     if (name) state[name] = value;
-    if (engine) engine.ask({ ...state });
-    if (!live) return engine ? undefined : show(frozenFrame(frozen, { ...state }));
-    changed = true;
-    if (!engine) {
+    if (live || engine) {
       busy.textContent = "computing …";
       busy.classList.add("on");
     }
+    if (engine) engine.ask({ ...state });
+    if (!live) return engine ? undefined : show(frozenFrame(frozen, { ...state }));
+    changed = true;
     clearTimeout(timer);
     timer = setTimeout(ask, engine ? QUIET_MS_BESIDE_PAGE : QUIET_MS);
   }
@@ -182,7 +180,7 @@ function render({ model, el }) {
     }
     if (!engine || !changed) show(frame, "kernel"); // the page has drawn a later one
     if (changed) ask();
-    else busy.classList.remove("on");
+    else if (!engine || engine.idle()) busy.classList.remove("on");
   }
 
   show(first);

@@ -29,6 +29,11 @@ N_ACTIONS = 90
 BINS = 24
 TURNS = tuple(range(-180, 181, 5))
 
+NOTES = {
+    "point-mass": "All of this is computed in the page, by the course's world model and the task's own physics.",
+    "hopper": "Computed in the page by the course's world model. Moved on, it needs a kernel for the simulator's side.",
+}
+
 Places = Sequence[Sequence[float]]
 
 
@@ -147,7 +152,7 @@ def page_settings(task: str) -> dict[str, Any]:
     """What is measured and drawn, for ``guidance_frame.js``.
 
     ``rows`` of the stored real states to begin at, those ``drawn`` of them, and ``shown`` of all actions; ``dt`` is the
-    task's time step.
+    task's time step; ``note`` stands below the picture.
     """
     playground = load_playground(task)
     rows = np.random.default_rng(0).permutation(len(playground.observations))[:N_MEASURED]
@@ -159,6 +164,7 @@ def page_settings(task: str) -> dict[str, Any]:
         "drawn": far_apart(starts, N_DRAWN),
         "shown": [i * n_points // N_ACTIONS for i in range(N_ACTIONS)],
         "dt": float(getattr(playground.env.unwrapped, "dt", 1.0)),
+        "note": NOTES[task],
     }
 
 

@@ -54,7 +54,7 @@ function fromHalf(half) {
 // Standard normal numbers that depend on the seed, the stream and their place alone, so Python draws the same ones
 // (page_noise.py), and one trajectory keeps its noise when others change.
 export function standardNormal(seed, stream, count) {
-  const start = mix(mix(seed) + stream);
+  const start = mix(mix(seed + 0x9e3779b9) + stream); // not from 0, which is its own hash
   const uniform = (place) => (mix(start + place) + 0.5) / 2 ** 32;
   // \sqrt{-2 \ln u} \cos(2 \pi v), the Box-Muller transform
   return Float64Array.from({ length: count }, (_, i) => Math.sqrt(-2 * Math.log(uniform(2 * i))) * Math.cos(2 * Math.PI * uniform(2 * i + 1)));

@@ -22,7 +22,8 @@ _BITS = np.uint64(0xFFFFFFFF)  # the hash has 32 of them
 
 def standard_normal(seed: int, stream: int, *shape: int) -> Tensor:
     """Standard normal numbers of any shape; each depends on ``seed``, ``stream`` and its place alone."""
-    start = _mix(_mix(np.array([seed], dtype=np.uint64)) + np.uint64(stream))
+    # not from 0, which is its own hash
+    start = _mix(_mix(np.array([seed + 0x9E3779B9], dtype=np.uint64)) + np.uint64(stream))
     places = np.arange(2 * math.prod(shape), dtype=np.uint64)
     u, v = ((_mix(start + places).astype(np.float64) + 0.5) / 2**32).reshape(-1, 2).T
     # \sqrt{-2 \ln u} \cos(2 \pi v), the Box-Muller transform

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +40,8 @@ globalThis.keep = (name, text) => {
   const { betas, starts, policy, denoiser, units, ...manifest } = models[name];
   return manifest;
 };
-Object.assign(globalThis, { standardNormal, seededNoise, cosineBetas, walk, policyMean, chain, denoise });
+Object.assign(globalThis, { standardNormal, seededNoise, cosineBetas, walk, policyMean, chain, denoise, readModel,
+  inRawUnits });
 """
 
 
@@ -103,6 +105,24 @@ def check_same(pairs, tolerance=1e-4):
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_gives_the_packages_trajectories(page, task, rule):
     check_same(imagine_in_both(page, task, 32, {"rule": rule, "scale": 0.01}))
+
+
+def test_the_books_example_imagines(page):
+    words = (HERE.parents[1] / "book" / "widgets.md").read_text(encoding="utf-8")
+    example = re.search(r"```javascript\n(.+?)```", words, re.DOTALL)[1]
+    content = base64.b64encode(pack(shipped("point-mass").loop, load_playground("point-mass").observations)).decode()
+    seen = page.evaluate(
+        """([example, text]) => {
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer, said = [];
+          const fetch = async () => ({ arrayBuffer: async () => bytes });
+          const console = { log: (values) => said.push([...values]) };
+          const AsyncFunction = (async () => {}).constructor;
+          return AsyncFunction("fetch", "console", example)(fetch, console).then(() => said);
+        }""",
+        [example, content],
+    )
+    assert np.shape(seen) == (17, 8 * 10 * 4)
+    assert np.abs(np.diff(seen[-1][:40:4])).max() < 0.2 < np.abs(np.diff(seen[0][:40:4])).max()  # out of noise, a path
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)

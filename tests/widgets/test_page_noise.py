@@ -18,6 +18,13 @@ def test_the_numbers_are_standard_normal_and_unrelated():
     assert abs(np.corrcoef(drawn[:-1], drawn[1:])[0, 1]) < 0.01
 
 
+def test_each_seed_and_stream_begins_with_ordinary_numbers():
+    begins = np.array([standard_normal(seed, stream, 20).numpy() for seed in range(100) for stream in range(34)])
+    assert np.abs(begins).max() < 5.5  # of 68,000 numbers
+    assert stats.kstest(begins[:, 0], "norm").pvalue > 0.01
+    assert np.abs(np.corrcoef(begins.T) - np.eye(20)).max() < 0.07
+
+
 def test_a_number_depends_on_seed_stream_and_place_alone():
     few, many = standard_normal(5, 3, 4), standard_normal(5, 3, 6, 2)
     assert torch.equal(few, many.flatten()[:4])

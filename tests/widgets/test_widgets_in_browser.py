@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from polygrad_edu.widgets import DenoisingScrubber, ImaginedOrReal, ReturnExplorer, SchedulePlayground
+from polygrad_edu.widgets import DenoisingScrubber, ImaginedOrReal, ReturnExplorer
 from tests.support.browser import jupyterlab, needs_chromium, offline_page
+from tests.support.frozen_widgets import StoredPlayground
 
 pytestmark = needs_chromium
 LESSONS = Path(__file__).parents[2] / "notebooks"
@@ -43,7 +44,9 @@ def notebook(browser, lab):
     """A small notebook: (page, schedule playground)."""
     made = "from polygrad_edu.widgets import SchedulePlayground\nplayground = SchedulePlayground()\nplayground"
     moved = "playground.move(tau=0.6)  # between two stops of the slider"
-    return run(browser, lab, lab.write("widgets.ipynb", made, moved))
+    page, widget = run(browser, lab, lab.write("widgets.ipynb", made, moved))
+    widget.locator("[data-control=tau] output").get_by_text("0.6").wait_for()
+    return page, widget
 
 
 def slider(widget, control):
@@ -60,7 +63,7 @@ def look(widget):
 
 
 def settle(widget):
-    """Wait until the kernel has answered the last move."""
+    """Wait until the page, or the kernel, has answered the last move."""
     widget.locator(".pg-busy:not(.on)").wait_for(state="attached")
 
 
@@ -134,8 +137,8 @@ def test_a_menu_obeys_the_keyboard_too(lesson):
 @pytest.fixture
 def frozen_page(tmp_path):
     returns = ReturnExplorer(gamma=0.5).freeze({"gamma": [0.0, 0.5, 1.0], "terminal": [2, "none"]})
-    schedule = SchedulePlayground().freeze({"n_steps": [8, 128], "progress": [0.25, 0.5]})
-    alone = SchedulePlayground(tau=0.1)
+    schedule = StoredPlayground().freeze({"n_steps": [8, 128], "progress": [0.24, 0.5]})
+    alone = StoredPlayground(tau=0.1)
     path = tmp_path / "page.html"
     islands = "\n".join(widget.to_html() for widget in (returns, schedule, alone))
     path.write_text(f"<!doctype html><meta charset=utf-8><title>page</title>{islands}", encoding="utf-8")
