@@ -73,12 +73,21 @@ def video(
 def export(
     run: RunDirectory,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory, for example results/NAME.")],
+    browser: Annotated[
+        bool, typer.Option("--browser", help="Only one small file, with which a web page imagines.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Keep what matters of a finished run: its settings, curve, result, and small weights to imagine with."""
+    """Keep what matters of a finished run: its settings, curve, result, and small weights to imagine with.
+
+    With --browser, write the averaged world model and the policy in 16 bits,
+    for imagination.js: DIR/imagination.safetensors. RUN may also be what
+    export made of a run.
+    """
+    from ..runs.browser_export import export_for_browser
     from ..runs.shipped import export_result
 
-    export_result(run, directory)
+    (export_for_browser if browser else export_result)(run, directory)
     size = sum(path.stat().st_size for path in directory.iterdir())
     if as_json:
         print(json.dumps({"directory": str(directory), "bytes": size}))

@@ -65,9 +65,7 @@ def export_result(run: Path, directory: Path) -> Path:
     if directory.exists():
         raise InputError(f"{directory} is there already; name a directory that is not")
     name, preset, seed = read_config(run)
-    if not (run / "result.json").is_file():
-        raise InputError(f"{run} is not finished; go on with: polygrad-edu train --resume {shlex.quote(str(run))}")
-    result = read_result(run / "result.json")
+    result = finished_result(run)
     loop, _ = load_checkpoint(run)
     partial = directory.with_name(directory.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -78,6 +76,22 @@ def export_result(run: Path, directory: Path) -> Path:
     write_json(partial / "result.json", result | {"command": command_of(name, preset, seed)})
     partial.rename(directory)
     return directory
+
+
+def finished_result(run: Path) -> dict[str, Any]:
+    """Content of the result.json of a finished run.
+
+    Raises:
+        InputError: the run is not finished.
+    """
+    if not (run / "result.json").is_file():
+        raise InputError(f"{run} is not finished; go on with: polygrad-edu train --resume {shlex.quote(str(run))}")
+    return read_result(run / "result.json")
+
+
+def draw_starts(loop: ImaginationLoop, seed: int) -> Tensor:
+    """Rows of the replay, at most ``N_STARTS``, whose states are kept to imagine from."""
+    return torch.randperm(loop.replay.size, generator=torch.Generator().manual_seed(seed))[:N_STARTS]
 
 
 def _tensors_of(loop: ImaginationLoop, seed: int) -> dict[str, Tensor]:
@@ -93,7 +107,7 @@ def _tensors_of(loop: ImaginationLoop, seed: int) -> dict[str, Tensor]:
         standardiser = getattr(loop.world_model.normaliser, field)
         tensors |= {f"normaliser/{field}/{name}": getattr(standardiser, name) for name in _STATISTICS}
     tensors |= {f"tuned/{key}": value for key, value in loop.world_model.extra_state().items()}
-    rows = torch.randperm(loop.replay.size, generator=torch.Generator().manual_seed(seed))[:N_STARTS]
+    rows = draw_starts(loop, seed)
     tensors["starts/observations"] = loop.replay.observations[rows]
     tensors["starts/simulator_states"] = loop.replay.simulator_states[rows]
     return tensors

@@ -1,4 +1,4 @@
-"""Widgets: the interactive pieces of the lessons, live in JupyterLab and frozen in the book."""
+"""Widgets: the interactive pieces of the lessons, computed in the page, live in JupyterLab, or frozen in the book."""
 
 from .base import Control, LessonWidget
 from .denoising_scrubber import DenoisingScrubber

@@ -1,16 +1,19 @@
 """Base of all widgets: controls, live frames, and a frozen copy that works in a page without a kernel.
 
-A widget is a pure function from the controls' state to a frame, and a small JavaScript file that draws it. In
-JupyterLab a moved control asks the kernel for its frame. :meth:`LessonWidget.freeze` stores the frames of a grid, and
-the same JavaScript moves through them in the book.
+A widget is a pure function from the controls' state to a frame, and a small JavaScript file that draws it. Where the
+page can compute the frame itself (``page_scripts``), it does, in the book and in JupyterLab, with or without a kernel.
+Elsewhere a moved control asks the kernel for its frame, and :meth:`LessonWidget.freeze` stores the frames of a grid,
+through which the same JavaScript moves in the book.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +38,10 @@ class Control:
         values: its possible values, in order.
         default: its first value.
         unit: written after the number.
+        smooth: the slider may also stand between its values, spread by their logarithm, wherever frames are computed.
+        folded: shown under the picture's other controls, in a part that can be closed.
+        button: words on a button that goes to the next value, instead of a slider.
+        play: a button beside the slider plays through its values.
     """
 
     name: str
@@ -42,6 +49,10 @@ class Control:
     values: tuple[float | int | str, ...]
     default: float | int | str
     unit: str = ""
+    smooth: bool = False
+    folded: bool = False
+    button: str = ""
+    play: bool = False
 
     def __post_init__(self):
         if self.default not in self.values:
@@ -51,12 +62,31 @@ class Control:
     def log(cls, name: str, label: str, min_value: float, max_value: float, count: int, default: float) -> Control:
         """Slider through ``count`` numbers from ``min_value`` to ``max_value``, evenly spaced in their logarithm."""
         values = [float(f"{value:.2g}") for value in np.geomspace(min_value, max_value, count)]
-        return cls(name, label, tuple(values), min(values, key=lambda value: abs(math.log(value / default))))
+        nearest = min(values, key=lambda value: abs(math.log(value / default)))
+        return cls(name, label, tuple(values), nearest, smooth=True)
 
     @property
     def kind(self) -> str:
-        """``menu`` or ``slider``."""
+        """``button``, ``menu`` or ``slider``."""
+        if self.button:
+            return "button"
         return "menu" if isinstance(self.values[0], str) else "slider"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Handle in the picture, or several, that the reader moves by pointer or arrows: a part of the state.
+
+    Attributes:
+        name: the argument of the pure function that it sets.
+        label: what is moved.
+        default: [x, y]; or a list of such places, empty for those that the function chooses.
+    """
+
+    name: str
+    label: str
+    default: list[Any]
+    kind: ClassVar[str] = "place"
 
 
 def check_number(name: str, value: Any, min_value: float, max_value: float = math.inf, whole: bool = False) -> None:
@@ -112,27 +142,47 @@ class LessonWidget(anywidget.AnyWidget):
     that adds more than a drawing to the live view, buttons for example, names its function as ``entry``; that calls
     ``render``.
 
+    A class whose frames the page can compute as well names ``page_scripts``: the last of them defines
+    ``frameOf(model, settings, state)``, a generator that yields now and then and returns what ``compute`` would.
+
     Args:
         controls: in the order in which they are shown.
+        page_model: for ``frameOf``: what :func:`..runs.browser_export.pack` made.
+        page_settings: for ``frameOf``: any JSON object.
+        in_page: False where this one widget of a class with ``page_scripts`` needs the kernel or stored frames.
         state: first values of controls, by name, where they are not the defaults.
     """
 
     title: ClassVar[str]
     script: ClassVar[str]
     entry: ClassVar[str] = "render"
+    page_scripts: ClassVar[tuple[str, ...]] = ()
     compute: Callable[..., dict[str, Any]]
     live = traitlets.Bool(True).tag(sync=True)
     heading = traitlets.Unicode().tag(sync=True)
     controls = traitlets.List().tag(sync=True)
     frame = traitlets.Dict().tag(sync=True)  # the state shown, its data or its error, and the request it answers
+    page_source = traitlets.Unicode().tag(sync=True)
+    page_model = traitlets.Bytes().tag(sync=True)
+    page_settings = traitlets.Dict().tag(sync=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "script" in cls.__dict__:
-            cls._source = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("frame.js", cls.script))
+            cls._source = _read_scripts("plot.js", "engine.js", "frame.js", cls.script)
+            # a page from disk may start a Worker, but none that is a module
+            page = _read_scripts(*cls.page_scripts, "page_worker.js") if cls.page_scripts else ""
+            cls._page_source = re.sub("^export ", "", page, flags=re.MULTILINE)
             cls._esm = cls._source + f"\nexport default {{ render: {cls.entry} }};\n"
         super().__init_subclass__(**kwargs)
 
-    def __init__(self, controls: Sequence[Control], **state: Any):
+    def __init__(
+        self,
+        controls: Sequence[Control | Place],
+        page_model: bytes = b"",
+        page_settings: dict[str, Any] | None = None,
+        in_page: bool = True,
+        **state: Any,
+    ):
         self._controls = {control.name: control for control in controls}
         self._frozen: dict[str, Any] | None = None
         described = [asdict(control) | {"kind": control.kind} for control in controls]
@@ -140,7 +190,9 @@ class LessonWidget(anywidget.AnyWidget):
         if unknown:
             raise ValueError(f"{self.title} has no control {unknown[0]!r}; it has {', '.join(self._controls)}")
         start = {name: state.get(name, control.default) for name, control in self._controls.items()}
-        super().__init__(heading=self.title, controls=described, frame=self._frame(start))
+        source = self._page_source if in_page else ""
+        page = {"page_source": source, "page_model": page_model, "page_settings": page_settings or {}}
+        super().__init__(heading=self.title, controls=described, frame=self._frame(start), **page)
         self.on_msg(self._asked)
 
     @property
@@ -174,7 +226,8 @@ class LessonWidget(anywidget.AnyWidget):
     def freeze(self, grid: Mapping[str, Iterable[Any]]) -> LessonWidget:
         """Store the frames of all combinations of the grid's values, for pages without a kernel.
 
-        Parts that frames have in common are stored once. Controls outside the grid stay as they are now.
+        Parts that frames have in common are stored once. Controls outside the grid stay as they are now. Nothing is
+        computed or stored where the page computes its frames itself: there every control moves freely.
 
         Args:
             grid: values by control.
@@ -191,6 +244,8 @@ class LessonWidget(anywidget.AnyWidget):
                 raise ValueError(f"{self.title} has no control {name!r}; it has {', '.join(self._controls)}")
             if not values[name]:
                 raise ValueError(f"the grid names no values for {name}")
+        if self.page_source:
+            return self
         start = self.state | {
             name: self.state[name] if self.state[name] in several else several[0] for name, several in values.items()
         }
@@ -219,6 +274,8 @@ class LessonWidget(anywidget.AnyWidget):
 
     def frozen_frame(self, **state: Any) -> dict[str, Any] | str:
         """Stored data of a grid point, or its error message, as the page's JavaScript finds it."""
+        if self.page_source:
+            raise ValueError(f"{self.title} stores no frames: the page computes them")
         if self._frozen is None:
             raise ValueError("nothing is frozen yet; call freeze first")
         place = 0
@@ -232,7 +289,11 @@ class LessonWidget(anywidget.AnyWidget):
     def to_html(self) -> str:
         """HTML that draws the widget without a kernel and without a network."""
         shown = self.frame | {"number": 0, "view": ""}
-        text = _json({"heading": self.title, "controls": self.controls, "frame": shown, "frozen": self._frozen})
+        held = {"heading": self.title, "controls": self.controls, "frame": shown, "frozen": self._frozen}
+        if self.page_source:
+            held |= {"page_source": self.page_source, "page_settings": self.page_settings}
+            held |= {"page_model": base64.b64encode(self.page_model).decode()}
+        text = _json(held)
         island = "widget-" + hashlib.sha256((text + self._source).encode()).hexdigest()[:12]
         place = f"document.getElementById('{island}')"
         script = f"{self._source}\nrender({{ model: standIn({text}), el: {place} }});"
@@ -246,6 +307,11 @@ class LessonWidget(anywidget.AnyWidget):
         if bundle is None:
             return None
         return bundle[0] | {"text/plain": f"<{type(self).__name__}>", "text/html": self.to_html()}, bundle[1]
+
+
+def _read_scripts(*names: str) -> str:
+    """The scripts beside this file, one after the other."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 def _json(value: Any) -> str:

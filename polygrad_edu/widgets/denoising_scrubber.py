@@ -13,12 +13,14 @@ from ..guided_sampler import GuidedSampler
 from ..settings import GuidanceSettings
 from .base import Control, LessonWidget, check_number
 from .guided_imagination import TASKS, load_playground
+from .page_noise import chain_with_page_noise
 from .robot import drawn_robots
 
 VISITS = 16
 POLICY_STD = {"point-mass": 0.3, "hopper": 0.4}
 CHANNELS = {"point-mass": (0, "x"), "hopper": (0, "torso height (m)")}  # the observation that is drawn by step
 ROBOTS_AT = (0, 3, 6, 9)
+SEEDS = range(100)
 
 
 def scrubber_frame(task: str, visit: int, seed: int) -> dict[str, Any]:
@@ -45,13 +47,12 @@ def _chain(task: str, seed: int) -> list[dict[str, Any]]:
     normaliser = playground.normaliser
     size = playground.diffusion.observation_size
     policy = playground.policy_with(POLICY_STD[task])
-    generator = torch.Generator().manual_seed(seed)
-    row = int(torch.randint(len(playground.observations), (1,), generator=generator))
+    row = first_row(task, seed)
     first = playground.observations[row : row + 1]  # [1, O]
     walk = playground.diffusion.schedule.walk(VISITS)
     sampler = GuidedSampler(playground.diffusion, walk, GuidanceSettings(rule="fixed-noise"), normaliser)
-    states = list(sampler.chain(first, policy, playground.horizon, generator))
-    imagined = sampler.imagined(states[-1], generator)
+    states = list(chain_with_page_noise(sampler, first, policy, playground.horizon, seed))
+    imagined = sampler.expected(states[-1])
     normed_first = normaliser.observations.normalise(first)
     end = states[-1].trajectory
     frames: list[dict[str, Any]] = []
@@ -84,6 +85,20 @@ def _chain(task: str, seed: int) -> list[dict[str, Any]]:
     return frames
 
 
+def first_row(task: str, seed: int) -> int:
+    """Row of the stored real states that the trajectory of ``seed`` begins at."""
+    n_rows = len(load_playground(task).observations)
+    return int(torch.randint(n_rows, (1,), generator=torch.Generator().manual_seed(seed)))
+
+
+def page_settings(task: str) -> dict[str, Any]:
+    """What ``scrubber_frame.js`` does not know by itself."""
+    rows = [first_row(task, seed) for seed in SEEDS]
+    note = "All of this is computed in the page, by the course's world model."
+    drawn = {"policy_std": POLICY_STD[task], "label": CHANNELS[task][1]}
+    return {"visits": VISITS, "rows": rows, "note": note} | drawn
+
+
 def _drawn(task: str, row: int, observations: dict[str, Tensor]) -> dict[str, Any]:
     """The trajectory in its world, and one of its observations by step; ``observations`` are [H, O] each."""
     playground, (channel, label) = load_playground(task), CHANNELS[task]
@@ -114,6 +129,8 @@ def _sentence(visit: int, signal: float, away: float, predicted_away: float) -> 
 class DenoisingScrubber(LessonWidget):
     """One trajectory on its way from noise to motion: states, what the denoiser sees in them, rewards and actions.
 
+    The page computes the point mass's; the Hopper's robots need the simulator.
+
     Args:
         task: ``point-mass``, drawn in its plane, or ``hopper``, drawn as a robot.
         state: ``visit`` or ``seed`` to begin with.
@@ -121,15 +138,17 @@ class DenoisingScrubber(LessonWidget):
 
     title = "Denoising scrubber"
     script = "denoising_scrubber.js"
+    page_scripts = ("imagination.js", "scrubber_frame.js")
 
     def __init__(self, task: str = "point-mass", **state: Any):
         if task not in TASKS:
             raise ValueError(f"there is no playground {task!r}; choose {' or '.join(TASKS)}")
         self.compute = functools.partial(scrubber_frame, task)
-        super().__init__(
-            [
-                Control("visit", "Visits of the sampler", tuple(range(VISITS + 1)), 0),
-                Control("seed", "Seed", tuple(range(10)), 0),
-            ],
-            **state,
-        )
+        controls = [
+            Control("visit", "Visits of the sampler", tuple(range(VISITS + 1)), 0, play=True),
+            Control("seed", "Seed", tuple(SEEDS), 0, button="New noise"),
+        ]
+        if task == "point-mass":
+            super().__init__(controls, load_playground(task).packed, page_settings(task), **state)
+        else:  # a robot is drawn by the simulator
+            super().__init__(controls, in_page=False, **state)

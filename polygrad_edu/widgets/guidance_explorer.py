@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
 
 from ..settings import RULES, GuidanceSettings
-from .base import Control, LessonWidget, check_number
+from .base import Control, LessonWidget, Place, check_number
 from .guided_imagination import (
     CONVENTIONS,
     STRENGTHS,
@@ -20,17 +21,35 @@ from .guided_imagination import (
     load_playground,
     measure,
 )
+from .page_noise import chain_with_page_noise
 
 N_MEASURED = 32  # trajectories for the numbers
 N_DRAWN = 8  # of them for the picture
 N_ACTIONS = 90
 BINS = 24
+TURNS = tuple(range(-180, 181, 5))
+
+NOTES = {
+    "point-mass": "All of this is computed in the page, by the course's world model and the task's own physics.",
+    "hopper": "Computed in the page by the course's world model. Moved on, it needs a kernel for the simulator's side.",
+}
+
+Places = Sequence[Sequence[float]]
 
 
 def guidance_frame(
-    task: str, rule: str, convention: str, strength: float, sampling_steps: int, policy_std: float, seed: int
+    task: str,
+    rule: str,
+    convention: str,
+    strength: float,
+    sampling_steps: int,
+    policy_std: float,
+    seed: int,
+    turn: float = 0,
+    goal: Sequence[float] = (0.0, 0.0),
+    starts: Places = (),
 ) -> dict[str, Any]:
-    """Compute the frame of :class:`GuidanceExplorer`.
+    """Compute the frame of :class:`GuidanceExplorer`, as ``guidance_frame.js`` does in the page.
 
     Args:
         task: ``point-mass`` or ``hopper``.
@@ -40,6 +59,9 @@ def guidance_frame(
         sampling_steps: S, at most the trained T.
         policy_std: sigma of the policy, in every action dimension.
         seed: of the noise.
+        turn: degrees by which the policy's mean is turned; point mass.
+        goal: (x, y) that the policy takes for the middle of the arena; point mass.
+        starts: (x, y) at which the drawn trajectories begin, empty for where they are stored; point mass.
 
     Raises:
         ValueError: a value is out of range, or there is no such task, rule or convention.
@@ -53,46 +75,96 @@ def guidance_frame(
         raise ValueError(f"guidance rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
     if convention not in CONVENTIONS:
         raise ValueError(f"convention {convention!r} is unknown; choose one of {', '.join(CONVENTIONS)}")
+    by_hand = _by_hand(task, turn, goal, starts)
     if rule == "gradient":
-        return _frame(task, rule, convention, float(strength), sampling_steps, float(policy_std), seed)
-    return _frame(task, rule, "polygrad", 0.0, sampling_steps, float(policy_std), seed)  # the other rules have neither
+        return _frame(task, rule, convention, float(strength), sampling_steps, float(policy_std), seed, *by_hand)
+    # the other rules have neither
+    return _frame(task, rule, "polygrad", 0.0, sampling_steps, float(policy_std), seed, *by_hand)
+
+
+def _by_hand(
+    task: str, turn: float, goal: Sequence[float], starts: Places
+) -> tuple[float, tuple[float, ...], tuple[tuple[float, ...], ...]]:
+    """What the reader's hand has moved, checked, so that a frame can be kept by it."""
+    check_number("the turn", turn, -360, 360)
+    if len(starts) not in (0, N_DRAWN):
+        raise ValueError(f"starts must be {N_DRAWN} places, or none, not {len(starts)}")
+    for place in (goal, *starts):
+        if len(place) != 2:
+            raise ValueError(f"a place must be x and y, not {place!r}")
+        for value in place:
+            check_number("a place", value, -1, 1)
+    if task != "point-mass" and (turn or any(goal) or len(starts)):
+        raise ValueError("only the point mass has starts and a goal to move, and a policy to turn")
+    return float(turn), tuple(map(float, goal)), tuple(tuple(map(float, place)) for place in starts)
 
 
 @functools.lru_cache(maxsize=256)
 def _frame(
-    task: str, rule: str, convention: str, strength: float, sampling_steps: int, policy_std: float, seed: int
+    task: str,
+    rule: str,
+    convention: str,
+    strength: float,
+    sampling_steps: int,
+    policy_std: float,
+    seed: int,
+    turn: float,
+    goal: tuple[float, ...],
+    starts: tuple[tuple[float, ...], ...],
 ) -> dict[str, Any]:
-    playground = load_playground(task)
-    rows = np.random.default_rng(0).permutation(len(playground.observations))[:N_MEASURED]
-    policy = playground.policy_with(policy_std)
+    playground, settings = load_playground(task), page_settings(task)
+    rows, drawn = settings["rows"], settings["drawn"]
+    first, states = playground.observations[rows].clone(), playground.simulator_states[rows].copy()
+    if starts:
+        first[drawn, :2] = torch.tensor(starts)
+        states[drawn, :2] = starts
+    policy = playground.policy_with(policy_std, goal, turn)
     sampler = ConventionalSampler(playground, GuidanceSettings(rule=rule, scale=strength), convention, sampling_steps)
-    generator = torch.Generator().manual_seed(seed)
-    imagined = sampler.sample(playground.observations[rows], policy, playground.horizon, generator)
-    found = measure(playground, policy, imagined.observations, imagined.actions, playground.simulator_states[rows])
+    *_, end = chain_with_page_noise(sampler, first, policy, playground.horizon, seed)
+    imagined = sampler.expected(end)
+    found = measure(playground, policy, imagined.observations, imagined.actions, states)
     heights, _ = np.histogram(np.clip(found.standardised, -3.99, 3.99), bins=BINS, range=(-4, 4))
     spread = found.deviations[..., :2].reshape(-1, 2)
-    shown = np.random.default_rng(1).permutation(len(spread))[:N_ACTIONS]
     curve = None
     tuned = None
     if rule == "gradient":
         *curve, tuned = expected_curve(task, convention, policy_std, sampling_steps)
     errors = np.sqrt(found.errors)
-    imagined_path = path(playground, found.observations)
-    real_path = path(playground, found.real)
-    drawn = far_apart(imagined_path[..., 0], N_DRAWN)
     return {
         "paths": {
-            "imagined": imagined_path[drawn],
-            "real": real_path[drawn],
+            "imagined": path(playground, found.observations)[drawn],
+            "real": path(playground, found.real)[drawn],
             "task": task,
         },
-        "actions": spread[shown].T.clip(-20, 20),
+        "actions": spread[settings["shown"]].T.clip(-20, 20),
         "policy_std": policy_std,
         "histogram": heights / heights.sum() * BINS / 8,  # a density: bins are 8 / BINS wide
         "errors": errors[1:].clip(0, 10).tolist(),
         "expected": curve,
         "strength": {"chosen": strength, "std": found.std, "tuned": tuned, "ks": found.ks_distance},
-        "text": sentence(rule, strength, tuned, found.std, found.ks_distance, errors),
+        "text": sentence(rule, found.std, found.ks_distance, errors),
+        "answer": answer(strength, tuned) if rule == "gradient" else "",
+    }
+
+
+@functools.cache
+def page_settings(task: str) -> dict[str, Any]:
+    """What is measured and drawn, for ``guidance_frame.js``.
+
+    ``rows`` of the stored real states to begin at, those ``drawn`` of them, and ``shown`` of all actions; ``dt`` is the
+    task's time step; ``note`` stands below the picture.
+    """
+    playground = load_playground(task)
+    rows = np.random.default_rng(0).permutation(len(playground.observations))[:N_MEASURED]
+    starts = path(playground, playground.observations[rows].numpy()[:, None])[..., 0]
+    n_points = N_MEASURED * playground.horizon
+    return {
+        "task": task,
+        "rows": rows.tolist(),
+        "drawn": far_apart(starts, N_DRAWN),
+        "shown": [i * n_points // N_ACTIONS for i in range(N_ACTIONS)],
+        "dt": float(getattr(playground.env.unwrapped, "dt", 1.0)),
+        "note": NOTES[task],
     }
 
 
@@ -119,17 +191,20 @@ def far_apart(points: np.ndarray, n: int) -> list[int]:
     return chosen
 
 
-def sentence(rule: str, strength: float, tuned: float | None, std: float, ks: float, errors: np.ndarray) -> str:
+def sentence(rule: str, std: float, ks: float, errors: np.ndarray) -> str:
     """Sentence that says what the picture shows."""
     ahead = int(np.flatnonzero(np.isfinite(errors))[-1])  # the last step that any trajectory reached
-    verdict = "as wide as the policy" if abs(std - 1) < 0.1 else "too narrow" if std < 1 else "too wide"
-    words = f"The actions are {verdict}: standardised, their std is {std:.2f} (1 is right) and their distance to "
-    words += f"N(0, 1) {ks:.2f} (Kolmogorov-Smirnov; 0 is right). {ahead} steps ahead the states are off by "
-    words += f"{errors[ahead]:.2f} of the data's std."
-    if rule != "gradient":
-        return f"{words} The rule {rule} has no strength and one convention."
-    where = f"it would be about {tuned:.2g}" if tuned else "there would be none"
-    return f"{words} The strength is {strength:.2g}; if the policy's mean stood still, {where} that is right."
+    verdict = "As wide as the policy" if abs(std - 1) < 0.1 else "Too narrow" if std < 1 else "Too wide"
+    words = f"{verdict}: standardised, the actions' std is {std:.2f} (1 is right), their distance to N(0, 1) {ks:.2f} "
+    words += f"(KS; 0 is right). {ahead} steps ahead, imagined and true states are {errors[ahead]:.2f} of the data's "
+    words += "std apart."
+    return words if rule == "gradient" else f"{words} The rule {rule} has no strength and one convention."
+
+
+def answer(strength: float, tuned: float | None) -> str:
+    """Sentence that says which strength is right, for a reader who asks."""
+    where = f"about {tuned:.2g}" if tuned else "at none"
+    return f"If the policy's mean stood still, the right strength would be {where}; yours is {strength:.2g}."
 
 
 class GuidanceExplorer(LessonWidget):
@@ -144,20 +219,25 @@ class GuidanceExplorer(LessonWidget):
 
     title = "Guidance explorer"
     script = "guidance_explorer.js"
+    page_scripts = ("imagination.js", "point_mass.js", "guidance_frame.js")
 
     def __init__(self, task: str = "point-mass", **state: Any):
         if task not in TASKS:
             raise ValueError(f"there is no playground {task!r}; choose {' or '.join(TASKS)}")
         self.compute = functools.partial(guidance_frame, task)
-        strength = Control.log("strength", "Guidance strength λ", *STRENGTHS, 28, 0.01)
-        super().__init__(
-            [
-                strength,
-                Control("rule", "Rule", RULES, "gradient"),
-                Control("convention", "Convention", CONVENTIONS, "polygrad"),
-                Control("policy_std", "Policy's std σ", (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0), 0.5),
-                Control("sampling_steps", "Sampling steps", (1, 2, 4, 8, 16, 32, 64, 128), 16),
-                Control("seed", "Seed", tuple(range(10)), 0),
-            ],
-            **state,
-        )
+        spreads = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+        controls: list[Control | Place] = [
+            Control.log("strength", "Guidance strength λ", *STRENGTHS, 28, 0.01),
+            Control("rule", "Rule", RULES, "gradient", folded=True),
+            Control("convention", "Convention", CONVENTIONS, "polygrad", folded=True),
+            Control("policy_std", "Policy's std σ", spreads, 0.5, folded=True),
+            Control("sampling_steps", "Sampling steps", (1, 2, 4, 8, 16, 32, 64, 128), 16, folded=True),
+            Control("seed", "Seed", tuple(range(100)), 0, button="New noise"),
+        ]
+        if task == "point-mass":
+            controls += [
+                Control("turn", "Turn of its mean", TURNS, 0, "°", folded=True),
+                Place("goal", "goal", [0.0, 0.0]),
+                Place("starts", "starts", []),
+            ]
+        super().__init__(controls, load_playground(task).packed, page_settings(task), **state)

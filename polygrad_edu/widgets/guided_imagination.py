@@ -24,10 +24,12 @@ from ..guidance_theory import guidance_shift
 from ..guided_sampler import GuidedSampler, Prediction
 from ..noise_schedule import Visit
 from ..replay import Normaliser
+from ..runs.browser_export import pack
 from ..score_guidance import clip_to_policy, guide_actions, standardise_actions
 from ..settings import GuidanceSettings
 from ..trajectory_diffusion import TrajectoryDiffusion
 from ..world_model_error import on_policyness
+from .page_noise import standard_normal
 
 CONVENTIONS = ("polygrad", "diffuser", "policy-guided")
 RUNAWAY = 100  # policy stds
@@ -48,20 +50,36 @@ class Playground:
     env: gymnasium.Env
     observations: Tensor  # [N, O] to imagine from
     simulator_states: np.ndarray  # [N, S]
+    packed: bytes  # the same for a page
 
-    def policy_with(self, std: float) -> PolicyWithStd:
-        return PolicyWithStd(self.policy, std)
+    def policy_with(self, std: float, goal: tuple[float, ...] = (0.0, 0.0), turn: float = 0.0) -> PolicyByHand:
+        return PolicyByHand(self.policy, std, goal, turn)
 
 
 @dataclass(frozen=True)
-class PolicyWithStd:
-    """A trained policy's mean, and a spread of one's own choice."""
+class PolicyByHand:
+    """A trained policy's mean, moved and turned by hand, and a spread of one's own choice.
+
+    Attributes:
+        goal: on the point mass, the place that the policy takes for the middle of the arena.
+        turn: degrees by which its mean is turned; for two actions.
+    """
 
     mean_of: GaussianPolicy
     std: float
+    goal: tuple[float, ...] = (0.0, 0.0)
+    turn: float = 0.0
 
     def __call__(self, observations: Tensor) -> Distribution:
-        return Independent(Normal(self.mean_of.mean(observations), self.std, validate_args=False), 1)
+        if any(self.goal):  # it sees each place from its goal
+            away = torch.zeros(observations.shape[-1])
+            away[:2] = torch.tensor(self.goal)
+            observations = observations - away
+        mean = self.mean_of.mean(observations)
+        if self.turn:
+            cos, sin = math.cos(math.radians(self.turn)), math.sin(math.radians(self.turn))
+            mean = mean @ torch.tensor([[cos, sin], [-sin, cos]])
+        return Independent(Normal(mean, self.std, validate_args=False), 1)
 
 
 @functools.cache
@@ -85,6 +103,7 @@ def load_playground(task: str) -> Playground:
         loop.make_env(),
         result.observations,
         result.simulator_states.numpy(),
+        pack(loop, result.observations),
     )
 
 
@@ -141,7 +160,7 @@ class Measured(NamedTuple):
 
 
 def measure(
-    playground: Playground, policy: PolicyWithStd, observations: Tensor, actions: Tensor, states: np.ndarray
+    playground: Playground, policy: PolicyByHand, observations: Tensor, actions: Tensor, states: np.ndarray
 ) -> Measured:
     """Play the imagined actions in the simulator, from ``states`` [B, S], and put both side by side.
 
@@ -179,12 +198,11 @@ def expected_std(
     unit = playground.normaliser.actions.scale
     weights = step_weights(convention, playground.diffusion)
     clip_std = 3.0 if clip and convention == "polygrad" else 0.0
-    generator = torch.Generator().manual_seed(0)
     shape = (N_PLAYED, len(unit))
-    actions = (unit * torch.randn(shape, generator=generator)).expand(len(scales), *shape)  # [N, M, A]
+    actions = (unit * standard_normal(0, 0, *shape)).expand(len(scales), *shape)  # [N, M, A]
     policy = Independent(Normal(torch.zeros_like(actions), policy_std, validate_args=False), 1)
-    for visit in playground.diffusion.schedule.walk(n_sampling_steps):
-        noise = torch.randn(shape, generator=generator)
+    for number, visit in enumerate(playground.diffusion.schedule.walk(n_sampling_steps), start=1):
+        noise = standard_normal(0, number, *shape)
         if visit.trained_stds:
             scale = scales[:, None, None] * mean_weight(visit, weights)
             guidance = GuidanceSettings(scale=scale, clip_std=clip_std)

@@ -9,6 +9,7 @@ import torch
 
 from ..noise_schedule import NoiseSchedule
 from .base import Control, LessonWidget, check_number
+from .page_noise import standard_normal
 
 N_POINTS = 48  # of the trajectory
 MAX_DRAWN = 64  # points of a curve
@@ -39,7 +40,7 @@ def schedule_frame(tau: float, n_steps: int, sampling_steps: int, progress: floa
     # a figure of eight, and one draw of noise for all settings, so that what changes is the schedule
     time = torch.linspace(0, 2 * math.pi, N_POINTS)
     clean = torch.stack([1.4 * torch.sin(time), torch.sin(2 * time)], dim=1)  # [H, 2]
-    draw = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    draw = standard_normal(0, 0, *clean.shape)
     noised = schedule.add_noise(clean[None], torch.tensor([step]), draw[None])[0]  # [H, 2]
     rough = sum(1 for t in walk.trained_steps.tolist() if signal[t] < 0.5)
     return {
@@ -63,6 +64,7 @@ class SchedulePlayground(LessonWidget):
 
     title = "Schedule playground"
     script = "schedule_playground.js"
+    page_scripts = ("imagination.js", "schedule_frame.js")
     compute = staticmethod(schedule_frame)
 
     def __init__(self, **state: Any):
@@ -71,7 +73,7 @@ class SchedulePlayground(LessonWidget):
                 Control("tau", "Temperature", (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0), 1.0),
                 Control("n_steps", "Steps T", (4, 8, 16, 32, 64, 128, 256), 128),
                 Control("sampling_steps", "Visited steps S", (1, 2, 4, 8, 16, 32, 64, 128), 16),
-                Control("progress", "Place in the chain", tuple(i / 20 for i in range(21)), 0.5),
+                Control("progress", "Place in the chain", tuple(i / 50 for i in range(51)), 0.5, play=True),
             ],
             **state,
         )

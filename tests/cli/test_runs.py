@@ -29,3 +29,8 @@ def test_a_run_is_kept_for_good(trained, tmp_path):
     again = call("export", trained[0], tmp_path / "kept")
     assert again.returncode == 2
     assert "is there already" in again.stderr
+
+
+def test_a_run_is_kept_for_a_page(trained, tmp_path):
+    done = call("export", trained[0], tmp_path / "page", "--browser", "--json")
+    assert json.loads(done.stdout)["bytes"] == (tmp_path / "page" / "imagination.safetensors").stat().st_size

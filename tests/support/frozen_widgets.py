@@ -3,6 +3,15 @@
 import itertools
 import json
 
+from polygrad_edu.widgets import SchedulePlayground
+
+
+class StoredPlayground(SchedulePlayground):
+    """A widget whose frames no page can compute: they come from a kernel, or from a frozen grid."""
+
+    script = SchedulePlayground.script
+    page_scripts = ()
+
 
 def check_frozen(make, grid):
     """Fail if a frame of ``make()`` frozen over ``grid`` is an error, or another one than the live widget's."""

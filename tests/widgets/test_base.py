@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from polygrad_edu import widgets
-from polygrad_edu.widgets import Control, GuidanceExplorer, SchedulePlayground, base
+from polygrad_edu.widgets import Control, GuidanceExplorer, ReturnExplorer, SchedulePlayground, base
 from polygrad_edu.widgets.base import HERE, LessonWidget, check_number, compact
-from polygrad_edu.widgets.guided_imagination import CONVENTIONS
+from tests.support.frozen_widgets import StoredPlayground
 
 LESSONS = sorted((Path(__file__).parents[2] / "notebooks").rglob("*.ipynb"))
 
@@ -24,8 +24,8 @@ def same(one, other):
 
 
 GRIDS = [
-    (SchedulePlayground, {"tau": [0.1, 1.0], "n_steps": [8, 64], "sampling_steps": [4, 16], "progress": [0.0, 0.5]}),
-    (GuidanceExplorer, {"strength": [0.001, 0.01, 1.0], "rule": ["gradient", "sample"], "convention": CONVENTIONS[:2]}),
+    (StoredPlayground, {"tau": [0.1, 1.0], "n_steps": [8, 64], "sampling_steps": [4, 16], "progress": [0.0, 0.5]}),
+    (ReturnExplorer, {"lambda_": [0.0, 0.5, 1.0], "gamma": [0.5, 0.9], "terminal": [1, "none"]}),
 ]
 
 
@@ -38,22 +38,22 @@ def test_at_every_grid_point_the_frozen_frame_is_the_live_one(kind, grid):
         live.move(**state)
         assert same(frozen.frozen_frame(**state), live.frame["error"] or live.frame["data"]), state
         refused += live.frame["error"] is not None
-    assert refused == (4 if kind is SchedulePlayground else 0)  # 16 of 8 steps
+    assert refused == (4 if kind is StoredPlayground else 0)  # 16 of 8 steps
 
 
 def test_common_parts_are_stored_once_and_a_grid_too_large_is_refused(monkeypatch):
     grid = {"tau": [0.1, 1.0], "progress": [0.0, 0.25, 0.5, 0.75, 1.0]}
-    widget = SchedulePlayground().freeze(grid)
+    widget = StoredPlayground().freeze(grid)
     curves = widget._frozen["keys"].index("curves")
     assert len({frame[curves] for frame in widget._frozen["frames"]}) == 2
     monkeypatch.setattr(base, "MAX_FROZEN_BYTES", 5_000)
     with pytest.raises(ValueError, match=r"of 10 frames fill 5,000 bytes: name fewer values in the grid"):
-        SchedulePlayground().freeze(grid)
+        StoredPlayground().freeze(grid)
 
 
 def test_the_limit_counts_what_the_page_holds():
-    widget = GuidanceExplorer().freeze({"strength": [0.001, 0.01, 0.1], "seed": [0, 1]})
-    bare = GuidanceExplorer()
+    widget = ReturnExplorer().freeze({"lambda_": [0.0, 0.1, 0.2, 0.3], "gamma": [0.5, 0.9, 1.0]})
+    bare = ReturnExplorer()
     held = len(widget.to_html()) - len(bare.to_html())
     counted = sum(len(base._json(part)) + 1 for part in widget._frozen["pool"])
     assert counted < held < counted + 2_000
@@ -61,23 +61,24 @@ def test_the_limit_counts_what_the_page_holds():
 
 def test_a_grid_names_controls_and_values():
     with pytest.raises(ValueError, match="has no control 'speed'; it has tau, n_steps, sampling_steps, progress"):
-        SchedulePlayground().freeze({"speed": [1]})
+        StoredPlayground().freeze({"speed": [1]})
     with pytest.raises(ValueError, match="names no values for tau"):
-        SchedulePlayground().freeze({"tau": []})
+        StoredPlayground().freeze({"tau": []})
     with pytest.raises(ValueError, match="no control 'speed'"):
-        SchedulePlayground(speed=1)
+        StoredPlayground(speed=1)
     with pytest.raises(ValueError, match="no control 'speed'"):
-        SchedulePlayground().move(speed=1)
+        StoredPlayground().move(speed=1)
     with pytest.raises(ValueError, match="nothing is frozen yet"):
-        SchedulePlayground().frozen_frame(tau=1.0)
+        StoredPlayground().frozen_frame(tau=1.0)
 
 
 def test_the_same_widget_makes_the_same_page():
-    pages = [GuidanceExplorer().freeze({"strength": [0.001, 0.01]})._repr_mimebundle_()[0] for _ in range(2)]
-    assert pages[0]["text/html"] == pages[1]["text/html"]
-    assert pages[0]["text/plain"] == "<GuidanceExplorer>"
-    assert "application/vnd.jupyter.widget-view+json" in pages[0]
-    assert pages[0]["text/html"] != GuidanceExplorer().to_html()
+    for make in (ReturnExplorer, GuidanceExplorer):
+        pages = [make()._repr_mimebundle_()[0] for _ in range(2)]
+        assert pages[0]["text/html"] == pages[1]["text/html"]
+        assert pages[0]["text/plain"] == f"<{make.__name__}>"
+        assert "application/vnd.jupyter.widget-view+json" in pages[0]
+    assert ReturnExplorer().freeze({"gamma": [0.5, 1.0]}).to_html() != ReturnExplorer().to_html()
 
 
 class Echo(LessonWidget):
@@ -146,4 +147,8 @@ def test_stored_lessons_hold_the_widgets_of_today(path):
         page = "".join(data.get("text/html", ""))
         if "standIn" in page:
             (kind,) = (kind for kind in widgets.__all__ if f"<{kind}>" in "".join(data["text/plain"]))
-            assert getattr(widgets, kind)._source in page, f"stale: store_lessons {path.name}"
+            made = getattr(widgets, kind)
+            assert made._source in page, f"stale: store_lessons {path.name}"
+            assert '"page_source":' not in page or base._json(made._page_source) in page, (
+                f"stale: store_lessons {path.name}"
+            )

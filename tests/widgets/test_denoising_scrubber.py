@@ -9,20 +9,22 @@ import torch
 from polygrad_edu.guided_sampler import GuidedSampler
 from polygrad_edu.settings import GuidanceSettings
 from polygrad_edu.widgets import DenoisingScrubber
-from polygrad_edu.widgets.denoising_scrubber import POLICY_STD, VISITS, scrubber_frame
+from polygrad_edu.widgets.denoising_scrubber import POLICY_STD, VISITS, first_row, scrubber_frame
 from polygrad_edu.widgets.guided_imagination import load_playground
+from polygrad_edu.widgets.page_noise import chain_with_page_noise
+from tests.support.browser import needs_chromium, offline_page
 from tests.support.frozen_widgets import check_frozen
 
 
 @pytest.mark.parametrize("task", ["point-mass", "hopper"])
 def test_the_scrubber_shows_the_packages_own_chain(task):
     playground = load_playground(task)
-    generator = torch.Generator().manual_seed(2)
-    row = torch.randint(len(playground.observations), (1,), generator=generator)
+    first = playground.observations[first_row(task, 2)][None]
     walk = playground.diffusion.schedule.walk(VISITS)
     sampler = GuidedSampler(playground.diffusion, walk, GuidanceSettings(rule="fixed-noise"), playground.normaliser)
     policy = playground.policy_with(POLICY_STD[task])
-    imagined = sampler.sample(playground.observations[row], policy, playground.horizon, generator)
+    *_, end = chain_with_page_noise(sampler, first, policy, playground.horizon, 2)
+    imagined = sampler.expected(end)
     last = scrubber_frame(task, VISITS, 2)
     assert torch.equal(last["channel"]["now"], imagined.observations[0, :, 0])
     assert torch.equal(last["rewards"]["now"], imagined.rewards[0])
@@ -50,8 +52,43 @@ def test_the_scrubber_refuses_a_visit_outside_the_chain(visit):
         DenoisingScrubber("moon")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "grid"), [((), {"visit": [0, 5, 16], "seed": [2, 3]}), (("hopper",), {"visit": [0, 16]})]
-)
-def test_at_every_grid_point_the_frozen_frame_is_the_live_one(arguments, grid):
-    check_frozen(lambda: DenoisingScrubber(*arguments), grid)
+def test_at_every_grid_point_the_frozen_robot_is_the_live_one():
+    check_frozen(lambda: DenoisingScrubber("hopper"), {"visit": [0, 5, 16], "seed": [2, 3]})
+
+
+def numbers(data):
+    """All numbers of a frame's data in one list."""
+    if isinstance(data, dict):
+        return [number for key in sorted(data) for number in numbers(data[key])]
+    if isinstance(data, list):
+        return [number for part in data for number in numbers(part)]
+    return [data] if isinstance(data, float | int) else []
+
+
+@needs_chromium
+def test_a_page_denoises_by_itself_what_the_package_does(browser, tmp_path):
+    widget = DenoisingScrubber(seed=8).freeze({"visit": range(17), "seed": [0, 8]})
+    path = tmp_path / "page.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8>{widget.to_html()}", encoding="utf-8")
+    page, outside, errors = offline_page(browser)
+    page.goto(path.as_uri())
+    page.get_by_role("button", name="New noise").click()
+    page.get_by_role("button", name="Play").click()
+    seen = """({ visit, seed }) => {
+      const { state } = document.querySelector(".pg").frame;
+      return state.visit === visit && state.seed === seed;
+    }"""
+    for visit in (5, VISITS):
+        if visit == 5:
+            page.wait_for_function("document.querySelector('[data-control=visit] input').value >= 5")
+            page.get_by_role("button", name="Pause").click()
+            visit = int(page.locator("[data-control=visit] input").input_value())
+        page.wait_for_function(seen, arg={"visit": visit, "seed": 9})
+        theirs = page.evaluate("document.querySelector('.pg').frame.data")
+        ours = DenoisingScrubber(visit=visit, seed=9).frame["data"]
+        np.testing.assert_allclose(numbers(theirs), numbers(ours), atol=2e-3)
+        assert theirs["text"] == ours["text"]
+        page.get_by_role("button", name="Play").click()
+    assert outside == []
+    assert errors == []
+    page.context.close()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from polygrad_edu.widgets import DenoisingScrubber, GuidanceExplorer, ImaginedOrReal, SchedulePlayground
+from polygrad_edu.widgets import DenoisingScrubber, ImaginedOrReal, ReturnExplorer
 from tests.support.browser import jupyterlab, needs_chromium, offline_page
+from tests.support.frozen_widgets import StoredPlayground
 
 pytestmark = needs_chromium
 LESSONS = Path(__file__).parents[2] / "notebooks"
@@ -43,7 +44,9 @@ def notebook(browser, lab):
     """A small notebook: (page, schedule playground)."""
     made = "from polygrad_edu.widgets import SchedulePlayground\nplayground = SchedulePlayground()\nplayground"
     moved = "playground.move(tau=0.6)  # between two stops of the slider"
-    return run(browser, lab, lab.write("widgets.ipynb", made, moved))
+    page, widget = run(browser, lab, lab.write("widgets.ipynb", made, moved))
+    widget.locator("[data-control=tau] output").get_by_text("0.6").wait_for()
+    return page, widget
 
 
 def slider(widget, control):
@@ -54,13 +57,13 @@ def look(widget):
     """What is shown: the state, the sentence, the picture."""
     return (
         json.loads(widget.get_attribute("data-shown")),
-        widget.locator(".pg-text").inner_text(),
+        widget.locator(".pg-text").first.inner_text(),
         widget.locator(".pg-panels").inner_html(),
     )
 
 
 def settle(widget):
-    """Wait until the kernel has answered the last move."""
+    """Wait until the page, or the kernel, has answered the last move."""
     widget.locator(".pg-busy:not(.on)").wait_for(state="attached")
 
 
@@ -86,16 +89,15 @@ def test_twenty_fast_moves_leave_the_last_value_and_an_idle_kernel(lab, lesson):
     strength = slider(guidance, "strength")
     strength.focus()
     page.keyboard.press("Home")
-    settle(guidance)
     for _ in range(20):
         page.keyboard.press("ArrowRight")
-    settle(guidance)
+    last = float(f"{1e-4 * 3e4 ** (20 / 200):.3g}")  # the slider is smooth: 200 stops from 1e-4 to 3
+    page.wait_for_function("(last) => document.querySelector('.pg').frame.state.strength === last", arg=last)
+    page.wait_for_timeout(1000)  # then the kernel hears of it
     lab.wait_until_idle(page)
-    (stops,) = (control["values"] for control in GuidanceExplorer().controls if control["name"] == "strength")
-    stops = sorted({*stops, 0.01})  # the lesson begins between two of them
     assert int(strength.input_value()) == 20
-    assert look(guidance)[0]["strength"] == stops[20]
-    assert guidance.locator("[data-control=strength] output").inner_text() == f"{stops[20]:g}"
+    assert look(guidance)[0]["strength"] == last
+    assert guidance.locator("[data-control=strength] output").inner_text() == f"{last:g}"
 
 
 def test_what_the_function_refuses_is_said_and_the_old_picture_stays(notebook):
@@ -126,7 +128,7 @@ def test_a_menu_obeys_the_keyboard_too(lesson):
     page, guidance = lesson
     guidance.locator("[data-control=rule] select").focus()
     page.keyboard.type("sample")
-    settle(guidance)
+    page.wait_for_function("document.querySelector('.pg').frame.state.rule === 'sample'")
     state, text, _ = look(guidance)
     assert state["rule"] == "sample"
     assert "sample has no strength" in text
@@ -134,13 +136,13 @@ def test_a_menu_obeys_the_keyboard_too(lesson):
 
 @pytest.fixture
 def frozen_page(tmp_path):
-    guidance = GuidanceExplorer(strength=0.01).freeze({"strength": [0.001, 0.01, 1.0], "rule": ["gradient", "sample"]})
-    schedule = SchedulePlayground().freeze({"n_steps": [8, 128], "progress": [0.25, 0.5]})
-    alone = SchedulePlayground(tau=0.1)
+    returns = ReturnExplorer(gamma=0.5).freeze({"gamma": [0.0, 0.5, 1.0], "terminal": [2, "none"]})
+    schedule = StoredPlayground().freeze({"n_steps": [8, 128], "progress": [0.24, 0.5]})
+    alone = StoredPlayground(tau=0.1)
     path = tmp_path / "page.html"
-    islands = "\n".join(widget.to_html() for widget in (guidance, schedule, alone))
+    islands = "\n".join(widget.to_html() for widget in (returns, schedule, alone))
     path.write_text(f"<!doctype html><meta charset=utf-8><title>page</title>{islands}", encoding="utf-8")
-    return path, guidance
+    return path, returns
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
@@ -148,13 +150,13 @@ def test_without_kernel_or_network_the_same_slider_moves_the_same_picture(browse
     path, frozen = frozen_page
     page, outside, errors = offline_page(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(path.as_uri())
-    guidance, schedule, alone = (page.locator(".pg").nth(i) for i in range(3))
-    before = look(guidance)
-    slider(guidance, "strength").focus()
+    returns, schedule, alone = (page.locator(".pg").nth(i) for i in range(3))
+    before = look(returns)
+    slider(returns, "gamma").focus()
     page.keyboard.press("ArrowRight")
-    after = look(guidance)
-    assert after[0]["strength"] == 1.0
-    assert after[1] == frozen.frozen_frame(strength=1.0, rule="gradient")["text"]
+    after = look(returns)
+    assert after[0]["gamma"] == 1.0
+    assert after[1] == frozen.frozen_frame(gamma=1.0, terminal=after[0]["terminal"])["text"]
     assert all(old != new for old, new in zip(before, after, strict=True))
     slider(schedule, "n_steps").focus()
     page.keyboard.press("ArrowLeft")

@@ -1,0 +1,35 @@
+// The page's own computing: a Worker that answers with frames where the widget brings what is needed, else nothing.
+
+// Returns null, or { ask(state), idle(), close() }; `answered(frame)` hears each frame, `failed()` that no Worker could start.
+function makeEngine(model, answered, failed) {
+  const source = model.get("page_source");
+  if (!source || typeof Worker === "undefined") return null;
+  const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const worker = new Worker(address);
+  worker.onerror = () => failed();
+  let asked = 0, last = 0;
+  worker.onmessage = ({ data }) => {
+    last = data.number;
+    answered(data);
+  };
+  const bytes = bytesOf(model.get("page_model"));
+  worker.postMessage({ settings: model.get("page_settings"), model: bytes }, bytes ? [bytes] : []);
+  return {
+    ask(state) {
+      asked += 1;
+      worker.postMessage({ number: asked, state });
+    },
+    idle: () => last === asked,
+    close() {
+      worker.terminate();
+      URL.revokeObjectURL(address);
+    },
+  };
+}
+
+// The exported model: bytes from the kernel, or text in a page.
+function bytesOf(given) {
+  if (!given) return null;
+  if (typeof given === "string") return Uint8Array.from(atob(given), (letter) => letter.charCodeAt(0)).buffer;
+  return given.buffer.slice(given.byteOffset, given.byteOffset + given.byteLength);
+}
