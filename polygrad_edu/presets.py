@@ -67,6 +67,7 @@ _PATHWISE = _LAPTOP.with_overrides(
     minimum_std=0.05,
     gae_lambda=0.95,
     entropy_weight=3e-3,
+    target_std=0.2,
     target_average=0.995,
     value_statistics_rate=0.02,
     actor_learning_rate=3e-4,

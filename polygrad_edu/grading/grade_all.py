@@ -16,11 +16,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..files.input_error import InputError
+from ..files.progress import OnProgress, tell_nobody
 from . import sandbox
 from .archives import LeftOut, unpack
 from .grade_one import failed, totals
@@ -33,8 +33,6 @@ from .submissions import MAX_NOTEBOOK_BYTES
 
 LEFT_OUT = "left_out.json"  # in graded/, of the last grading
 GRACE_SECONDS = 600  # for a process beyond the time of its cells: the last cell ends, kernels start
-
-OnProgress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 class Graded(dict[str, Any]):
@@ -53,7 +51,7 @@ def grade(
     cell_seconds: int = 60,
     without_walls: bool = False,
     roster: Path | None = None,
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = tell_nobody,
 ) -> tuple[list[Graded], list[LeftOut]]:
     """Grade all submissions of a folder.
 
