@@ -31,7 +31,7 @@ Function = Callable[..., Any]
 
 
 class Place(NamedTuple):
-    """Where the package calls what an exercise asks for.
+    """Place at which the package calls what an exercise asks for.
 
     Attributes:
         owner: the module or class that has it.
