@@ -1,7 +1,9 @@
 """Build the book from the stored notebooks: ``python book/build.py``, then open book/_build/html/book/index.html.
 
-Every warning of Sphinx is an error. Nothing is run and nothing is downloaded. If the clone's origin is on GitHub, each
-lesson gets its "Open in Colab" and Binder buttons; they are made from that address, so they cannot point elsewhere.
+Every warning of Sphinx is an error. No lesson is run and nothing is downloaded; the widget on the first page is made
+anew. If the clone's origin is on GitHub, each
+lesson gets its "Open in Colab" and Binder buttons, and each page the picture that links to it show; they are made from
+that address, so they cannot point elsewhere.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from polygrad_edu.widgets import GuidanceExplorer
 
 BOOK = Path(__file__).parent
 ROOT = BOOK.parent
@@ -35,8 +39,14 @@ def with_buttons(config: dict[str, Any], address: str) -> dict[str, Any]:
             "binderhub_url": "https://mybinder.org",
             "colab_url": "https://colab.research.google.com",
         },
-        "html": config["html"] | {"use_repository_button": True},
+        "html": config["html"] | {"use_repository_button": True, "baseurl": pages_of(address)},
     }
+
+
+def pages_of(address: str) -> str:
+    """Address at which GitHub publishes a repository's pages."""
+    owner, name = address.split("/")[-2:]
+    return f"https://{owner}.github.io/{name}/"
 
 
 def build(out: Path) -> int:
@@ -51,6 +61,8 @@ def build(out: Path) -> int:
     out.mkdir(parents=True, exist_ok=True)
     settings = BOOK / "_config_built.yml"  # beside the original, since paths in it are relative to its place
     settings.write_text(yaml.safe_dump(config), encoding="utf-8")
+    landing = BOOK / "_landing.html"
+    landing.write_text(GuidanceExplorer().to_html(), encoding="utf-8")
     jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     arguments = ["build", str(ROOT), "--config", str(settings), "--toc", str(BOOK / "_toc.yml")]
     options = ["--path-output", str(out), "-W", "--keep-going"]
@@ -59,6 +71,7 @@ def build(out: Path) -> int:
         return subprocess.run([*jupyter_book, *arguments, *options], cwd=ROOT, env=environment, check=False).returncode
     finally:
         settings.unlink()
+        landing.unlink()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
-"""Sphinx extension: mathematics in docstrings, questions that hide answers, code in view, and no wait for a kernel."""
+"""Sphinx extension: mathematics in docstrings, questions that hide answers, code in view, pictures for links.
+
+And no page waits for a kernel elsewhere.
+"""
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -10,6 +14,8 @@ from sphinx import addnodes
 
 from polygrad_edu.course.guess_widget import SCRIPT, STYLE
 from polygrad_edu.course.source_view import source
+
+PICTURE = "link_picture.png"  # in book/vendor, which is copied beside the pages
 
 
 def convert(text: str) -> str:
@@ -53,10 +59,36 @@ def with_code_pages(app: Any, doctree: Any, page: str) -> None:
             link.replace_self(nodes.reference("", "", *link.children, internal=True, refuri=address))
 
 
+def open_graph(title: str, address: str, page: str) -> str:
+    """Tags by which a link to a page is shown with its title and a picture (Open Graph).
+
+    Args:
+        address: of the published book, ending in a slash; such tags need whole addresses.
+        page: name of the page's file.
+    """
+    parts = {
+        "og:type": "article",
+        "og:title": title,
+        "og:url": address + page,
+        "og:image": address + PICTURE,
+        "og:image:alt": "Ten hoppers side by side: out of random poses the steps of one motion appear",
+    }
+    return "".join(f'<meta property="{name}" content="{html.escape(text)}" />\n' for name, text in parts.items())
+
+
+def add_open_graph(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Add the tags to a page of a book whose address is known."""
+    if app.config.html_baseurl and context.get("title"):
+        title = re.sub("<[^>]*>", "", context["title"])
+        tags = open_graph(html.unescape(title), app.config.html_baseurl, f"{page}.html")
+        context["metatags"] = context.get("metatags", "") + tags
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", process)
     app.connect("builder-inited", without_thebe, priority=0)
     app.connect("html-page-context", with_questions)
     app.connect("html-page-context", with_lines_of_today)
     app.connect("doctree-resolved", with_code_pages)
+    app.connect("html-page-context", add_open_graph)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -92,7 +92,7 @@ def first_row(task: str, seed: int) -> int:
 
 
 def page_settings(task: str) -> dict[str, Any]:
-    """What ``scrubber_frame.js`` does not know by itself."""
+    """Settings for ``scrubber_frame.js``: visits, the policy's std, a label, and where each seed begins."""
     rows = [first_row(task, seed) for seed in SEEDS]
     note = "All of this is computed in the page, by the course's world model."
     drawn = {"policy_std": POLICY_STD[task], "label": CHANNELS[task][1]}

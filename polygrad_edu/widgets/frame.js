@@ -3,6 +3,7 @@
 
 const QUIET_MS = 40; // a hand in motion is let finish before the kernel is asked
 const QUIET_MS_BESIDE_PAGE = 500; // where the page answers by itself, the kernel only hears of it, and completes the frame
+const ROOM = 760; // pixels, from which all controls and the pictures fit one screen
 const PLAY_MS = 180; // from one value to the next
 const SMOOTH_STOPS = 200; // of a slider that may stand between its values
 const STYLE = `
@@ -19,8 +20,9 @@ const STYLE = `
 .pg-busy { flex: 1; font-size: 12px; font-weight: 400; text-align: right; min-width: 0; overflow: hidden; white-space: nowrap; visibility: hidden; }
 .pg-busy.on { visibility: visible; }
 .pg-controls { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 6px 20px; }
-.pg-control { display: grid; grid-template-columns: 1fr auto auto; gap: 0 8px; align-items: center; align-content: start; }
-.pg-control input, .pg-control select { grid-column: 1 / -1; width: 100%; margin: 2px 0; }
+.pg-control { display: flex; flex-wrap: wrap; align-items: center; align-content: start; gap: 0 8px; }
+.pg-control label { flex: 1; }
+.pg-control input, .pg-control select { flex: 0 0 100%; width: 100%; margin: 2px 0; }
 .pg-control input { accent-color: ${COLOURS.blue}; height: 18px; }
 .pg-control select { color: var(--ink); background: var(--paper); border: 1px solid var(--faint); border-radius: 4px;
   padding: 3px; font: inherit; }
@@ -31,7 +33,7 @@ const STYLE = `
   margin-top: 10px; }
 .pg-panels.stale { opacity: 0.35; }
 .pg .pg-panel { margin: 0; padding: 0; min-width: 0; max-width: 440px; }
-.pg .pg-panel figcaption { color: var(--ink); font: 600 13px/1.5 system-ui, sans-serif; margin: 0; text-align: left; }
+.pg .pg-panel figcaption { color: var(--ink); font: 600 13px/1.5 system-ui, sans-serif; margin: 0; padding: 0; text-align: left; }
 .pg-key { display: flex; flex-wrap: wrap; gap: 0 12px; font-size: 12px; min-height: 17px; }
 .pg-key i { display: inline-block; width: 14px; height: 0; border-top: 3px solid; margin-right: 4px;
   vertical-align: middle; }
@@ -88,7 +90,7 @@ function render({ model, el }) {
   const busy = element("span", { class: "pg-busy" }, "computing …");
   const buttons = element("div", { class: "pg-buttons" });
   const controls = element("div", { class: "pg-controls" }), folded = element("div", { class: "pg-controls" });
-  const more = element("details", { class: "pg-more" }, element("summary", {}, "More to move"), folded);
+  const more = element("details", { class: "pg-more" }, element("summary", {}), folded);
   const panels = element("div", { class: "pg-panels" });
   const error = element("p", { class: "pg-error", role: "alert" });
   const text = element("p", { class: "pg-text", "aria-live": "polite" });
@@ -108,8 +110,10 @@ function render({ model, el }) {
     (control.kind === "button" ? buttons : control.folded ? folded : controls).append(made.root);
     return made;
   });
-  more.hidden = !folded.children.length;
-  more.open = root.clientWidth > 620 || !root.clientWidth;
+  const inside = model.get("controls").filter((control) => control.folded).map(({ label }) => label.toLowerCase());
+  more.hidden = !inside.length;
+  more.open = root.clientWidth > ROOM || !root.clientWidth;
+  more.querySelector("summary").textContent = `More to move: ${inside.join(", ")}`;
   const places = model.get("controls").filter(({ kind }) => kind === "place");
   if (places.length && free) {
     const back = element("button", { type: "button" }, "Put back");

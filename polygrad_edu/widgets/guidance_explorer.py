@@ -85,7 +85,7 @@ def guidance_frame(
 def _by_hand(
     task: str, turn: float, goal: Sequence[float], starts: Places
 ) -> tuple[float, tuple[float, ...], tuple[tuple[float, ...], ...]]:
-    """What the reader's hand has moved, checked, so that a frame can be kept by it."""
+    """Places and turn that the reader's hand chose, checked, as a key by which a frame can be kept."""
     check_number("the turn", turn, -360, 360)
     if len(starts) not in (0, N_DRAWN):
         raise ValueError(f"starts must be {N_DRAWN} places, or none, not {len(starts)}")
@@ -149,7 +149,7 @@ def _frame(
 
 @functools.cache
 def page_settings(task: str) -> dict[str, Any]:
-    """What is measured and drawn, for ``guidance_frame.js``.
+    """Settings for ``guidance_frame.js``: what is measured and drawn.
 
     ``rows`` of the stored real states to begin at, those ``drawn`` of them, and ``shown`` of all actions; ``dt`` is the
     task's time step; ``note`` stands below the picture.

@@ -49,7 +49,8 @@ function plot({ title, x, y, xLabel = "", yLabel = "", xLog = false, yLog = fals
     log ? (Math.log(Math.max(value, 1e-12) / low) / Math.log(high / low)) * size : ((value - low) / (high - low)) * size;
   const px = scale(x, xLog, w), rising = scale(y, yLog, h), py = (value) => h - rising(value);
   const inside = element("svg:svg", { x: left, y: top, width: w, height: h, overflow: "hidden" });
-  const around = element("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
+  const role = grip && layers.some((layer) => layer.handles) ? "group" : "img"; // an image holds nothing to move
+  const around = element("svg:svg", { viewBox: `0 0 ${width} ${height}`, role, "aria-label": title });
   for (const value of ticks(x, xLog)) {
     inside.append(element("svg:line", { x1: px(value), x2: px(value), y1: 0, y2: h, stroke: "var(--faint)", "stroke-width": 0.5 }));
     around.append(element("svg:text", { x: left + px(value), y: top + h + 14, "text-anchor": "middle" }, short(value)));

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 import yaml
+from PIL import Image
 
 from polygrad_edu.course.source_view import source
 from tests.support.book_scripts import load_book_script
@@ -19,6 +20,7 @@ from tests.support.browser import needs_chromium, offline_page
 ROOT = Path(__file__).parents[2]
 
 book_build = load_book_script("build")
+sphinx_parts = load_book_script("sphinx_parts")
 
 
 class Links(HTMLParser):
@@ -106,6 +108,7 @@ def test_buttons_open_the_lessons_of_the_repository_they_are_in(remote):
     config = book_build.with_buttons({"html": {"use_edit_page_button": False}}, address)
     assert config["repository"]["url"] == address
     assert config["launch_buttons"]["colab_url"].startswith("https://colab.")
+    assert config["html"]["baseurl"] == "https://someone.github.io/course/"
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,40 @@ def test_buttons_open_the_lessons_of_the_repository_they_are_in(remote):
 )
 def test_a_clone_from_elsewhere_gets_no_buttons(remote):
     assert book_build.repository(remote) is None
+
+
+def test_links_show_a_title_and_a_picture_of_the_size_that_they_want():
+    tags = sphinx_parts.open_graph('Noise & "signal"', "https://someone.github.io/course/", "notebooks/02.html")
+    assert '<meta property="og:title" content="Noise &amp; &quot;signal&quot;" />' in tags
+    assert '"og:url" content="https://someone.github.io/course/notebooks/02.html"' in tags
+    assert '"og:image" content="https://someone.github.io/course/link_picture.png"' in tags
+    with Image.open(ROOT / "book" / "vendor" / "link_picture.png") as picture:
+        assert picture.size == (1200, 630)
+
+
+def test_no_page_is_heavy_and_the_book_is_light(pages):
+    names, html = pages
+    assert max((html / name).stat().st_size for name in names) < 2_500_000
+    assert sum(path.stat().st_size for path in html.rglob("*") if path.is_file()) < 40_000_000
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_first_page_imagines_and_has_one_search_box(pages, browser, width, scheme):
+    _, html = pages
+    page, outside, errors = offline_page(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto((html / "book" / "index.html").as_uri())
+    slider = page.locator(".pg [data-control=strength] input")
+    before = page.locator(".pg .pg-text").first.inner_text()
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("PageUp")
+    page.wait_for_function("document.querySelector('.pg').dataset.by === 'page'")
+    page.wait_for_function("(text) => document.querySelector('.pg .pg-text').innerText !== text", arg=before)
+    assert sum(button.is_visible() for button in page.locator(".search-button__button").all()) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert (outside, errors) == ([], [])
+    page.context.close()
 
 
 @pytest.fixture(scope="module")

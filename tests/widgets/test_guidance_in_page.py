@@ -206,7 +206,7 @@ def test_control_picture_and_sentence_are_seen_together(browser, address, width,
     first = widget.locator("[data-control=strength] input").bounding_box()
     seen = [widget.locator(".pg-text").first.bounding_box()]
     for name in ("Trajectories in the arena", "Standardised"):
-        seen.append(widget.get_by_role("img", name=name).bounding_box())
+        seen.append(widget.locator(f"svg[aria-label^='{name}']").bounding_box())
     assert min(box["y"] for box in seen) > first["y"]
     assert max(box["y"] + box["height"] for box in seen) - first["y"] < height
     assert page.evaluate("document.documentElement.scrollWidth") <= width
