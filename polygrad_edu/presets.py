@@ -68,6 +68,7 @@ _PATHWISE = _LAPTOP.with_overrides(
     gae_lambda=0.95,
     entropy_weight=3e-3,
     target_std=0.2,
+    policy_average=0.99,
     target_average=0.995,
     value_statistics_rate=0.02,
     actor_learning_rate=3e-4,
