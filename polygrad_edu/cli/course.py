@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -133,6 +133,7 @@ def grade(
     without_walls: Annotated[
         bool, typer.Option("--without-walls", help="Grade even where this machine cannot lock submissions in.")
     ] = False,
+    regrade: Annotated[bool, typer.Option("--regrade", help="Grade also what is graded and unchanged.")] = False,
     as_json: Json = False,
 ) -> None:
     """Grade a folder of submissions, unattended.
@@ -153,18 +154,22 @@ def grade(
     for wall in missing_walls() if without_walls else ():
         console.print(f"There is no wall {wall}.", soft_wrap=True)
     columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
-    progress = Progress(*columns, TimeElapsedColumn(), console=console)
+    progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
     task = progress.add_task("grading")
 
     def on_progress(what: str, done: int, total: int) -> None:
+        if not done:
+            console.print(f"{total} submissions, {jobs} at a time: {what} where nothing is known yet.", soft_wrap=True)
         progress.start()
         progress.update(task, completed=done, total=total)
-        if what:
+        if done:
             progress.update(task, description=f"graded {what}".replace("[", r"\["))
 
     try:
         where = submissions or course / "submitted"
-        results, left_out = grade_all(course, where, assignment, jobs, cell_seconds, without_walls, roster, on_progress)
+        results, left_out = grade_all(
+            course, where, assignment, jobs, cell_seconds, without_walls, roster, regrade, on_progress
+        )
     finally:
         if progress.live.is_started:
             progress.stop()
@@ -196,7 +201,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="report/ in the course")] = None,
     by_hand: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Points that a person gave: student, assignment, question, points."),
+        typer.Option(
+            metavar="CSV",
+            help="Points that a person gave: student, assignment, question, points, comment. Kept for later reports.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -205,18 +213,58 @@ def report(
     students/NAME.html is for that student; index.html, with how the points
     fell and which tests the class missed most, is for you.
     """
-    from ..grading.feedback import give_by_hand, write_report
-    from ..grading.grade_all import read_results
+    from ..grading.corrections import correct, corrected, read_by_hand, read_corrections
+    from ..grading.exports import CANVAS, MOODLE, write_gradescope, write_platform
+    from ..grading.feedback import write_report
+    from ..grading.grade_all import read_left_out, read_results
+    from ..grading.roster import known_roster
+    from ..grading.similarity import similar_pairs, write_similar
 
-    results: list[dict[str, Any]] = [*read_results(course)]
+    machine = read_results(course)
     if by_hand is not None:
         if not by_hand.is_file():
             raise InputError(f"{by_hand} is not a file; it should be a table: student, assignment, question, points")
-        give_by_hand(results, by_hand)
-    answer = write_report(results, out or course / "report")
+        correct(course, machine, read_by_hand(by_hand))
+    results = corrected(machine, read_corrections(course))
+    folder, roster = out or course / "report", known_roster(course)
+    answer = write_report(results, folder, roster, read_left_out(course))
+    write_platform(results, roster, CANVAS, folder / "canvas.csv")
+    write_platform(results, roster, MOODLE, folder / "moodle.csv")
+    write_gradescope(results, folder / "gradescope")
+    write_similar(similar_pairs(course), folder / "similar.csv")
     if as_json:
         print(json.dumps(answer))
         return
     print(
         f"{answer['submissions']} submissions of {answer['students']} students; the report lies in {answer['folder']}."
     )
+
+
+@course.command(cls=Command)
+def override(
+    student: Annotated[str, typer.Argument(help="As in grades.csv.")],
+    assignment: Annotated[str, typer.Argument(help="For example a1_noise_schedule.")],
+    question: Annotated[str, typer.Argument(help="As in questions.csv, for example betas.")],
+    points: Annotated[float, typer.Argument(help="That count instead of the grader's.")],
+    reason: Annotated[str, typer.Option(help="Told to the student, and kept.")],
+    course: Course = Path(),
+    as_json: Json = False,
+) -> None:
+    """Give other points for a question, with a reason.
+
+    It is added to corrections.jsonl in the course, where all that was ever
+    given stays. The last one counts, also after work is graded again.
+    """
+    from ..grading.corrections import Correction, correct, corrected, now, read_corrections
+    from ..grading.grade_all import read_results
+
+    if not reason.strip():
+        raise InputError("--reason is empty; say in a sentence why, for the student and for yourself")
+    machine = read_results(course)
+    correct(course, machine, [Correction(now(), student, assignment, question, points, reason.strip())])
+    results = corrected(machine, read_corrections(course))
+    (result,) = [each for each in results if (each["student"], each["assignment"]) == (student, assignment)]
+    if as_json:
+        print(json.dumps(result))
+        return
+    print(f"{student} now has {result['points']:g} of {result['max_points']:g} points in {assignment}.")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..files.input_error import InputError
+from .archives import LeftOut
+from .names import file_name
+from .roster import Roster
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -36,7 +36,7 @@ img { max-width: 100%; }
 {% if work.by_hand %}<p>{{ number(work.by_hand) }} of these points wait for a person to read your answer.</p>{% endif %}
 {% if work.reason %}<p><strong>{{ work.reason }}</strong></p>{% endif %}
 <table>
-<tr><th>Question</th><th>Points</th><th>What the tests say</th></tr>
+<tr><th scope="col">Question</th><th scope="col">Points</th><th scope="col">What the tests say</th></tr>
 {% for question in work.questions %}
 <tr class="{{ 'right' if question.points == question.max_points else 'missed' }}"><td>{{ question.name }}</td>
 <td class="points">
@@ -56,13 +56,53 @@ img { max-width: 100%; }
 {% endfor %}
 </ul>
 {% endif %}
+{% if left_out %}
+<h2>Left out</h2>
+<ul>
+{% for path, reason in left_out %}
+<li>{{ path }}: {{ reason }}</li>
+{% endfor %}
+</ul>
+{% endif %}
 </body>
 </html>
 """
 
 
-def write_report(results: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """Write ``grades.csv``, ``index.html`` with two pictures, and ``students/*.html``.
+ANSWERS = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid #0072b2; padding-left: 1rem; }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<p>{{ answers | length }} answers. Points go into <code>to_read.csv</code>; then <code>polygrad-edu course report
+--by-hand to_read.csv</code>.</p>
+{% for student, answer, given in answers %}
+<h2>{{ student }}{% if given is not none %} ({{ number(given) }} points){% endif %}</h2>
+<pre>{{ answer }}</pre>
+{% endfor %}
+</body>
+</html>
+"""
+
+
+def write_report(
+    results: list[dict[str, Any]], folder: Path, roster: Roster | None = None, left_out: Iterable[LeftOut] = ()
+) -> dict[str, Any]:
+    """Write the tables, ``index.html`` with two pictures, ``students/*.html`` and ``answers/*.html``.
+
+    Args:
+        results: of :func:`.grade_all.read_results`, with people's corrections.
+        folder: the folder to write.
+        roster: has a row for each of its students, also those who handed in nothing.
+        left_out: files that were not graded.
 
     Returns:
         The folder, the number of students and of submissions, and the five questions missed most often.
@@ -72,21 +112,25 @@ def write_report(results: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     students: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         students[result["student"]].append(result)
+    for student in roster.rows if roster else ():
+        students.setdefault(student, [])
     assignments = sorted({result["assignment"] for result in results})
     (folder / "students").mkdir(parents=True, exist_ok=True)
     page = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
     pages: list[tuple[str, str, str]] = []
     for student, works in sorted(students.items()):
-        path = folder / "students" / f"{_file_name(student)}.html"
+        path = folder / "students" / f"{file_name(student)}.html"
         path.write_text(page.render(title=f"Feedback for {student}", works=works, number=_number), encoding="utf-8")
         points = sum(work["points"] for work in works)
         max_points = sum(work["max_points"] for work in works)
         pages.append((student, f"students/{path.name}", f"{_number(points)} of {_number(max_points)}"))
     _write_table(students, assignments, folder / "grades.csv")
+    _write_questions(students, results, folder / "questions.csv")
+    _write_answers(results, folder)
     draw_points(results, assignments, folder / "points.png")
     missed = most_missed(results)
     draw_missed(missed, folder / "missed.png")
-    index = page.render(title="Grades", works=[], pages=pages, number=_number)
+    index = page.render(title="Grades", works=[], pages=pages, number=_number, left_out=list(left_out))
     (folder / "index.html").write_text(index, encoding="utf-8")
     worst = [{"assignment": name[0], "question": name[1], "missed": share} for name, share in missed[:5]]
     return {"folder": str(folder), "students": len(students), "submissions": len(results), "most_missed": worst}
@@ -96,23 +140,58 @@ def _write_table(students: dict[str, list[dict[str, Any]]], assignments: list[st
     """Write one row per student: points by assignment (empty if not handed in), their sum, points not yet given."""
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["student", *assignments, "total", "waiting_for_a_person"])
+        table.writerow(["student", *assignments, "total", "waiting_for_a_person", "late"])
         for student, works in sorted(students.items()):
             by_name = {work["assignment"]: work for work in works}
             points = [_number(by_name[name]["points"]) if name in by_name else "" for name in assignments]
             sums = [_number(sum(work[key] for work in works)) for key in ("points", "by_hand")]
-            table.writerow([_no_formula(student), *points, *sums])
+            late = " ".join(name for name in assignments if name in by_name and by_name[name].get("late"))
+            table.writerow([_no_formula(student), *points, *sums, late])
+
+
+def _write_questions(students: Iterable[str], results: list[dict[str, Any]], path: Path) -> None:
+    """Write one row per student and one column per question; empty where nothing was handed in or given yet."""
+    given = {
+        (result["student"], result["assignment"], question["name"]): question["points"]
+        for result in results
+        for question in result["questions"]
+    }
+    columns = list(dict.fromkeys(key[1:] for key in sorted(given, key=lambda key: key[1])))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["student", *(f"{assignment}: {question}" for assignment, question in columns)])
+        for student in sorted(students):
+            points = [given.get((student, *column)) for column in columns]
+            table.writerow([_no_formula(student), *("" if each is None else _number(each) for each in points)])
+
+
+def _write_answers(results: list[dict[str, Any]], folder: Path) -> None:
+    """Write a page per question with all answers in words, and ``to_read.csv`` with those that wait for points."""
+    import jinja2
+
+    page = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(ANSWERS)
+    by_question: dict[tuple[str, str], list[tuple[str, str, float | None]]] = defaultdict(list)
+    waiting: list[list[str]] = []
+    for result in results:
+        for question in result["questions"]:
+            if question.get("answer"):
+                key = result["assignment"], question["name"]
+                by_question[key].append((result["student"], question["answer"], question["points"]))
+                if question["points"] is None:
+                    waiting.append([_no_formula(result["student"]), *key, "", ""])
+    (folder / "answers").mkdir(exist_ok=True)
+    for (assignment, name), answers in by_question.items():
+        text = page.render(title=f"{assignment}: {name}", answers=answers, number=_number)
+        (folder / "answers" / f"{assignment}_{name}.html").write_text(text, encoding="utf-8")
+    with (folder / "to_read.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["student", "assignment", "question", "points", "comment"])
+        table.writerows(waiting)
 
 
 def _no_formula(text: str) -> str:
     """Text that no spreadsheet evaluates as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def _file_name(student: str) -> str:
-    """File name of harmless characters, different for each student."""
-    plain = re.sub(r"[^\w.@-]", "_", student)
-    return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:6]}"
 
 
 def _number(value: float) -> str:
@@ -160,40 +239,3 @@ def draw_missed(missed: list[tuple[tuple[str, str], float]], path: Path) -> None
     ax.set(xlim=(0, 110), xlabel="of those who handed it in, missed it (%)", title="What the class missed most")
     ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
-
-
-def give_by_hand(results: list[dict[str, Any]], table: Path) -> None:
-    """Add the points that a person gave to ``results``, which is changed in place.
-
-    Args:
-        results: of :func:`.grade_all.read_results`.
-        table: CSV file with the columns ``student, assignment, question, points``.
-
-    Raises:
-        InputError: the table names an answer that waits for no points, or gives more points than there are.
-    """
-    waiting = {
-        (result["student"], result["assignment"], question["name"]): (result, question)
-        for result in results
-        for question in result["questions"]
-        if question["points"] is None
-    }
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    for line, row in enumerate(rows, start=2):
-        student, assignment, question = (
-            (row.get(name) or "").strip() for name in ("student", "assignment", "question")
-        )
-        key = student, assignment, question
-        if key not in waiting:
-            raise InputError(f"{table}, line {line}: nothing of {', '.join(key)} waits for points")
-        result, answer = waiting[key]
-        try:
-            points = float(row.get("points") or "")
-        except ValueError:
-            raise InputError(f"{table}, line {line}: points is {row.get('points')!r}, not a number") from None
-        if not 0 <= points <= answer["max_points"]:
-            raise InputError(f"{table}, line {line}: {points:g} is not between 0 and {answer['max_points']:g}")
-        answer |= {"points": points, "message": "Read by a person."}
-        result["points"] += points
-        result["by_hand"] -= answer["max_points"]

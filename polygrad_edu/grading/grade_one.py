@@ -99,9 +99,9 @@ def _question(cell: NotebookNode, runner: NotebookRunner) -> dict[str, Any]:
         empty = re.sub(r"\W", "", cell.source).lower() in ("", "youranswerhere")
         points = 0.0 if empty else None
         message = "Nothing was written." if empty else "A person will read this."
-    else:
-        message = without_places(_failure(cell, runner))
-        points = 0.0 if message else max_points
+        return {"name": name, "points": points, "max_points": max_points, "message": message, "answer": cell.source}
+    message = without_places(_failure(cell, runner))
+    points = 0.0 if message else max_points
     return {"name": name, "points": points, "max_points": max_points, "message": message or "Right."}
 
 

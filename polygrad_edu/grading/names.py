@@ -55,7 +55,7 @@ def plain(name: str) -> str:
 
 def file_name(student: str) -> str:
     """File name of harmless characters, different for each student."""
-    safe = re.sub(r"[^\w.@+ -]", "_", student).strip(". ")
+    safe = re.sub(r"[^\w.@+, -]", "_", student).strip(". ")
     if safe == student and len(safe.encode()) < 100:
         return safe
     return f"{safe[:60]}-{hashlib.sha256(student.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"

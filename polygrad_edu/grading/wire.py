@@ -10,8 +10,8 @@ import os
 import struct
 from typing import Any
 
-import safetensors
-import safetensors.torch
+from safetensors import SafetensorError
+from safetensors import torch as tensor_files
 from torch import Tensor
 
 MAX_MESSAGE_BYTES = 128 * 2**20
@@ -34,7 +34,7 @@ def send(pipe: int, content: Any, tensors: dict[str, Tensor]) -> None:
     """
     text = json.dumps(content).encode()
     # each a copy of its own, because safetensors refuses tensors that share memory
-    blob = safetensors.torch.save({name: part.detach().clone().contiguous() for name, part in tensors.items()})
+    blob = tensor_files.save({name: part.detach().clone().contiguous() for name, part in tensors.items()})
     if len(text) + len(blob) > MAX_MESSAGE_BYTES:
         raise ValueError(f"more than {MAX_MESSAGE_BYTES // 2**20} MiB cannot be handed over at once")
     rest = memoryview(_LENGTHS.pack(len(text), len(blob)) + text + blob)
@@ -57,8 +57,8 @@ def receive(pipe: int) -> tuple[Any, dict[str, Tensor]]:
     text = _read(pipe, text_bytes)
     blob = _read(pipe, blob_bytes)
     try:
-        return json.loads(text), safetensors.torch.load(blob)
-    except (ValueError, RecursionError, KeyError, safetensors.SafetensorError) as error:
+        return json.loads(text), tensor_files.load(blob)
+    except (ValueError, RecursionError, KeyError, SafetensorError) as error:
         raise BrokenWireError(f"no message: {error}") from None
 
 

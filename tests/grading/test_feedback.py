@@ -1,10 +1,12 @@
-"""Feedback from results: tables, pages, what the class missed, and points given by hand."""
+"""Feedback from results: tables, pages, what the class missed, and answers to read."""
 
 import re
 
 import pytest
 
-from polygrad_edu.grading.feedback import give_by_hand, most_missed, write_report
+from polygrad_edu.grading.archives import LeftOut
+from polygrad_edu.grading.feedback import most_missed, write_report
+from polygrad_edu.grading.roster import read_roster
 
 
 def result(student, points, message="Right.", max_points=4.0):
@@ -37,22 +39,30 @@ def test_what_the_class_missed():
     assert most_missed(results) == [(("a2_denoiser", "loss"), pytest.approx(2 / 3))]
 
 
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        ("a,a2_denoiser,loss,3.5", None),
-        ("a,a2_denoiser,loss,5", "line 2: 5 is not between 0 and 4"),
-        ("a,a2_denoiser,loss,good", "line 2: points is 'good', not a number"),
-        ("b,a2_denoiser,loss,1", "line 2: nothing of b, a2_denoiser, loss waits"),
-    ],
-)
-def test_points_by_hand(tmp_path, row, words):
-    table = tmp_path / "points.csv"
-    table.write_text(f"student,assignment,question,points\n{row}\n")
-    results = [result("a", None)]
-    if words:
-        with pytest.raises(ValueError, match=re.escape(words)):
-            give_by_hand(results, table)
-    else:
-        give_by_hand(results, table)
-        assert (results[0]["points"], results[0]["by_hand"]) == (3.5, 0)
+def test_every_student_of_the_roster_has_a_row_and_every_question_a_column(tmp_path):
+    table = tmp_path / "students.csv"
+    table.write_text("student\na\nnobody\n")
+    left_out = [LeftOut("b/work.pdf", "it is <no> notebook")]
+    write_report([result("a", 4.0) | {"late": True}], tmp_path / "report", read_roster(table), left_out)
+    rows = (tmp_path / "report" / "grades.csv").read_text().splitlines()
+    assert rows == ["student,a2_denoiser,total,waiting_for_a_person,late", "a,4,4,0,a2_denoiser", "nobody,,0,0,"]
+    assert (tmp_path / "report" / "questions.csv").read_text().splitlines() == [
+        "student,a2_denoiser: loss",
+        "a,4",
+        "nobody,",
+    ]
+    assert "b/work.pdf: it is &lt;no&gt; notebook" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_answers_in_words_stand_on_one_page_with_a_table_for_their_points(tmp_path):
+    works = [result(name, None) for name in ("a", "b")]
+    for work in works:
+        work["questions"][0]["answer"] = f"because <{work['student']}>"
+    write_report(works, tmp_path)
+    page = (tmp_path / "answers" / "a2_denoiser_loss.html").read_text()
+    assert page.index("because &lt;a&gt;") < page.index("because &lt;b&gt;")
+    assert (tmp_path / "to_read.csv").read_text().splitlines() == [
+        "student,assignment,question,points,comment",
+        "a,a2_denoiser,loss,,",
+        "b,a2_denoiser,loss,,",
+    ]

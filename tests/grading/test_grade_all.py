@@ -49,7 +49,15 @@ def test_report_is_a_table_pages_and_pictures(graded):
     assert json.loads(done.stdout)["students"] == len(results)
     with (students.course / "report" / "grades.csv").open(newline="") as file:
         rows = {row["student"]: row for row in csv.DictReader(file)}
-    assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0"}
+    assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0", "late": ""}
+    with (students.course / "report" / "questions.csv").open(newline="") as file:
+        questions = {row["student"]: row for row in csv.DictReader(file)}
+    assert questions["wrong-one"][f"{A1}: add_noise"] == "0"
+    assert questions["right"][f"{A1}: add_noise"] == "4"
+    assert (students.course / "report" / "canvas.csv").read_text().startswith(f"Student,{A1}")
+    told = json.loads((students.course / "report" / "gradescope" / A1 / "wrong-one.json").read_text())
+    assert told["score"] == 16
+    assert "right,(the published solution),1.00" in (students.course / "report" / "similar.csv").read_text()
     assert rows["wrong-one"][A1] == "16"
     page = (students.course / "report" / "students" / "wrong-one.html").read_text()
     assert "should keep variance 1" in page
@@ -57,6 +65,23 @@ def test_report_is_a_table_pages_and_pictures(graded):
     assert "seed=" not in page
     for picture in ("points.png", "missed.png"):
         assert (students.course / "report" / picture).stat().st_size > 5000
+
+
+def test_an_override_stays_whatever_is_graded_or_reported_again(graded):
+    students, _ = graded
+    done = command(
+        "override", "wrong-one", A1, "add_noise", "2", "--reason", "half of it is right", "--course", students.course
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"wrong-one now has 18 of 20 points in {A1}.\n"
+    students.grade("--cell-seconds", "20")
+    command("report", "--course", students.course)
+    assert "wrong-one,18,18" in (students.course / "report" / "grades.csv").read_text()
+    page = (students.course / "report" / "students" / "wrong-one.html").read_text()
+    assert "half of it is right (Before: 0. Not yet: " in page
+    wrong = command("override", "nobody", A1, "betas", "2", "--reason", "x", "--course", students.course)
+    assert wrong.returncode == 2
+    assert "nothing was graded of nobody" in wrong.stderr
 
 
 def test_stock_nbgrader_gives_the_same_points(tmp_path):
@@ -120,7 +145,7 @@ def test_progress_names_each_student_and_known_results_are_not_graded_again(cour
         read_results(folder)
     calls = []
     results, left_out = grade(folder, folder / "submitted", jobs=1, on_progress=lambda *call: calls.append(call))
-    assert calls == [("", 0, 2), ("ann", 1, 2), ("bob", 2, 2)]
+    assert calls == [("about 1 minutes", 0, 2), ("ann", 1, 2), ("bob", 2, 2)]
     assert left_out == []
     assert [result["student"] for result in results] == asked == ["ann", "bob"]
     assert read_results(folder) == results

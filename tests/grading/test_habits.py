@@ -30,9 +30,9 @@ trained.eval()
 RETURNS = """
 def lambda_returns(rewards, terminals, values, gamma, lambda_):
     B, H = rewards.shape
-    terminals = terminals.float()
-    alive = torch.cat([torch.ones(B, 1), (1 - terminals[:, :-1]).cumprod(1)], 1)[:, : H - 1]
-    F = torch.zeros(B, H)
+    terminals = terminals.to(values.dtype)
+    alive = torch.cat([values.new_ones(B, 1), (1 - terminals[:, :-1]).cumprod(1)], 1)[:, : H - 1]
+    F = values.new_zeros(B, H)
     F[:, H - 1] = values[:, H - 1]
     for t in range(H - 2, -1, -1):
         later = (1 - lambda_) * values[:, t + 1] + lambda_ * F[:, t + 1]

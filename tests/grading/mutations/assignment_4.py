@@ -146,6 +146,12 @@ WRONG = [
         slip(RETURNS, "rewards[:, t] + gamma", "rewards[:, t].add_(0.1) + gamma"),
         "changed its argument rewards",
     ),
+    # its input mutated when everything is right already
+    (
+        "lambda_returns",
+        slip(RETURNS, "    return torch.stack", "    rewards *= 2\n    return torch.stack"),
+        "changed its argument rewards",
+    ),
     # true and false cannot be subtracted
     ("lambda_returns", slip(RETURNS, "terminals.to(values.dtype)", "terminals"), "your code stopped with RuntimeError"),
     # hard-coded precision
