@@ -55,12 +55,15 @@ def bench(
     from ..measuring.bench import compare_variants, growth, whole_loop
     from ..measuring.bench_report import BenchReport, quality
     from ..presets import get_preset
+    from ..runs.checkpoint import check_is_run
     from ..runs.training import settle
 
     chosen = get_preset(preset).with_overrides(given(settings))
     if chosen.world_model.kind != "polygrad":
         raise InputError(f"bench measures polygrad's sampler; {preset} learns in {chosen.world_model.kind}")
     device = choose_device(device)
+    if run:
+        check_is_run(run)  # before anything is timed
     directory = out or Path("runs") / f"bench-{preset}"
     console = CommandConsole(stderr=as_json)
     with progress_lines() as on_progress:

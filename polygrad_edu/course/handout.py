@@ -2,7 +2,7 @@
 
 A folder of lessons looks like this::
 
-    00_start.ipynb ... 12_paper.ipynb     names short enough for JupyterLab's list of files
+    00_start.ipynb ... 13_whole.ipynb     names short enough for JupyterLab's list of files
     assignments/a1_noise_schedule.ipynb   without their solutions
     reading/                              the files that lessons link to, to be read and not changed
 """
@@ -34,7 +34,7 @@ NAMES = {
     "10_full_size_mujoco_training": "10_mujoco",
     "11_making_it_fast": "11_fast",
     "12_reading_the_paper_again": "12_paper",
-    "13_what_only_a_whole_trajectory_can_do": "13_whole_trajectories",
+    "13_what_only_a_whole_trajectory_can_do": "13_whole",
 }
 FIRST = NAMES["00_start_here"] + ".ipynb"
 READING = "reading"

@@ -72,7 +72,7 @@ def test_no_folder_of_the_machine_is_told():
 def test_answers_in_words_wait_for_a_person(text, points, message):
     marks = {"grade_id": "why", "points": 2, "solution": True}
     question = _question(new_markdown_cell(text, metadata={"nbgrader": marks}), runner())
-    assert question == {"name": "why", "points": points, "max_points": 2, "message": message}
+    assert question == {"name": "why", "points": points, "max_points": 2, "message": message, "answer": text}
 
 
 def test_totals_leave_out_what_waits_for_a_person():

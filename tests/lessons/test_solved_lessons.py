@@ -4,10 +4,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from polygrad_edu.checks.own_code import PLACES
+from polygrad_edu.checks.own_code import IN_THE_LOOP
 from tests.lessons.test_lessons import LESSONS, exercises
 
-SOLVED = sorted({exercise[:2] for exercise in PLACES})  # the lessons whose answers the package can call
+SOLVED = sorted({exercise[:2] for exercise in IN_THE_LOOP})  # the lessons whose answers lesson 8 trains with
 
 
 def filled_in(path):
@@ -48,13 +48,13 @@ def test_every_answer_is_right_and_the_package_says_where_it_calls_it(run):
         assert [printed(cell)[:6] for cell in checks] == ["Right."] * len(checks)
         for cell in checks:
             exercise = cell.source.split('"')[1]
-            assert ("From here on" in printed(cell)) == (exercise in PLACES)
+            assert ("From here on" in printed(cell)) == (exercise in IN_THE_LOOP)
     kept = sorted(path.stem.replace("_", "/", 1) for path in (folder / "my_code").iterdir())
-    assert kept == sorted(PLACES)
+    assert kept == sorted(IN_THE_LOOP)
 
 
 def test_lesson_8_trains_with_the_students_code(run):
     (cell,) = [cell for cell in run[1]["08"].cells if cell.source == "use_mine()"]
     lines = printed(cell).splitlines()
-    assert [line.split()[0] for line in lines] == list(PLACES)
+    assert [line.split()[0] for line in lines] == IN_THE_LOOP
     assert all(line.endswith(" yours") for line in lines), lines
