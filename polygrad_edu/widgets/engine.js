@@ -1,12 +1,12 @@
 // The page's own computing: a Worker that answers with frames where the widget brings what is needed, else nothing.
 
-// Returns null, or { ask(state), idle(), close() }; `answered(frame)` hears each frame, `failed()` that no Worker could start.
+// Returns null, or { ask(state), idle(), close() }; `answered(frame)` hears each frame, `failed(unanswered)` that none can run here.
 function makeEngine(model, answered, failed) {
   const source = model.get("page_source");
   if (!source || typeof Worker === "undefined") return null;
   const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const worker = new Worker(address);
-  worker.onerror = () => failed();
+  worker.onerror = () => failed(last !== asked);
   let asked = 0, last = 0;
   worker.onmessage = ({ data }) => {
     last = data.number;

@@ -81,9 +81,9 @@ function render({ model, el }) {
   const first = model.get("frame");
   const state = { ...first.state };
   let asked = 0, waiting = false, changed = false, timer = null, patience = null;
-  let engine = makeEngine(model, (frame) => show(frame, "page"), () => {
+  let engine = makeEngine(model, (frame) => show(frame, "page"), (unanswered) => {
     engine = null; // this page forbids Workers
-    if (live) move();
+    if (live && unanswered) move();
   });
   const free = live || engine !== null;
 
