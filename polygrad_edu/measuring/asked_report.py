@@ -14,6 +14,7 @@ from rich.table import Table
 from ..settings import Preset
 from .distribution_error import Branches
 from .error_report import COLOURS
+from .future_report import BREAKABLE
 
 PATHS_DRAWN = 8
 
@@ -69,7 +70,7 @@ class AskedReport(NamedTuple):
 
     def header(self) -> list[str]:
         """Names of the table's columns."""
-        columns = ["asked for", "model", "way", "candidates", "miss", "within"]
+        columns = ["asked", "model", "way", "tries", "miss", "within"]
         if self.results[0].errors.sides is not None:
             columns += ["one side", "bang fits"]
         return [*columns, "ms"]
@@ -105,8 +106,8 @@ class AskedReport(NamedTuple):
         )
         return (
             f"{each} real futures from each of {starts} first observations gave the ends and the returns. conditioned: "
-            "asked for directly; shooting: the nearest of so many candidates, as many as can be imagined in the time "
-            "that polygrad takes when it is conditioned. miss: median distance of the end in metres, or of the return "
+            "asked for directly; shooting: the nearest of so many tries, as many as can be imagined in the time that "
+            "polygrad takes when it is conditioned. miss: median distance of the end in metres, or of the return "
             "that the path earns. within: share of the hidden part's variance within a trajectory (0%: one future, "
             f"100%: a new one in each step).{fork} ms: for each question, of the processor's time."
         )
@@ -115,9 +116,9 @@ class AskedReport(NamedTuple):
         """The table for a terminal."""
         table = Table(box=None, padding=(0, 1, 0, 0))
         for column in self.header():
-            table.add_column(column, justify="left" if column in ("asked for", "model", "way") else "right")
-        for row in self.rows():
-            table.add_row(*row)
+            table.add_column(column, justify="left" if column in ("asked", "model", "way") else "right")
+        for asked, name, *others in self.rows():
+            table.add_row(asked, BREAKABLE.get(name, name.replace("-", " ")), *others)
         return table
 
     def markdown(self) -> str:

@@ -76,6 +76,14 @@ def test_an_answer_at_the_fork_has_its_sides():
     assert (found.miss, found.sides.one_side, found.sides.bang_fits) == (0, 1, 1)
 
 
+def test_the_table_fits_a_terminal(tmp_path):
+    names = "polygrad,autoregressive-diffusion,transformer"
+    done = call("futures", "fork", "--ask", "end", "--models", names, *SMALL, "--out", tmp_path, columns=80)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
+    assert "…" not in done.stdout
+
+
 def test_every_model_is_asked(tmp_path):
     done = call("futures", "fork", "--ask", "end,return", *SMALL, "--out", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
