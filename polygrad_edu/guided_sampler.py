@@ -209,12 +209,14 @@ class GuidedSampler:
 
     def predict(self, visit: Visit, state: SamplerState, normed_first: Tensor) -> Prediction:
         """One visit's answers: the clean trajectory that is seen, and where that leads before guidance and noise."""
-        # \hat x_0 = f_\theta(x_t, \sqrt{\bar\alpha_t} a, t), with the first observation as it really was
-        reconstruction = self.diffusion.reconstruct(
-            state.trajectory, visit.signal * state.actions, visit.step, normed_first
-        )  # [B, H, O+2]
+        reconstruction = self.reconstruct(visit, state, normed_first)  # [B, H, O+2]
         mean = self._limited(visit, visit.mean(reconstruction, state.trajectory), state.trajectory)
         return Prediction(state.trajectory, reconstruction, mean)
+
+    def reconstruct(self, visit: Visit, state: SamplerState, normed_first: Tensor) -> Tensor:
+        """The clean trajectory [B, H, O+2] that the denoiser sees at a visit."""
+        # \hat x_0 = f_\theta(x_t, \sqrt{\bar\alpha_t} a, t), with the first observation as it really was
+        return self.diffusion.reconstruct(state.trajectory, visit.signal * state.actions, visit.step, normed_first)
 
     def guidance_at(self, visit: Visit) -> GuidanceSettings:
         """The guidance of one visit: the same at all of them."""

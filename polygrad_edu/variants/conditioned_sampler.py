@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..guided_sampler import GuidedSampler, Prediction, SamplerState
+from ..guided_sampler import GuidedSampler, SamplerState
 from ..noise_schedule import Visit
 from ..replay import Normaliser
 from ..trajectory_diffusion import with_first
@@ -74,10 +74,10 @@ class ConditionedSampler(GuidedSampler):
         super().__init__(sampler.diffusion, sampler.walk, sampler.guidance, sampler.normaliser)
         self.condition = condition
 
-    def predict(self, visit: Visit, state: SamplerState, normed_first: Tensor) -> Prediction:
+    def reconstruct(self, visit: Visit, state: SamplerState, normed_first: Tensor) -> Tensor:
         with torch.enable_grad():
             noisy = state.trajectory.detach().requires_grad_()
-            reconstruction = self.diffusion.reconstruct(noisy, visit.signal * state.actions, visit.step, normed_first)
+            reconstruction = super().reconstruct(visit, state._replace(trajectory=noisy), normed_first)
             reading = self.condition.read(reconstruction)  # [B, K]
             # rows of A \partial \hat x_0 / \partial x_t, one way back through the network for each number that is read
             rows = [torch.autograd.grad(read.sum(), noisy, retain_graph=True)[0] for read in reading.unbind(dim=1)]
@@ -86,9 +86,7 @@ class ConditionedSampler(GuidedSampler):
         own = _positive(self.condition.read(cross))  # [B, K, K] A C A^T
         missing = self.condition.wanted - reading.detach()  # [B, K]
         seen = kalman_update(reconstruction.detach().flatten(1), cross.flatten(2), own, missing, self.condition.std)
-        seen = with_first(seen.reshape_as(reconstruction), normed_first)
-        mean = self._limited(visit, visit.mean(seen, state.trajectory), state.trajectory)
-        return Prediction(state.trajectory, seen, mean)
+        return with_first(seen.reshape_as(reconstruction), normed_first)
 
 
 def kalman_update(seen: Tensor, cross: Tensor, own: Tensor, missing: Tensor, std: float) -> Tensor:
