@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,16 @@ def sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def whole_directory(directory: Path) -> Generator[Path, None, None]:
+    """Yield an empty folder beside ``directory``, which takes its name when everything in it is written."""
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    partial.rename(directory)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -8,7 +8,6 @@ the schedule, the normaliser, the policy, which is small, and 256 real states to
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..files.input_error import InputError
-from ..files.safe_files import all_finite, write_whole
+from ..files.safe_files import all_finite, whole_directory, write_whole
 from ..imagination_loop import ImaginationLoop
 from .checkpoint import load_checkpoint, read_config
 from .shipped import draw_starts, finished_result, load_result
@@ -56,11 +55,8 @@ def export_for_browser(run: Path, directory: Path) -> Path:
         loop, _ = load_checkpoint(run)
         observations = loop.replay.observations[draw_starts(loop, seed)]
     content = pack(loop, observations)
-    partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write_whole(partial / FILE_NAME, content)
-    partial.rename(directory)
+    with whole_directory(directory) as partial:
+        write_whole(partial / FILE_NAME, content)
     return directory
 
 

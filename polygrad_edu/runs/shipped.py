@@ -18,7 +18,15 @@ import torch
 from torch import Tensor
 
 from ..files.input_error import InputError
-from ..files.safe_files import DAMAGE, at_most_parameters, one_line, read_tensors, write_json, write_tensors
+from ..files.safe_files import (
+    DAMAGE,
+    at_most_parameters,
+    one_line,
+    read_tensors,
+    whole_directory,
+    write_json,
+    write_tensors,
+)
 from ..files.versions import refuse_newer
 from ..imagination_loop import ImaginationLoop
 from ..presets import PRESETS
@@ -67,14 +75,11 @@ def export_result(run: Path, directory: Path) -> Path:
     name, preset, seed = read_config(run)
     result = finished_result(run)
     loop, _ = load_checkpoint(run)
-    partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write_tensors(partial / "model.safetensors", _tensors_of(loop, seed))
-    shutil.copyfile(run / "config.json", partial / "config.json")
-    shutil.copyfile(run / "metrics.jsonl", partial / "metrics.jsonl")
-    write_json(partial / "result.json", result | {"command": command_of(name, preset, seed)})
-    partial.rename(directory)
+    with whole_directory(directory) as partial:
+        write_tensors(partial / "model.safetensors", _tensors_of(loop, seed))
+        shutil.copyfile(run / "config.json", partial / "config.json")
+        shutil.copyfile(run / "metrics.jsonl", partial / "metrics.jsonl")
+        write_json(partial / "result.json", result | {"command": command_of(name, preset, seed)})
     return directory
 
 

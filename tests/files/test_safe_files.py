@@ -19,6 +19,7 @@ from polygrad_edu.files.safe_files import (
     read_json,
     read_tensors,
     refuse_lfs_pointer,
+    whole_directory,
     write_json,
     write_whole,
 )
@@ -140,3 +141,15 @@ def test_infinite_numbers_are_read_where_they_are_asked_for():
     assert parse_json(text, infinite=True) == {"low": [-math.inf], "high": [math.inf]}
     with pytest.raises(InputError, match="it holds -Infinity"):
         parse_json(text)
+
+
+def test_a_directory_is_there_when_all_of_it_is_written(tmp_path):
+    wanted = tmp_path / "kept"
+    (tmp_path / "kept.partial").mkdir()
+    (tmp_path / "kept.partial" / "of-a-run-that-was-killed").touch()
+    with whole_directory(wanted) as partial:
+        assert not any(partial.iterdir())
+        (partial / "a").write_text("whole")
+        assert not wanted.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (wanted / "a").read_text() == "whole"
