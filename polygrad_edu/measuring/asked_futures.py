@@ -18,15 +18,14 @@ from torch import Tensor
 
 from ..files.input_error import InputError
 from ..files.progress import OnProgress, tell_nobody
-from ..files.safe_files import write_json
-from ..imagined_trajectories import ImaginedTrajectories
 from ..settings import closest_name
 from ..tasks.hidden_worlds import HiddenWorld
 from ..variants.conditioned_sampler import ConditionedSampler, end_at, return_of
 from ..variants.staggered_sampler import StaggeredSampler
 from ..world_model import PolyGRAD, WorldModel
 from .asked_report import AnswerErrors, Asked, AskedReport
-from .futures import MODELS, WORLDS, FutureSettings, make_preset, train_for
+from .error_report import write_report
+from .futures import FutureSettings, taking_part, train_for
 from .hidden_futures import (
     Futures,
     hidden_variance,
@@ -52,13 +51,11 @@ def measure_asked(settings: FutureSettings, asked: Sequence[str], on_progress: O
         InputError: no such world, world model, setting or question, or no PolyGRAD whose time the others get.
         NotFiniteError: the loss of a world model went wrong.
     """
-    world = WORLDS[closest_name(settings.world, WORLDS, "hidden world")]
+    world, presets = taking_part(settings)
     asked = [closest_name(name, ASKED, "question") for name in asked]
-    names = [closest_name(name, MODELS, "world model") for name in settings.models] or list(MODELS)
-    if "polygrad" not in names:
+    if "polygrad" not in presets:
         raise InputError("--ask needs polygrad among the models: the others get as much time as it takes to answer")
-    names.sort(key=lambda name: name != "polygrad")
-    presets = {name: make_preset(name, world, settings.overrides) for name in names}
+    presets = {"polygrad": presets["polygrad"]} | presets  # first, because its time is the others'
     settings.out.mkdir(parents=True, exist_ok=True)
     data = record_episodes(world, settings.episodes, settings.seed)
     real = real_futures(world, settings.starts, settings.futures, settings.ahead, settings.seed, policy_std=STILL)
@@ -79,9 +76,7 @@ def measure_asked(settings: FutureSettings, asked: Sequence[str], on_progress: O
                 results.append(Asked(*about, preset, updates, seconds, errors_of(answer, question), paths))
         on_progress(f"ask {name}", 1, 1)
     report = AskedReport(settings.world, settings.seed, real.positions, results)
-    write_json(settings.out / "asked.json", report.to_json())
-    (settings.out / "asked.md").write_text(report.markdown(), encoding="utf-8")
-    report.draw(settings.out / "asked.png")
+    write_report(report, settings.out, "asked")
     return report
 
 
@@ -103,10 +98,6 @@ class Question(NamedTuple):
         """H, the first observation included."""
         return self.real.positions.shape[2]
 
-    def first_observations(self) -> Tensor:
-        """[S * M, 2]."""
-        return _flat(self.real.positions[:, :, 0])
-
     def answer_of(self, futures: Futures) -> np.ndarray:
         """The ends [S, M, 2] or the returns [S, M, 1] of futures; a return is the one that the *path* earns."""
         if self.asked == "end":
@@ -116,12 +107,6 @@ class Question(NamedTuple):
     def misses(self, futures: Futures) -> np.ndarray:
         """Distances [S, M] of what futures answer from what was asked."""
         return np.linalg.norm(self.answer_of(futures) - self.answer_of(self.real), axis=-1)
-
-    def as_futures(self, imagined: ImaginedTrajectories) -> Futures:
-        """Imagined trajectories [S * M] by their first observations."""
-        starts, each = self.real.positions.shape[:2]
-        parts = (imagined.observations, imagined.actions, imagined.rewards)
-        return Futures(*(part.cpu().double().numpy().reshape(starts, each, *part.shape[1:]) for part in parts))
 
 
 class Answer(NamedTuple):
@@ -142,7 +127,7 @@ class Answer(NamedTuple):
 def condition(model: PolyGRAD, question: Question, seed: int) -> Answer:
     """Ask PolyGRAD: its sampler is conditioned on the answer."""
     generator = torch.Generator(model.generator.device).manual_seed(seed)
-    first = question.first_observations().to(generator.device)
+    first = question.real.first_observations().to(generator.device)
     wanted = _flat(question.answer_of(question.real)).to(generator.device)
     last = question.time_points - 1
     asked = (
@@ -155,20 +140,20 @@ def condition(model: PolyGRAD, question: Question, seed: int) -> Answer:
     begin = time.process_time()
     imagined = sampler.sample(first, policy, model.window, generator).up_to(question.time_points)
     seconds = time.process_time() - begin
-    return Answer("conditioned", 1, 1000 * seconds / len(first), question.as_futures(imagined))
+    return Answer("conditioned", 1, 1000 * seconds / len(first), question.real.like(imagined))
 
 
 def shoot(model: WorldModel[Any], question: Question, milliseconds: float, seed: int) -> Answer:
     """Ask any model: of as many candidates as it imagines in so many ``milliseconds``, the nearest is kept."""
     generator = torch.Generator(model.generator.device).manual_seed(seed)
-    first = question.first_observations().to(generator.device)
+    first = question.real.first_observations().to(generator.device)
     policy = indifferent_policy(question.world.action_size, STILL)
     begin = time.process_time()
-    nearest = question.as_futures(model.imagine(first, policy, question.time_points, generator))
+    nearest = question.real.like(model.imagine(first, policy, question.time_points, generator))
     each = 1000 * (time.process_time() - begin) / len(first)
     candidates = max(1, int(milliseconds / each))
     for _ in range(candidates - 1):
-        other = question.as_futures(model.imagine(first, policy, question.time_points, generator))
+        other = question.real.like(model.imagine(first, policy, question.time_points, generator))
         better = question.misses(other) < question.misses(nearest)  # [S, M]
         nearest = Futures(*(_choose(better, own, old) for own, old in zip(other, nearest, strict=True)))
     seconds = time.process_time() - begin

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..settings import Preset
 from .distribution_error import Branches
-from .error_report import COLOURS
+from .error_report import COLOURS, markdown_table
 from .future_report import BREAKABLE
 
 PATHS_DRAWN = 8
@@ -123,8 +123,7 @@ class AskedReport(NamedTuple):
 
     def markdown(self) -> str:
         """The table for a page."""
-        lines = [self.header(), ["---"] * len(self.header()), *self.rows()]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{self.legend()}\n"
+        return markdown_table(self.header(), self.rows(), self.legend())
 
     def to_json(self) -> dict[str, Any]:
         """The content of asked.json."""

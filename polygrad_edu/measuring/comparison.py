@@ -19,7 +19,6 @@ from torch.distributions import Distribution, Independent, Normal
 from .. import environments
 from ..files.input_error import InputError
 from ..files.progress import OnProgress, tell_nobody
-from ..files.safe_files import write_json
 from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
 from ..interop.datasets import OfflineData, load_dataset
 from ..interop.outside_policies import check_policy_fits, load_policy
@@ -28,7 +27,7 @@ from ..score_guidance import Policy
 from ..settings import IMAGINE_ONLY, closest_name
 from ..world_model import WorldModel
 from ..world_model_error import Starts, measure_errors, on_policy
-from .error_report import Compared, Report
+from .error_report import Compared, Report, write_report
 from .trained_models import COMPARED, Candidate, Trained, fingerprint, make_candidate, train
 
 HELD_OUT = 0.1  # share of a dataset's episodes that nothing is trained on
@@ -116,9 +115,7 @@ def measure_all(settings: ComparisonSettings, on_progress: OnProgress = tell_nob
         results.append(_measure(trained, material.starts, settings, on_progress))
     trained_on = f"{len(material.data.rewards):,} steps ({fingerprint(material.data)})"
     report = Report(material.env_id, trained_on, settings.seed, results)
-    write_json(settings.out / "error.json", report.to_json())
-    (settings.out / "error.md").write_text(report.markdown(), encoding="utf-8")
-    report.draw(settings.out / "error.png")
+    write_report(report, settings.out, "error")
     return report
 
 

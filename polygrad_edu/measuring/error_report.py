@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from rich.table import Table
 
+from ..files.safe_files import write_json
 from ..settings import Preset
 from ..world_model_error import Errors, Interval
 
@@ -104,8 +105,7 @@ class Report(NamedTuple):
     def markdown(self) -> str:
         """The table for a page."""
         names = [result.name for result in self.results]
-        lines = [["", *names], ["---"] * (len(names) + 1), *self.rows()]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{self.legend()}\n"
+        return markdown_table(["", *names], self.rows(), self.legend())
 
     def to_json(self) -> dict[str, Any]:
         """The content of error.json."""
@@ -175,3 +175,24 @@ def shown(interval: Interval) -> str:
     """An interval as text, for example ``0.012 (.010–.014)``, with two significant digits."""
     value, low, high = (f"{number:.2g}" for number in interval)
     return f"{value} ({low.removeprefix('0')}–{high.removeprefix('0')})"
+
+
+def markdown_table(header: list[str], rows: list[list[str]], legend: str) -> str:
+    """A table for a page, with its legend below."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{legend}\n"
+
+
+class Written(Protocol):
+    """A report that can be written."""
+
+    def to_json(self) -> dict[str, Any]: ...
+    def markdown(self) -> str: ...
+    def draw(self, path: Path) -> None: ...
+
+
+def write_report(report: Written, directory: Path, name: str) -> None:
+    """Write a report's ``name``.json, .md and .png."""
+    write_json(directory / f"{name}.json", report.to_json())
+    (directory / f"{name}.md").write_text(report.markdown(), encoding="utf-8")
+    report.draw(directory / f"{name}.png")

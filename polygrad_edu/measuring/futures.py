@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from ..files.progress import OnProgress, tell_nobody
-from ..files.safe_files import write_json
 from ..imagination_loop import NotFiniteError
 from ..interop.datasets import OfflineData
 from ..presets import preset_for
@@ -32,6 +31,7 @@ from ..tasks.hidden_worlds import (
 )
 from ..world_model import WorldModel
 from .distribution_error import crps, energy_distance, spread
+from .error_report import write_report
 from .future_report import FutureErrors, FutureReport, Measured
 from .hidden_futures import (
     Futures,
@@ -120,9 +120,7 @@ def measure_futures(settings: FutureSettings, on_progress: OnProgress = tell_nob
         InputError: no such world, world model or setting.
         NotFiniteError: the loss of a world model went wrong.
     """
-    world = WORLDS[closest_name(settings.world, WORLDS, "hidden world")]
-    names = [closest_name(name, MODELS, "world model") for name in settings.models] or list(MODELS)
-    presets = {name: make_preset(name, world, settings.overrides) for name in names}
+    world, presets = taking_part(settings)
     variations = [
         dict(zip(settings.vary, values, strict=True)) for values in itertools.product(*settings.vary.values())
     ]
@@ -146,10 +144,19 @@ def measure_futures(settings: FutureSettings, on_progress: OnProgress = tell_nob
             results.append(Measured(label, changed, updates, seconds, measure(world, imagined, real)))
             on_progress(f"measure {label}", 1, 1)
     report = FutureReport(settings.world, settings.seed, settings.starts, settings.futures, results)
-    write_json(settings.out / "futures.json", report.to_json())
-    (settings.out / "futures.md").write_text(report.markdown(), encoding="utf-8")
-    report.draw(settings.out / "futures.png")
+    write_report(report, settings.out, "futures")
     return report
+
+
+def taking_part(settings: FutureSettings) -> tuple[type[HiddenWorld], dict[str, Preset]]:
+    """The hidden world, and the preset of each world model that takes part.
+
+    Raises:
+        InputError: no such world, world model or setting.
+    """
+    world = WORLDS[closest_name(settings.world, WORLDS, "hidden world")]
+    names = [closest_name(name, MODELS, "world model") for name in settings.models] or list(MODELS)
+    return world, {name: make_preset(name, world, settings.overrides) for name in names}
 
 
 def make_preset(name: str, world: type[HiddenWorld], overrides: Mapping[str, Any]) -> Preset:
@@ -163,13 +170,10 @@ def make_preset(name: str, world: type[HiddenWorld], overrides: Mapping[str, Any
 
 def imagined_futures(model: WorldModel[Any], world: type[HiddenWorld], real: Futures, ahead: int, seed: int) -> Futures:
     """As many futures as the real ones, imagined from the same first observations."""
-    starts, futures = real.positions.shape[:2]
     generator = torch.Generator(model.generator.device).manual_seed(seed)
-    first = torch.as_tensor(real.positions[:, :, 0].reshape(-1, 2), dtype=torch.float32, device=generator.device)
+    first = real.first_observations().to(generator.device)
     policy = indifferent_policy(real.actions.shape[-1])
-    imagined = model.imagine(first, policy, ahead + 1, generator)
-    parts = (imagined.observations, imagined.actions, imagined.rewards)
-    return Futures(*(part.cpu().double().numpy().reshape(starts, futures, *part.shape[1:]) for part in parts))
+    return real.like(model.imagine(first, policy, ahead + 1, generator))
 
 
 def train_for(

@@ -13,6 +13,7 @@ import torch
 from torch.distributions import Distribution, Independent, Normal
 
 from .. import environments
+from ..imagined_trajectories import ImaginedTrajectories
 from ..interop.datasets import OfflineData
 from ..score_guidance import Policy
 from ..tasks.hidden_worlds import EPISODE_STEPS, Fork, HiddenWorld
@@ -27,6 +28,16 @@ class Futures(NamedTuple):
     positions: np.ndarray  # [S, M, H, 2] metres
     actions: np.ndarray  # [S, M, H, A]
     rewards: np.ndarray  # [S, M, H]
+
+    def first_observations(self) -> torch.Tensor:
+        """[S * M, 2]."""
+        return torch.as_tensor(self.positions[:, :, 0].reshape(-1, 2), dtype=torch.float32)
+
+    def like(self, imagined: ImaginedTrajectories) -> Futures:
+        """Trajectories [S * M] that were imagined from :meth:`first_observations`, as futures of the same starts."""
+        starts, each = self.positions.shape[:2]
+        parts = (imagined.observations, imagined.actions, imagined.rewards)
+        return Futures(*(part.cpu().double().numpy().reshape(starts, each, *part.shape[1:]) for part in parts))
 
 
 def indifferent_policy(action_size: int, std: float = POLICY_STD) -> Policy:
