@@ -6,19 +6,26 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .archives import LeftOut
 from .names import file_name
 from .roster import Roster
 
-PAGE = """<!DOCTYPE html>
+if TYPE_CHECKING:
+    import jinja2
+
+HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
 <style>
+"""
+PAGE = (
+    HEAD
+    + """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-top: 1px solid #ccc; padding: .4rem .6rem; text-align: left; vertical-align: top; }
@@ -67,15 +74,11 @@ img { max-width: 100%; }
 </body>
 </html>
 """
+)
 
-
-ANSWERS = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
+ANSWERS = (
+    HEAD
+    + """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid #0072b2; padding-left: 1rem; }
 </style>
@@ -91,6 +94,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid #00
 </body>
 </html>
 """
+)
 
 
 def write_report(
@@ -107,8 +111,6 @@ def write_report(
     Returns:
         The folder, the number of students and of submissions, and the five questions missed most often.
     """
-    import jinja2
-
     students: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         students[result["student"]].append(result)
@@ -116,7 +118,7 @@ def write_report(
         students.setdefault(student, [])
     assignments = sorted({result["assignment"] for result in results})
     (folder / "students").mkdir(parents=True, exist_ok=True)
-    page = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
+    page = _template(PAGE)
     pages: list[tuple[str, str, str]] = []
     for student, works in sorted(students.items()):
         path = folder / "students" / f"{file_name(student)}.html"
@@ -167,9 +169,7 @@ def _write_questions(students: Iterable[str], results: list[dict[str, Any]], pat
 
 def _write_answers(results: list[dict[str, Any]], folder: Path) -> None:
     """Write a page per question with all answers in words, and ``to_read.csv`` with those that wait for points."""
-    import jinja2
-
-    page = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(ANSWERS)
+    page = _template(ANSWERS)
     by_question: dict[tuple[str, str], list[tuple[str, str, float | None]]] = defaultdict(list)
     waiting: list[list[str]] = []
     for result in results:
@@ -187,6 +187,12 @@ def _write_answers(results: list[dict[str, Any]], folder: Path) -> None:
         table = csv.writer(file)
         table.writerow(["student", "assignment", "question", "points", "comment"])
         table.writerows(waiting)
+
+
+def _template(text: str) -> jinja2.Template:
+    import jinja2
+
+    return jinja2.Environment(autoescape=True, trim_blocks=True).from_string(text)
 
 
 def _no_formula(text: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 
 from ..files.input_error import InputError
 from ..files.progress import OnProgress, tell_nobody
+from ..files.safe_files import write_json
 from . import sandbox
 from .archives import LeftOut, unpack
 from .grade_one import failed, totals
@@ -101,6 +102,7 @@ def grade(
         if not found:
             why = "".join(f"; {path}: {reason}" for path, reason in left_out[:3])
             raise InputError(f"there is no notebook that belongs to {', '.join(sources)}{why}")
+        (course / "graded").mkdir(exist_ok=True)
         write_json(course / "graded" / LEFT_OUT, left_out)
         return _grade_all(course, sources, found, jobs, cell_seconds, regrade, on_progress), left_out
 
@@ -138,6 +140,7 @@ def _grade_all(
         result = _in_a_process(job, source, processes)
         result |= {"student": submission.student, "assignment": submission.assignment, "digest": digest}
         result["late"] = submission.late
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "result.json", result)
         return result
 
@@ -213,14 +216,6 @@ def _own_code() -> bytes:
     package = Path(__file__).parent.parent
     files = [*sorted(package.glob("checks/*.py")), *sorted(package.glob("grading/*.py"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as JSON, so that ``path`` is never half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(path)
 
 
 def read_results(course: Path) -> list[Graded]:
