@@ -85,10 +85,6 @@ def _features(step_features: Function, package: Function) -> Function:
     return forward
 
 
-def _with_first(with_first: Function, package: Function) -> Function:
-    return lambda trajectory, normed_first: with_first(trajectory, normed_first)
-
-
 def _returns(reality_weight: Function, package: Function) -> Function:
     def lambda_returns(*arguments: Any, last_step_counts: bool = False) -> Advantages:
         *numbers, last_step_counts = arguments if len(arguments) == 6 else (*arguments, last_step_counts)
@@ -116,7 +112,7 @@ PLACES = {
     "02/posterior": Place(noise_schedule, "posterior", _posterior),
     "02/visits": Place(noise_schedule, "evenly_spread", _evenly_spread),
     "03/step_features": Place(FourierStepFeatures, "forward", _features),
-    "04/with_first": Place(trajectory_diffusion, "with_first", _with_first),
+    "04/with_first": Place(trajectory_diffusion, "with_first", _as_it_is),
     "07/reality_weight": Place(actor_critic, "lambda_returns", _returns),
     "08/updates_due": Place(ImaginationLoop, "updates_due", _due),
     "13/kalman_update": Place(conditioned_sampler, "kalman_update", _as_it_is),

@@ -69,7 +69,7 @@ def error(
 
     if source:
         source = str(expanded(Path(source)))  # a dataset's name stays as it is
-    chosen = [name.strip() for name in models.split(",") if name.strip()]
+    chosen = _names(models)
     directory = out or Path("runs") / f"error-{Path(source).resolve().name if Path(source).exists() else 'minari'}"
     console = CommandConsole(stderr=as_json)
     comparison = ComparisonSettings(
@@ -146,7 +146,7 @@ def futures(
     comparison = FutureSettings(
         world=world,
         out=directory,
-        models=[name.strip() for name in models.split(",") if name.strip()],
+        models=_names(models),
         minutes=minutes,
         updates=updates,
         ahead=ahead,
@@ -158,7 +158,7 @@ def futures(
         overrides=given(settings),
         vary=_of_imagining(varied("--vary", vary or [])),
     )
-    asked = [name.strip() for name in ask.split(",") if name.strip()]
+    asked = _names(ask)
     if asked and vary:
         raise InputError("--vary and --ask: give one of them")
     with progress_lines() as on_progress:
@@ -166,6 +166,11 @@ def futures(
     name = "asked" if asked else "futures"
     kept = f"Table and figure lie in {directory}: {name}.md, {name}.json and {name}.png."
     answer(console, (results.title(), results.table(), results.legend()), results.to_json(), kept)
+
+
+def _names(text: str) -> list[str]:
+    """Names between commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _of_imagining(chosen: dict[str, list[str]]) -> dict[str, list[str]]:
