@@ -7,7 +7,7 @@ from nbclient import NotebookClient
 from polygrad_edu.checks.own_code import IN_THE_LOOP
 from tests.lessons.test_lessons import LESSONS, exercises
 
-SOLVED = sorted({exercise.partition("/")[0] for exercise in IN_THE_LOOP})  # the lessons whose answers lesson 8 trains with
+SOLVED = sorted({exercise.partition("/")[0] for exercise in IN_THE_LOOP})  # lesson 8 trains with their answers
 
 
 def filled_in(path):
