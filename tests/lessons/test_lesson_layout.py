@@ -63,6 +63,18 @@ def test_a_folded_cell_is_folded_in_the_book_and_in_jupyterlab(path):
 
 
 @each_lesson
+def test_a_picture_is_sharp_and_described(path):
+    for cell in code_of(path):
+        for output in cell["outputs"]:
+            if "image/png" in output.get("data", {}):
+                about = output["metadata"]["image/png"]
+                assert about["width"] < 1400
+                assert about["alt"] in cell["metadata"]["mystnb"]["image"]["alt"]
+                assert re.search(r"[A-Za-z]{3}", about["alt"])
+                assert not re.search(r"\.png|_images/", about["alt"])
+
+
+@each_lesson
 def test_a_paper_has_its_authors_and_year_beside_its_number(path):
     text = " ".join(" ".join("".join(c["source"]).split()) for c in cells_of(path) if c["cell_type"] == "markdown")
     numbers = re.findall(r"arXiv \d{4}\.\d{5}", text)
