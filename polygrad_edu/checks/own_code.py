@@ -1,8 +1,8 @@
 """The student's own functions at work: once an exercise is right, the package calls what was written.
 
-:func:`check` puts a right function in the place of the package's own, in this kernel, and keeps its lines in
-``my_code/`` beside the lessons. :func:`use_mine` does the same for all that is kept there, in a later lesson. What was
-not written, or is no longer right, stays the package's, and that is said.
+:func:`check` puts a right function in the place of the package's own, in this kernel; those that the training calls
+it keeps in ``my_code/`` beside the lessons, and :func:`use_mine` finds them there in a later lesson. What was not
+written, or is no longer right, stays the package's, and that is said.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..actor_critic import Advantages
 from ..denoiser import FourierStepFeatures
 from ..imagination_loop import ImaginationLoop
 from ..noise_schedule import NoiseSchedule, Posterior
+from ..tasks import road_fork
 from ..variants import conditioned_sampler
 from . import verdict
 
@@ -108,6 +109,9 @@ def _as_it_is(function: Function, package: Function) -> Function:
 
 
 PLACES = {
+    "01b/best_guess": Place(road_fork, "best_guess", _as_it_is),
+    "01b/score_of": Place(road_fork, "score_of", _as_it_is),
+    "01b/next_visit": Place(road_fork, "next_visit", _as_it_is),
     "02/noised": Place(NoiseSchedule, "add_noise", _add_noise),
     "02/posterior": Place(noise_schedule, "posterior", _posterior),
     "02/visits": Place(noise_schedule, "evenly_spread", _evenly_spread),
@@ -117,7 +121,7 @@ PLACES = {
     "08/updates_due": Place(ImaginationLoop, "updates_due", _due),
     "13/kalman_update": Place(conditioned_sampler, "kalman_update", _as_it_is),
 }
-IN_THE_LOOP = [exercise for exercise in PLACES if exercise < "09"]  # lesson 8 trains with them
+IN_THE_LOOP = [exercise for exercise in PLACES if "02" <= exercise < "09"]  # lesson 8 trains with them
 _PACKAGES_OWN = {exercise: getattr(place.owner, place.name) for exercise, place in PLACES.items()}
 
 
@@ -141,12 +145,13 @@ def check(exercise: str, *answer: Any) -> None:
     found = verdict(exercise, *answer)
     if found == "Right." and exercise in PLACES:
         use(exercise, answer[0])
-        found += f" From here on {_called(exercise)} runs your code{_keep(exercise, answer[0])}."
+        kept = _keep(exercise, answer[0]) if exercise in IN_THE_LOOP else ""
+        found += f" From here on {_called(exercise)} runs your code{kept}."
     print(found)
 
 
 def _called(exercise: str) -> str:
-    """The package's name for what an exercise asks for: ``NoiseSchedule.add_noise``."""
+    """Name of what an exercise asks for, as the package has it: ``NoiseSchedule.add_noise``."""
     owner, name, _ = PLACES[exercise]
     return f"{owner.__name__.removeprefix('polygrad_edu.')}.{name}"
 

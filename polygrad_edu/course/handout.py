@@ -23,6 +23,7 @@ from .paths import find_shared
 NAMES = {
     "00_start_here": "00_start",
     "01_why_world_models": "01_why",
+    "01b_why_diffusion": "01b_fork",
     "02_the_noise_schedule": "02_noise",
     "03_the_denoiser": "03_denoise",
     "04_trajectory_diffusion": "04_chain",

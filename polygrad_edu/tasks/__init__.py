@@ -1,1 +1,1 @@
-"""Tasks: a point mass, worlds in which something is hidden, tasks that Gymnasium lacks, and published returns."""
+"""Tasks: a point mass, worlds in which something is hidden, a fork in the road, tasks that Gymnasium lacks, returns."""

@@ -31,6 +31,7 @@ from ..trajectory_diffusion import with_first
 
 SURE = 1e-6  # a variance in normalised units, of a reading on which the denoiser has made up its mind
 NO_USE = 1e6  # the variance of a reading that says nothing
+FARTHEST = 3.0  # in normalised units: no visit moves a number by more than this
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,10 @@ class ConditionedSampler(GuidedSampler):
         cross = (1 - visit.signal**2) / visit.signal * torch.stack(rows, dim=1)  # [B, K, H, O+2]
         own = _positive(self.condition.read(cross))  # [B, K, K] A C A^T
         missing = self.condition.wanted - reading.detach()  # [B, K]
-        seen = kalman_update(reconstruction.detach().flatten(1), cross.flatten(2), own, missing, self.condition.std)
+        before = reconstruction.detach().flatten(1)  # [B, H * (O+2)]
+        after = kalman_update(before, cross.flatten(2), own, missing, self.condition.std)
+        # a learned gradient's small variance beside a large covariance would throw a trajectory out of the data
+        seen = before + (after - before).clamp(-FARTHEST, FARTHEST)
         return with_first(seen.reshape_as(reconstruction), normed_first)
 
 

@@ -6,6 +6,7 @@ from .guidance_explorer import GuidanceExplorer
 from .imagined_or_real import ImaginedOrReal
 from .return_explorer import ReturnExplorer
 from .schedule_playground import SchedulePlayground
+from .score_field import ScoreField
 from .training_watcher import TrainingWatcher
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "LessonWidget",
     "ReturnExplorer",
     "SchedulePlayground",
+    "ScoreField",
     "TrainingWatcher",
 ]

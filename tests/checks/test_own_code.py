@@ -27,8 +27,9 @@ def elsewhere(tmp_path, monkeypatch):
 
 def solution(exercise):
     """The folded solution of a lesson, and its text."""
-    (function,) = dict(solutions(exercise[:2]))[exercise]
-    (path,) = [path for path in LESSONS if path.name.startswith(exercise[:2])]
+    lesson = exercise.partition("/")[0]
+    (function,) = dict(solutions(lesson))[exercise]
+    (path,) = [path for path in LESSONS if path.name.startswith(f"{lesson}_")]
     (text,) = [text for name, _, _, text, _ in exercises(path) if name == exercise]
     return function, text
 

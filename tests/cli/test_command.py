@@ -83,20 +83,16 @@ def test_a_dataset_may_lie_in_the_home_directory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "library"),
+    ("words", "name", "value", "library"),
     [
-        ("MUJOCO_GL", "garbage", "mujoco"),
-        ("MPLBACKEND", "garbage", "matplotlib"),
-        ("TORCH_LOGS", "garbage", "torch"),
-        ("TORCH_LOGS", "", "torch"),
+        (["train", *OPTIONS, "--out", "run"], "MUJOCO_GL", "garbage", "mujoco"),
+        (["error", "nowhere"], "MPLBACKEND", "garbage", "matplotlib"),
+        (["lab", "lessons", "--no-start"], "TORCH_LOGS", "garbage", "torch"),
+        (["course", "report"], "TORCH_LOGS", "", "torch"),
     ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
 )
-@pytest.mark.parametrize(
-    "words",
-    [["train", *OPTIONS, "--out", "run"], ["error", "nowhere"], ["lab", "lessons", "--no-start"], ["course", "report"]],
-    ids=lambda words: words[0],
-)
-def test_a_variable_that_a_library_refuses_is_told_before_any_work(tmp_path, name, value, library, words):
+def test_a_variable_that_a_library_refuses_is_told_before_any_work(tmp_path, words, name, value, library):
     done = call(*words, cwd=tmp_path, **{name: value})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"polygrad-edu: {name}='{value}' is refused by {library} (")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.command_line import OPTIONS, call
+from tests.support.command_line import OPTIONS, call, call_here
 
 # What makes a command slow to start. Each is imported by the commands that use it.
 HEAVY = {"torch", "numpy", "gymnasium", "mujoco", "matplotlib", "scipy", "safetensors"}
@@ -84,14 +84,13 @@ def run_script(script, *arguments):
         (["dance"], "No such command 'dance'"),
     ],
 )
-def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, arguments, message):
+def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, message):
     (tmp_path / "occupied").write_text("x")
-    done = call(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.startswith("polygrad-edu: ")
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    status, shown, told = call_here(monkeypatch, capsys, *arguments, cwd=tmp_path)
+    assert (status, shown) == (2, "")
+    assert message in told
+    assert told.startswith("polygrad-edu: ")
+    assert told.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["occupied"]
 
 

@@ -128,28 +128,27 @@ def test_a_run_that_nobody_reads_from_the_start_says_how_to_go_on(tmp_path):
     assert told.lower().endswith(f"go on with: polygrad-edu train --resume {tmp_path / 'run'}\n")
 
 
-@pytest.mark.parametrize("buffered", ["", "1"])
-def test_several_runs_that_nobody_reads_go_on_and_say_so(tmp_path, buffered):
+def test_several_runs_that_nobody_reads_go_on_and_say_so(tmp_path):
     words = ["train", "--seeds", 2, "--out", tmp_path / "two", *OPTIONS]
-    status, _, told = call_unread(*words, PYTHONUNBUFFERED=buffered)
+    status, _, told = call_unread(*words, PYTHONUNBUFFERED="")
     assert told == f"polygrad-edu: standard output was closed; the runs go on in {tmp_path / 'two'}\n"
     assert status == 0
     assert json.loads((tmp_path / "two" / "seeds.json").read_text())["seeds"] == [0, 1]
     words = ["sweep", "inverted-pendulum", "--seeds", 1, "--out", tmp_path / "study", *OPTIONS]
-    status, _, told = call_unread(*words, PYTHONUNBUFFERED=buffered)
+    status, _, told = call_unread(*words, PYTHONUNBUFFERED="1")
     assert told == f"polygrad-edu: standard output was closed; the study goes on in {tmp_path / 'study'}\n"
     assert status == 0
     assert (tmp_path / "study" / "report.md").exists()
 
 
-@pytest.mark.parametrize("buffered", ["", "1"])
-def test_an_answer_that_nobody_reads_gets_a_word(trained, tmp_path, buffered):
-    for words in (["evaluate", trained[0]], ["evaluate", trained[0], "--json"], ["export", trained[0], tmp_path / "x"]):
-        status, _, told = call_unread(*words, PYTHONUNBUFFERED=buffered)
+def test_an_answer_that_nobody_reads_gets_a_word(trained, tmp_path):
+    evaluate, export = ["evaluate", trained[0]], ["export", trained[0], tmp_path / "x"]
+    for words, unbuffered in ((evaluate, ""), (evaluate, "1"), ([*evaluate, "--json"], "1"), (export, "")):
+        status, _, told = call_unread(*words, PYTHONUNBUFFERED=unbuffered)
         assert (status, told) == (1, "polygrad-edu: standard output was closed\n")
     assert (tmp_path / "x" / "result.json").exists()
     words = ["error", trained[0], "--ahead", 1, "--trajectories", 2, "--out", tmp_path / "e"]
-    status, _, told = call_unread(*words, PYTHONUNBUFFERED=buffered)
+    status, _, told = call_unread(*words, PYTHONUNBUFFERED="")
     assert status == 1
     kept = f"Table and figure lie in {tmp_path / 'e'}: error.md, error.json and error.png."
     assert told.endswith(f"polygrad-edu: standard output was closed. {kept}\n")

@@ -37,7 +37,7 @@ def lesson_map():
 
 
 def lesson(number):
-    (path,) = [path for path in LESSONS if int(path.name[:2]) == number]
+    (path,) = [path for path in LESSONS if path.name.startswith(f"{number:02}_")]
     return path
 
 

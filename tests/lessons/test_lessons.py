@@ -15,7 +15,7 @@ from polygrad_edu.settings import AccelerationSettings, ActorCriticSettings, Gui
 from polygrad_edu.trajectory_diffusion import TrajectoryDiffusion
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-LESSONS = sorted(path for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb") if not path.name.startswith("00"))
+LESSONS = sorted(path for path in NOTEBOOKS.glob("[0-9]*.ipynb") if not path.name.startswith("00"))
 
 
 def cells(path):
@@ -69,7 +69,7 @@ def answer(check_cell, code, before):
 
 def solutions(lesson):
     """(exercise, answer) of a lesson's folded solutions."""
-    (path,) = [path for path in LESSONS if path.name.startswith(lesson)]
+    (path,) = [path for path in LESSONS if path.name.startswith(f"{lesson}_")]
     return [(name, answer(check, solution, before)) for name, check, _, solution, before in exercises(path)]
 
 
@@ -165,6 +165,6 @@ def test_a_lesson_has_all_its_parts(path):
 def test_errors_are_quoted_as_they_are(lesson, mistake, quoted):
     with pytest.raises(ValueError, match=re.escape(quoted).replace(re.escape("..."), ".*")):
         mistake()
-    (path,) = [path for path in LESSONS if path.name.startswith(lesson)]
+    (path,) = [path for path in LESSONS if path.name.startswith(f"{lesson}_")]
     text = "\n".join(source for kind, source, _, _ in cells(path) if kind == "markdown")
     assert quoted in " ".join(text.split())

@@ -63,7 +63,7 @@ def test_every_lesson_and_page_is_in_the_table_of_contents():
         for path in sorted(ROOT.glob("book/**/*.md"))
         if "_build" not in path.parts
     ]
-    lessons = [f"notebooks/{path.stem}" for path in sorted(ROOT.glob("notebooks/[0-9][0-9]_*.ipynb"))]
+    lessons = [f"notebooks/{path.stem}" for path in sorted(ROOT.glob("notebooks/[0-9]*.ipynb"))]
     assert sorted(listed) == sorted(written + lessons)
     assert [name for name in listed if name.startswith("notebooks/")] == lessons
 
@@ -182,7 +182,7 @@ def test_every_page_opens_offline_in_a_browser_without_an_error(pages, served, b
 
 
 @needs_chromium
-@pytest.mark.parametrize("lesson", sorted(ROOT.glob("notebooks/[0-9][0-9]_*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("lesson", sorted(ROOT.glob("notebooks/[0-9]*.ipynb")), ids=lambda path: path.stem)
 def test_no_answer_is_in_sight_before_its_question_is_settled(served, browser, lesson):
     page, _, errors = offline_page(browser, served)
     page.goto(f"{served}notebooks/{lesson.stem}.html", wait_until="load")

@@ -5,10 +5,12 @@ import torch
 from torch.distributions import Independent, Normal
 
 from polygrad_edu.guidance_theory import LinearGaussianWorld, exact_sampler
+from polygrad_edu.guided_sampler import GuidedSampler
 from polygrad_edu.noise_schedule import NoiseSchedule
 from polygrad_edu.replay import Normaliser
 from polygrad_edu.settings import GuidanceSettings
-from polygrad_edu.variants.conditioned_sampler import ConditionedSampler, end_at, return_of
+from polygrad_edu.trajectory_diffusion import TrajectoryDiffusion
+from polygrad_edu.variants.conditioned_sampler import FARTHEST, ConditionedSampler, end_at, return_of
 
 SCHEDULE = NoiseSchedule.cosine(128, 1.0)
 WORLD = LinearGaussianWorld(process_std=0.1, hidden_std=0.3, gain=0.0, policy_std=1e-4)  # actions of nearly 0
@@ -84,3 +86,23 @@ def test_a_sampler_is_conditioned_and_not_changed():
     assert not torch.allclose(before.observations, moved.observations)
     assert torch.equal(moved.observations[:, 0], first)
     assert not moved.observations.requires_grad
+
+
+class TooSure(torch.nn.Module):
+    """A denoiser that is nearly sure of the last state, and lets the noise on all others move it."""
+
+    def forward(self, trajectory, scaled_actions, step):
+        last = 1e-3 * trajectory[:, -1:] + 10 * trajectory[:, 1:-1].sum(dim=1, keepdim=True)
+        return torch.cat([trajectory[:, :-1], last], dim=1)
+
+
+def test_a_denoiser_that_is_too_sure_throws_nothing_out_of_the_data():
+    diffusion = TrajectoryDiffusion(TooSure(), SCHEDULE, 1)
+    sampler = GuidedSampler(diffusion, SCHEDULE.walk(8), GuidanceSettings("fixed-noise"), Normaliser(1, 1))
+    conditioned = ConditionedSampler(sampler, end_at(torch.full((5, 1), 2.0), -1, Normaliser(1, 1)))
+    first = torch.zeros(5, 1)
+    state = sampler.start(first, 6, torch.Generator().manual_seed(0))
+    visit = sampler.walk.visit(3)
+    moved = conditioned.reconstruct(visit, state, first) - sampler.reconstruct(visit, state, first)
+    assert moved.abs().max() == pytest.approx(FARTHEST)
+    assert torch.equal(moved[:, 0, 0], torch.zeros(5))
