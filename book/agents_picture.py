@@ -13,11 +13,10 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from polygrad_edu.course.agent_curves import agent_evaluations, draw_agents
 from polygrad_edu.files.metrics_log import read_metrics
 from polygrad_edu.runs.checkpoint import read_config
-from polygrad_edu.studies.figures import COLOURS, draw_published
 
 BOOK = Path(__file__).parent
 TABLE = BOOK.parent / "results" / "agents" / "evaluations.csv"
@@ -41,19 +40,11 @@ def evaluations_of(run: Path) -> list[dict[str, str]]:
     ]
 
 
-def read_table(path: Path = TABLE) -> list[dict[str, str]]:
-    """All rows of the table, none if there is no table yet."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def add_runs(runs: list[Path], path: Path = TABLE) -> None:
     """Put the evaluations of ``runs`` into the table, in the place of any that it has of the same seeds."""
     new = [row for run in runs for row in evaluations_of(run)]
     replaced = {(row["preset"], row["seed"]) for row in new}
-    kept = [row for row in read_table(path) if (row["preset"], row["seed"]) not in replaced]
+    kept = [row for row in agent_evaluations(path) if (row["preset"], row["seed"]) not in replaced]
     rows = sorted(kept + new, key=lambda row: (row["preset"], int(row["seed"]), int(row["env_step"])))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -64,31 +55,14 @@ def add_runs(runs: list[Path], path: Path = TABLE) -> None:
 
 def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
     """Draw the table, a panel for each task."""
-    tasks = list(dict.fromkeys(row["env_id"] for row in rows))
-    figure = Figure(figsize=(4.8 * len(tasks), 3.8), layout="constrained")
-    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False).flat, tasks, strict=True):
-        of_task = [row for row in rows if row["env_id"] == task]
-        longest = max(int(row["env_step"]) for row in of_task)
-        draw_published(axes, task, max(30_000, longest))
-        for preset, seed in dict.fromkeys((row["preset"], row["seed"]) for row in of_task):
-            run = [row for row in of_task if (row["preset"], row["seed"]) == (preset, seed)]
-            colour = COLOURS[int(seed) % len(COLOURS)]
-            steps, returns = [int(row["env_step"]) for row in run], [float(row["eval_return"]) for row in run]
-            axes.plot(steps, returns, color=colour, linewidth=1.8, label=f"{preset}, seed {seed}")
-        axes.set(title=task, xlabel="real steps")
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.margins(x=0.15)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=7)
-    figure.axes[0].set_ylabel("return at that step")
+    figure = Figure(figsize=(4.8 * len({row["env_id"] for row in rows}), 3.8), layout="constrained")
+    draw_agents(rows, figure)
     FigureCanvasAgg(figure).print_png(path)
 
 
 def main(runs: list[Path]) -> None:
     add_runs(runs)
-    draw(read_table())
+    draw(agent_evaluations(TABLE))
 
 
 if __name__ == "__main__":

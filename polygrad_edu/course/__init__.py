@@ -1,7 +1,8 @@
 """Helpers of the lessons: guesses, checks of exercises, the pace of a lesson, and trained results."""
 
 from ..checks import require
-from ..checks.own_code import check, use_mine
+from ..checks.own_code import check, credit, use_mine
+from .figures import house_style
 from .guesses import scorecard
 from .pace import quick
 from .paths import find_shared, shipped
@@ -10,7 +11,9 @@ from .source_view import source
 
 __all__ = [
     "check",
+    "credit",
     "find_shared",
+    "house_style",
     "predict",
     "quick",
     "require",

@@ -52,7 +52,7 @@ def source(name: str) -> Source:
     """
     try:
         found: Any = pkgutil.resolve_name(f"polygrad_edu.{name}")
-        found = getattr(found, "fget", found)  # the function of a property
+        found = inspect.unwrap(getattr(found, "fget", found))  # the function of a property, or inside a decorator
         lines, first = inspect.getsourcelines(found)
         file = Path(inspect.getsourcefile(found) or "")
     except (ImportError, AttributeError, TypeError, ValueError, OSError):

@@ -19,16 +19,24 @@ LAMBDAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 PENCIL = ((1.0, 0.0, 2.0, 0.0, 1.0, 0.0), (3.0, 5.0, 1.0, 4.0, 2.0, 4.0))  # rewards and values, as in lesson 7
 
 
+ORDINARY, ENDED = 4, 3  # of the sixteen that lesson 7 imagines; only one of them ends ...
+ENDS_AT = 3  # ... at this step
+
+
 @functools.cache
-def hopper_trajectory() -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Rewards and values [H] along a trajectory that the shipped Hopper's world model imagined."""
+def hopper_trajectory(which: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Rewards and values [H] along one of 16 trajectories that the shipped Hopper's world model imagined."""
     hopper = shipped("hopper-cpu")
     imagined = hopper.loop.imagine_from(hopper.observations[:16], torch.Generator().manual_seed(0))
     values = hopper.loop.actor_critic.value(imagined.observations).detach()  # [16, H]
-    return tuple(imagined.rewards[3].tolist()), tuple(values[3].tolist())
+    return tuple(imagined.rewards[which].tolist()), tuple(values[which].tolist())
 
 
-TRAJECTORIES = {"pencil": lambda: PENCIL, "hopper": hopper_trajectory}
+TRAJECTORIES = {
+    "pencil": lambda: PENCIL,
+    "hopper": lambda: hopper_trajectory(ORDINARY),
+    "hopper-ended": lambda: hopper_trajectory(ENDED),
+}
 
 
 def check_trajectory(rewards: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -133,7 +141,8 @@ class ReturnExplorer(LessonWidget):
 
     Args:
         trajectory: ``pencil``, six steps that can be worked out by hand; ``hopper``, ten that a trained world model
-            imagined; or your own, a pair of rewards and values, each [H].
+            imagined; ``hopper-ended``, ten of the same in which the episode is over after the third, so that the rest
+            is no experience; or your own, a pair of rewards and values, each [H].
         state: first values of ``lambda_``, ``gamma`` or ``terminal``.
     """
 
@@ -150,11 +159,12 @@ class ReturnExplorer(LessonWidget):
             rewards, values = check_trajectory(*trajectory)
         self.compute = functools.partial(return_frame, rewards, values)
         steps = tuple(range(len(rewards) - 1))
+        flag = ENDS_AT if trajectory == "hopper-ended" else NONE
         super().__init__(
             [
                 Control("lambda_", "Lambda λ", LAMBDAS, 0.5 if trajectory == "pencil" else 0.9),
                 Control("gamma", "Discount γ", GAMMAS, 0.5 if trajectory == "pencil" else 0.99),
-                Control("terminal", "Terminal flag at step", (*steps, NONE), NONE),
+                Control("terminal", "Terminal flag at step", (*steps, NONE), flag),
             ],
             **state,
         )

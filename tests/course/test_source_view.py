@@ -29,6 +29,12 @@ def test_a_method_of_a_class_and_a_class_of_a_wing_are_found():
     assert "class " in source("files.input_error.InputError").code
 
 
+def test_a_decorated_method_is_shown_with_its_own_file():
+    shown = source("policy_update.ActorCriticOptimiser._step_actor")
+    assert shown.place.startswith("policy_update.py, lines ")
+    assert "def _step_actor" in shown.code
+
+
 def test_it_is_folded_and_nothing_in_it_is_taken_for_html():
     html = source("noise_schedule.NoiseSchedule")._repr_html_()
     assert html.startswith('<details class="package-source" data-name="noise_schedule.NoiseSchedule">')

@@ -1,13 +1,26 @@
 """Storing a lesson: run from top to bottom, outputs kept, everything that differs from run to run left out."""
 
+import base64
+import io
+
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 
 from polygrad_edu.course.store_lessons import store
 
 PRINTS = "import sys\nfor i in range(3):\n    print(i, flush=True)\nsys.stderr.write('said')\nx = 2"
+DRAWS = """
+import matplotlib.pyplot as plt
+from polygrad_edu.course import house_style
+house_style()
+plt.figure(figsize=(3, 2))
+plt.plot([0, 1], [0, 1])
+plt.title("a straight line")
+plt.show()
+"""
 GUESSES = "from polygrad_edu.course import predict\npredict('02/half', 3)\nx + 1"
 
 
@@ -36,6 +49,22 @@ def test_a_lesson_is_stored_with_its_outputs_and_nothing_of_the_minute(lesson):
     assert set(stored.metadata) == {"kernelspec"}
     assert [cell.id for cell in stored.cells] == ["cell-00", "cell-01", "cell-02"]
     assert [path.name for path in lesson.parent.iterdir()] == ["lesson.ipynb"]  # no book of guesses
+
+
+def test_a_folded_cell_is_folded_for_the_book_and_for_jupyterlab_and_its_picture_described(lesson):
+    notebook = nbformat.read(lesson, as_version=4)
+    notebook.cells = [new_code_cell(DRAWS, metadata={"tags": ["hide-input"]})]
+    nbformat.write(notebook, lesson)
+    store(lesson)
+    (cell,) = nbformat.read(lesson, as_version=4).cells
+    assert cell.metadata["tags"] == ["hide-input"]
+    assert cell.metadata["jupyter"] == {"source_hidden": True}
+    assert cell.metadata["mystnb"] == {"image": {"alt": "a straight line"}}
+    (output,) = cell.outputs
+    assert output.metadata["image/png"]["alt"] == "a straight line"
+    picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    assert picture.mode == "P"  # a palette, for a smaller file
+    assert picture.width == pytest.approx(2 * output.metadata["image/png"]["width"], abs=1)
 
 
 def test_a_lesson_that_fails_is_left_as_it_was(lesson):

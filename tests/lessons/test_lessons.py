@@ -95,9 +95,9 @@ def test_a_lesson_has_all_its_parts(path):
     early = [output for _, _, _, outputs in all_cells[:4] for output in outputs]
     assert any("image/png" in output.get("data", {}) for output in early), "no picture within the first screen"
     code = "\n".join(source for kind, source, _, _ in all_cells if kind == "code")
-    asked = re.findall(r'predict\("([^"]+)"', code)
+    asked = re.findall(r'predict\(\s*"([^"]+)"', code)
     assert len(asked) >= 2
-    assert set(asked) == set(re.findall(r'reveal\("([^"]+)"', code)), "a prediction was asked for and never compared"
+    assert set(asked) == set(re.findall(r'reveal\(\s*"([^"]+)"', code)), "a prediction was asked for and never compared"
     shown = "".join(
         output["data"]["text/html"][0] for *_, outputs in all_cells for output in outputs if is_answer(output)
     )

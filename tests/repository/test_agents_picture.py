@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from polygrad_edu.course.agent_curves import agent_evaluations
 from polygrad_edu.presets import PRESETS
 from polygrad_edu.runs.checkpoint import write_config
 from tests.support.book_scripts import load_book_script
@@ -16,7 +17,7 @@ def agents_picture():
 
 
 def test_the_table_holds_each_evaluation_once(agents_picture):
-    rows = agents_picture.read_table()
+    rows = agent_evaluations()
     assert rows
     keys = [(row["preset"], int(row["seed"]), int(row["env_step"])) for row in rows]
     assert keys == sorted(set(keys))
@@ -36,7 +37,7 @@ def test_a_run_that_went_on_takes_its_own_place(agents_picture, tmp_path):
         ]
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         agents_picture.add_runs([run], table)
-        rows = agents_picture.read_table(table)
+        rows = agent_evaluations(table)
         assert [row["env_step"] for row in rows] == [str(1000 * step) for step in range(1, steps + 1)]
     assert rows[-1] == {
         "preset": "half-cheetah-pathwise",
@@ -49,6 +50,6 @@ def test_a_run_that_went_on_takes_its_own_place(agents_picture, tmp_path):
 
 
 def test_the_picture_can_be_made_again(agents_picture, tmp_path):
-    agents_picture.draw(agents_picture.read_table(), tmp_path / "agents.png")
+    agents_picture.draw(agent_evaluations(), tmp_path / "agents.png")
     again, stored = (tmp_path / "agents.png").read_bytes(), agents_picture.PICTURE.read_bytes()
     assert again[:24] == stored[:24]  # the same size

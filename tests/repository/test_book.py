@@ -188,7 +188,7 @@ def test_no_answer_is_in_sight_before_its_question_is_settled(served, browser, l
     page.goto(f"{served}notebooks/{lesson.stem}.html", wait_until="load")
     cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
     text = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    asked = re.findall(r'predict\("([^"]+)"', text)
+    asked = re.findall(r'predict\(\s*"([^"]+)"', text)
     answers = {name: page.locator(f".guess-answer[data-question='{name}']") for name in asked}
     for place, name in enumerate(asked):
         cells = [page.locator(".cell", has=answer) for answer in answers.values()]

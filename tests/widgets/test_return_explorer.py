@@ -10,9 +10,12 @@ import torch
 
 from polygrad_edu.actor_critic import lambda_returns
 from polygrad_edu.checks import verdict
+from polygrad_edu.course import shipped
 from polygrad_edu.widgets import ReturnExplorer
-from polygrad_edu.widgets.return_explorer import PENCIL, hopper_trajectory, return_frame, return_weights
+from polygrad_edu.widgets.return_explorer import TRAJECTORIES, return_frame, return_weights
+from tests.lessons.test_lessons import LESSONS, cells
 
+PENCIL = TRAJECTORIES["pencil"]()
 BY_HAND = {"rewards": PENCIL[0], "values": PENCIL[1], "lambda_": 0.5, "gamma": 0.5, "terminal": "none"}
 
 
@@ -25,9 +28,6 @@ def test_the_numbers_that_the_lesson_works_out_by_hand():
     assert "lambda-return is 2.52, where the critic said 3: an advantage of -0.4805" in frame["text"]
     assert "so the action was worse than usual. The return of 1 step counts 50%" in frame["text"]
     assert verdict("07/lambda_weights", return_weights) == "Right."
-
-
-TRAJECTORIES = {"pencil": lambda: PENCIL, "hopper": hopper_trajectory}
 
 
 @pytest.mark.parametrize("trajectory", TRAJECTORIES)
@@ -59,11 +59,28 @@ def test_a_terminal_cuts_off_the_critic_and_all_that_comes_later():
 
 
 def test_the_hoppers_trajectory_is_the_one_at_the_head_of_lesson_7():
-    rewards, values = hopper_trajectory()
-    assert len(rewards) == len(values) == 10
-    explorer, own = ReturnExplorer("hopper"), ReturnExplorer((torch.tensor(rewards), list(values)))
-    assert explorer.frame == own.frame
+    hopper = shipped("hopper-cpu")
+    imagined = hopper.loop.imagine_from(hopper.observations[:16], torch.Generator().manual_seed(0))
+    (lesson,) = [path for path in LESSONS if path.name.startswith("07")]
+    (chosen,) = re.findall(r"^chosen = (\d+)", "\n".join(source for _, source, _, _ in cells(lesson)), re.M)
+    assert imagined.rewards[int(chosen)].tolist() == pytest.approx(TRAJECTORIES["hopper"]()[0])
+    assert not imagined.terminals[int(chosen)].any()
+    explorer = ReturnExplorer("hopper")
+    assert len(explorer.frame["data"]["values"]) == 10
     assert explorer.state == {"lambda_": 0.9, "gamma": 0.99, "terminal": "none"}
+    own = ReturnExplorer(tuple(torch.tensor(row) for row in TRAJECTORIES["hopper"]()))
+    assert explorer.frame == own.frame
+
+
+def test_the_hopper_that_ended_shows_where():
+    hopper = shipped("hopper-cpu")
+    terminals = hopper.loop.imagine_from(hopper.observations[:16], torch.Generator().manual_seed(0)).terminals
+    (ended,) = terminals.any(dim=1).nonzero()[:, 0].tolist()  # the only one of the sixteen
+    explorer = ReturnExplorer("hopper-ended")
+    shown = explorer.frame["data"]
+    assert explorer.state["terminal"] == terminals[ended].argmax()
+    assert shown["real"] == [1, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert max(shown["values"]) < 0 < min(shown["rewards"])  # the critic sees that it is over
 
 
 @pytest.mark.parametrize(
@@ -90,7 +107,7 @@ def test_bad_input_is_refused_in_one_line(change, words):
 
 
 def test_a_trajectory_must_be_known_or_given():
-    with pytest.raises(ValueError, match="there is no trajectory 'moon'; choose pencil, hopper or give"):
+    with pytest.raises(ValueError, match="there is no trajectory 'moon'; choose pencil, hopper, hopper-ended or give"):
         ReturnExplorer("moon")
     with pytest.raises(ValueError, match="two rows"):
         ReturnExplorer(([1.0, 2.0], [1.0]))

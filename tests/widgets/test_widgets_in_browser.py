@@ -37,7 +37,8 @@ def run(browser, lab, name):
 def lesson(browser, lab):
     """The lesson on guidance, as its reader has it: (page, guidance explorer)."""
     shutil.copy(LESSONS / "05_score_guidance.ipynb", lab.folder)
-    asked = re.findall(r'predict\(\\"([^"\\]+)', (lab.folder / "05_score_guidance.ipynb").read_text(encoding="utf-8"))
+    cells = json.loads((lab.folder / "05_score_guidance.ipynb").read_text(encoding="utf-8"))["cells"]
+    asked = [name for cell in cells for name in re.findall(r'predict\(\s*"([^"]+)"', "".join(cell["source"]))]
     given_up = {question: {"seen": True} for question in asked}  # an open question hides what comes after it
     (lab.folder / "my_guesses.json").write_text(json.dumps(given_up), encoding="utf-8")
     return run(browser, lab, "05_score_guidance.ipynb")

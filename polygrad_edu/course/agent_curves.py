@@ -1,0 +1,68 @@
+"""Our agents' evaluations, as shipped in a table, beside what others published after as many real steps."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from statistics import mean
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..studies.figures import COLOURS, draw_published
+from ..tasks.published_curves import PublishedPoint, published_curves
+from .paths import find_shared
+
+
+def agent_evaluations(path: Path | None = None) -> list[dict[str, str]]:
+    """Rows of ``results/agents/evaluations.csv``: preset, env_id, seed, env_step, minutes, eval_return.
+
+    Args:
+        path: another table; none there yet has no rows.
+    """
+    path = path or find_shared("results") / "agents" / "evaluations.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def draw_agents(rows: list[dict[str, str]], figure: Figure) -> None:
+    """Draw returns by real steps: a panel for each task, a line for each seed; grey are published curves."""
+    tasks = list(dict.fromkeys(row["env_id"] for row in rows))
+    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False).flat, tasks, strict=True):
+        of_task = [row for row in rows if row["env_id"] == task]
+        longest = max(int(row["env_step"]) for row in of_task)
+        draw_published(axes, task, max(30_000, longest))
+        for preset, seed in dict.fromkeys((row["preset"], row["seed"]) for row in of_task):
+            run = [row for row in of_task if (row["preset"], row["seed"]) == (preset, seed)]
+            colour = COLOURS[int(seed) % len(COLOURS)]
+            steps, returns = [int(row["env_step"]) for row in run], [float(row["eval_return"]) for row in run]
+            axes.plot(steps, returns, color=colour, linewidth=1.8, label=f"{preset}, seed {seed}")
+        axes.set(title=task, xlabel="real steps")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.margins(x=0.15)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=7)
+    figure.axes[0].set_ylabel("return at that step")
+
+
+def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (5_000, 10_000, 20_000)) -> None:
+    """Print mean returns at equal real steps: ours over the seeds that got so far, and the best published mean."""
+    print(f"{'':<22}{'real steps':>12}{'ours':>8}{'seeds':>7}{'best published':>17}")
+    for preset, task in dict.fromkeys((row["preset"], row["env_id"]) for row in rows):
+        published = [point for points in published_curves(task).values() for point in points]
+        for step in steps:
+            ours = [
+                float(row["eval_return"]) for row in rows if (row["preset"], row["env_step"]) == (preset, str(step))
+            ]
+            theirs = max((point for point in published if point.env_steps == step), key=_mean, default=None)
+            if ours:
+                best = f"{theirs.mean:,.0f} {theirs.method}" if theirs else "-"
+                print(f"{preset:<22}{step:>12,}{mean(ours):>8,.0f}{len(ours):>7}{best:>17}")
+
+
+def _mean(point: PublishedPoint) -> float:
+    return point.mean

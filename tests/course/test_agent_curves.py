@@ -1,0 +1,40 @@
+"""Agents in lessons: whatever the shipped table holds is drawn and printed, with as many seeds as there are."""
+
+from matplotlib.figure import Figure
+
+from polygrad_edu.course.agent_curves import agent_evaluations, draw_agents, print_agents
+
+
+def rows(preset, env_id, returns):
+    return [
+        {"preset": preset, "env_id": env_id, "seed": str(seed), "env_step": str(step), "eval_return": str(value)}
+        for seed, of_seed in enumerate(returns)
+        for step, value in zip((5_000, 10_000), of_seed, strict=False)
+    ]
+
+
+HOPPERS = rows("hopper-pathwise", "Hopper-v5", [(100, 1000), (300,)])
+
+
+def test_the_shipped_table_is_drawn_a_line_for_each_seed():
+    shipped, figure = agent_evaluations(), Figure()
+    draw_agents(shipped, figure)
+    names = [text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts()]
+    assert sorted(names) == sorted({f"{row['preset']}, seed {row['seed']}" for row in shipped})
+    assert [axes.get_title() for axes in figure.axes] == list(dict.fromkeys(row["env_id"] for row in shipped))
+
+
+def test_more_seeds_are_averaged_and_counted(capsys):
+    print_agents(HOPPERS)
+    first, second = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert first == ["hopper-pathwise", "5,000", "200", "2", "449", "MACURA"]  # over two seeds
+    assert second == ["hopper-pathwise", "10,000", "1,000", "1", "623", "MACURA"]  # one has got so far
+
+
+def test_a_task_without_published_returns_is_told_so(capsys):
+    print_agents(rows("humanoid-pathwise", "Nothing-v5", [(7,)]))
+    assert capsys.readouterr().out.splitlines()[1].split() == ["humanoid-pathwise", "5,000", "7", "1", "-"]
+
+
+def test_a_table_that_is_not_there_has_no_rows(tmp_path):
+    assert agent_evaluations(tmp_path / "none.csv") == []
