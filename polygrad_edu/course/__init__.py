@@ -1,6 +1,6 @@
 """Helpers of the lessons: guesses, checks of exercises, the pace of a lesson, and trained results."""
 
-from ..checks import require
+from ..checks import credit, require
 from ..checks.own_code import check, use_mine
 from .guesses import scorecard
 from .pace import quick
@@ -10,6 +10,7 @@ from .source_view import source
 
 __all__ = [
     "check",
+    "credit",
     "find_shared",
     "predict",
     "quick",

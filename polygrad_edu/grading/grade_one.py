@@ -20,7 +20,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from .run_notebook import NotebookRunner, required_calls
+from .question_cells import required_calls
+from .run_notebook import NotebookRunner
 from .student_process import CELL_SECONDS
 from .submissions import UnreadableError, read_cells, take_answers
 
@@ -34,7 +35,8 @@ def grade_submission(
 
     Returns:
         ``status`` (graded or unreadable), ``reason``, ``points``, ``max_points``, ``by_hand`` (points that a person has
-        to give), ``questions`` (``name, points, max_points, message`` each), ``notes`` for the student, ``seconds``.
+        to give), ``questions`` (``name, points, max_points, message, parts`` each; parts as in
+        :meth:`.Judgement.table`), ``notes`` for the student, ``seconds``.
     """
     begin = time.monotonic()
     original = json.loads(source.read_text(encoding="utf-8"))
@@ -63,7 +65,9 @@ def failed(tests: list[dict[str, Any]], status: str, reason: str) -> dict[str, A
     for cell in tests:
         marks = cell["metadata"]["nbgrader"]
         name = marks["grade_id"].removeprefix("test_")
-        questions.append({"name": name, "points": 0.0, "max_points": float(marks["points"]), "message": reason})
+        questions.append(
+            {"name": name, "points": 0.0, "max_points": float(marks["points"]), "message": reason, "parts": []}
+        )
     return {"status": status, "reason": reason, "questions": questions, "notes": []}
 
 
@@ -95,18 +99,23 @@ def _question(cell: NotebookNode, runner: NotebookRunner) -> dict[str, Any]:
     marks = cell.metadata.nbgrader
     name = marks.grade_id.removeprefix("test_")
     max_points = float(marks.points)
+    question: dict[str, Any] = {"name": name, "max_points": max_points, "parts": []}
     if marks.solution:
         empty = re.sub(r"\W", "", cell.source).lower() in ("", "youranswerhere")
         points = 0.0 if empty else None
         message = "Nothing was written." if empty else "A person will read this."
-        return {"name": name, "points": points, "max_points": max_points, "message": message, "answer": cell.source}
-    message = without_places(_failure(cell, runner))
-    points = 0.0 if message else max_points
-    return {"name": name, "points": points, "max_points": max_points, "message": message or "Right."}
+        return question | {"points": points, "message": message, "answer": cell.source}
+    stopped = _stop(cell, runner)
+    if stopped:
+        return question | {"points": 0.0, "message": without_places(stopped)}
+    found = runner.verdicts[marks.grade_id]
+    parts = [row | {"message": without_places(row["message"])} for row in found.table(of=max_points)]
+    message = without_places(found.message) or "Right."
+    return question | {"points": found.points(of=max_points), "message": message, "parts": parts}
 
 
-def _failure(cell: NotebookNode, runner: NotebookRunner) -> str:
-    """Reason why a test gives no points, in words for the student; empty if it was passed."""
+def _stop(cell: NotebookNode, runner: NotebookRunner) -> str:
+    """Reason why an answer was stopped, in words for the student; empty if it was not."""
     test = cell.metadata.nbgrader.grade_id
     name = test.removeprefix("test_")
     for answer in (answer for call in required_calls(cell.source) for answer in call.answers):
@@ -115,8 +124,7 @@ def _failure(cell: NotebookNode, runner: NotebookRunner) -> str:
             return f"{which} was stopped: {runner.problems[answer]}."
     if test in runner.problems:
         return f"Your answer, when it was tried, was stopped: {runner.problems[test]}."
-    message, seen = runner.verdicts[test]
-    return message if seen or not message else f"On inputs that you have not seen: {message}"
+    return ""
 
 
 def without_places(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..course.paths import find_shared
 from ..files.input_error import InputError
+from .question_cells import check_tests
 
 CONFIG = """\
 c = get_config()  # noqa
@@ -128,6 +129,7 @@ def release(course: Path, only: str | None = None) -> dict[str, Path]:
     sources = assignments_of(course)
     if only is not None and only not in sources:
         raise InputError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
+    check_tests(sources)
     config = Config()
     config.CourseDirectory.root = str(course.resolve())
     config.ClearSolutions.code_stub = {"python": "..."}

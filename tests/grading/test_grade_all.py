@@ -52,15 +52,18 @@ def test_report_is_a_table_pages_and_pictures(graded):
     assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0", "late": ""}
     with (students.course / "report" / "questions.csv").open(newline="") as file:
         questions = {row["student"]: row for row in csv.DictReader(file)}
-    assert questions["wrong-one"][f"{A1}: add_noise"] == "0"
+    assert questions["half-right"][f"{A1}: add_noise"] == "2"
     assert questions["right"][f"{A1}: add_noise"] == "4"
     assert (students.course / "report" / "canvas.csv").read_text().startswith(f"Student,{A1}")
-    told = json.loads((students.course / "report" / "gradescope" / A1 / "wrong-one.json").read_text())
-    assert told["score"] == 16
+    told = json.loads((students.course / "report" / "gradescope" / A1 / "half-right.json").read_text())
+    assert told["score"] == 18
+    assert "2 of 2: the signal's share is that of each row's own step" in told["tests"][2]["output"]
     assert "right,(the published solution),1.00" in (students.course / "report" / "similar.csv").read_text()
-    assert rows["wrong-one"][A1] == "16"
-    page = (students.course / "report" / "students" / "wrong-one.html").read_text()
+    assert rows["half-right"][A1] == "18"
+    page = (students.course / "report" / "students" / "half-right.html").read_text()
     assert "should keep variance 1" in page
+    assert "<li>0 of 2: data of variance 1 keeps variance 1" in page
+    assert "<li>2 of 2: the signal&#39;s share is that of each row" in page
     assert "explained in lesson 2" in page
     assert "seed=" not in page
     for picture in ("points.png", "missed.png"):
@@ -69,23 +72,22 @@ def test_report_is_a_table_pages_and_pictures(graded):
 
 def test_an_override_stays_whatever_is_graded_or_reported_again(graded):
     students, _ = graded
-    done = command(
-        "override", "wrong-one", A1, "add_noise", "2", "--reason", "half of it is right", "--course", students.course
-    )
+    done = command("override", "half-right", A1, "add_noise", "3", "--reason", "a slip", "--course", students.course)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"wrong-one now has 18 of 20 points in {A1}.\n"
+    assert done.stdout == f"half-right now has 19 of 20 points in {A1}.\n"
     students.grade("--cell-seconds", "20")
     command("report", "--course", students.course)
-    assert "wrong-one,18,18" in (students.course / "report" / "grades.csv").read_text()
-    page = (students.course / "report" / "students" / "wrong-one.html").read_text()
-    assert "half of it is right (Before: 0. Not yet: " in page
+    assert "half-right,19,19" in (students.course / "report" / "grades.csv").read_text()
+    page = (students.course / "report" / "students" / "half-right.html").read_text()
+    assert "a slip (Before: 2. Not yet: " in page
+    assert "the signal&#39;s share" not in page  # the grader's points, which count no more
     wrong = command("override", "nobody", A1, "betas", "2", "--reason", "x", "--course", students.course)
     assert wrong.returncode == 2
     assert "nothing was graded of nobody" in wrong.stderr
 
 
 def test_stock_nbgrader_gives_the_same_points(tmp_path):
-    students = Class(tmp_path, [case for case in CASES if case.student in ("right", "wrong-one")])
+    students = Class(tmp_path, [case for case in CASES if case.student in ("right", "half-right")])
     nbgrader = [sys.executable, "-m", "nbgrader"]
     for words in (["generate_assignment", A1, "--force"], ["autograde", A1]):
         done = subprocess.run([*nbgrader, *words], cwd=students.course, capture_output=True, text=True)
@@ -94,7 +96,7 @@ def test_stock_nbgrader_gives_the_same_points(tmp_path):
 
     with Gradebook(f"sqlite:///{students.course}/gradebook.db") as book:
         scores = {each.student.id: each.score for each in book.assignment_submissions(A1)}
-    assert scores == {"right": 20, "wrong-one": 16}
+    assert scores == {"right": 20, "half-right": 18}
 
 
 def job(source, submission, folder):
