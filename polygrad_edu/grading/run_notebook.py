@@ -12,9 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nbformat import NotebookNode
-from nbformat.v4 import new_output
-
 from .. import checks
 from ..checks.parts import Judgement
 from .failures import Failure, describe
@@ -22,6 +19,7 @@ from .question_cells import Call, required_calls
 from .student_process import CELL_SECONDS, START_SECONDS, StudentProcess
 from .wire import BrokenWireError
 
+Cell = dict[str, Any]  # of a notebook; nbformat takes longer to load than most answers to run
 ALL_SECONDS = 900
 MAX_RESTARTS = 3
 MAX_MESSAGE = 2_000
@@ -50,9 +48,9 @@ class NotebookRunner:
         self.errors: dict[str, Failure] = {}
         self.verdicts: dict[str, Judgement] = {}
 
-    def run(self, notebook: NotebookNode) -> NotebookNode:
+    def run(self, notebook: dict[str, Any]) -> dict[str, Any]:
         """Run set-up, answers and tests of ``notebook``; their output is put into it."""
-        cells = [cell for cell in notebook.cells if cell.cell_type == "code" and _is_run(cell)]
+        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and _is_run(cell)]
         self.ends = time.monotonic() + ALL_SECONDS
         done = 0
         for _ in range(MAX_RESTARTS + 1):
@@ -63,7 +61,7 @@ class NotebookRunner:
             self.problems.setdefault(_name(cell), "the process ended too often before it was reached")
         return notebook
 
-    def _run_from(self, cells: list[NotebookNode], done: int) -> int:
+    def _run_from(self, cells: list[Cell], done: int) -> int:
         """Go on with cell number ``done`` in a new process; return the number of cells done when that one ends."""
         with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as name:
             student = StudentProcess(Path(name).resolve(), self.namespaces, self.cell_seconds)
@@ -73,7 +71,7 @@ class NotebookRunner:
                     student.link.request("forget")
                 sealed = False
                 for place, cell in enumerate(cells):
-                    if place < done and (cell.metadata.nbgrader.grade or _name(cell) in self.problems):
+                    if place < done and (_marks(cell)["grade"] or _name(cell) in self.problems):
                         continue  # known already; after a restart only what later cells need is run again
                     if not sealed and not _name(cell).startswith("setup"):
                         student.link.request("seal", *_taken_away(self.rules))
@@ -91,26 +89,27 @@ class NotebookRunner:
             finally:
                 student.close()
 
-    def _run_cell(self, student: StudentProcess, cell: NotebookNode) -> None:
+    def _run_cell(self, student: StudentProcess, cell: Cell) -> None:
         """Run one cell or test."""
         name = _name(cell)
-        cell.outputs = []
+        outputs: list[dict[str, Any]] = []
+        cell["outputs"] = outputs
         with student.step():
-            if cell.metadata.nbgrader.grade:
-                self.verdicts[name] = self._test(student, required_calls(cell.source))
-                cell.outputs.append(new_output("stream", name="stdout", text=self.verdicts[name].message or "Right."))
+            if _marks(cell)["grade"]:
+                self.verdicts[name] = self._test(student, required_calls(cell["source"]))
+                outputs.append(_stream(self.verdicts[name].message or "Right."))
             else:
                 self.errors.pop(name, None)
                 try:
-                    student.link.request("run", cell.source, name)
+                    student.link.request("run", cell["source"], name)
                 except Exception as error:
                     self.errors[name] = describe(error)
-                    cell.outputs.append(new_output("error", ename=type(error).__name__, evalue=str(error)))
+                    outputs.append(_error(error))
                     if name.startswith("setup"):
                         raise RuntimeError(f"the set-up of the assignment stopped: {error!r} {error}") from error
             printed = student.printed()
             if printed:
-                cell.outputs.insert(0, new_output("stream", name="stdout", text=printed))
+                outputs.insert(0, _stream(printed))
             if student.problem:
                 self.problems[name] = student.problem
 
@@ -151,11 +150,22 @@ def _taken_away(rules: Any) -> tuple[list[str], list[str]]:
     ]
 
 
-def _name(cell: NotebookNode) -> str:
-    return cell.metadata.nbgrader.grade_id
+def _stream(text: str) -> dict[str, Any]:
+    return {"output_type": "stream", "name": "stdout", "text": text}
 
 
-def _is_run(cell: NotebookNode) -> bool:
+def _error(error: Exception) -> dict[str, Any]:
+    return {"output_type": "error", "ename": type(error).__name__, "evalue": str(error), "traceback": []}
+
+
+def _marks(cell: Cell) -> dict[str, Any]:
+    return cell["metadata"]["nbgrader"]
+
+
+def _name(cell: Cell) -> str:
+    return _marks(cell)["grade_id"]
+
+
+def _is_run(cell: Cell) -> bool:
     """True for set-up, answers and tests; pictures and explanations in between are not run."""
-    marks = cell.metadata.nbgrader
-    return marks.solution or marks.grade or marks.grade_id.startswith("setup")
+    return _marks(cell)["solution"] or _marks(cell)["grade"] or _name(cell).startswith("setup")

@@ -6,19 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
+from polygrad_edu.cli.main import main
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.grading import grade_all
 from polygrad_edu.grading.grade_all import _in_a_process, grade, read_results
 from tests.support.assignments import SOURCES
 from tests.support.synthetic_submissions import A1, CASES, Class
 
+SECONDS = 8  # that a cell may compute
+
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     students = Class(tmp_path_factory.mktemp("class"), [case for case in CASES if case.quick])
-    return students, students.grade("--cell-seconds", "20")
+    return students, students.grade("--cell-seconds", str(SECONDS))
 
 
 @pytest.mark.parametrize("student", [case.student for case in CASES if case.quick])
@@ -29,24 +33,45 @@ def test_everybody_gets_the_grade_that_is_due(graded, student):
     assert result["max_points"] == 20
 
 
+def test_each_notebook_is_kept_as_it_was_run(graded):
+    students, _ = graded
+    notebook = nbformat.read(students.course / "graded" / "half-right" / A1 / f"{A1}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    by_name = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells}
+    assert by_name["test_betas"].outputs[0].text == "Right."
+    assert "should keep variance 1" in by_name["test_add_noise"].outputs[0].text
+
+
 def test_what_is_graded_and_unchanged_is_kept(graded):
     students, results = graded
     kept = students.course / "graded" / "right" / A1 / "result.json"
     before = kept.stat().st_mtime_ns
-    assert students.grade("--cell-seconds", "20") == results
+    assert grade_again(students) == results
     assert kept.stat().st_mtime_ns == before
 
 
-def command(*arguments, **options):
-    words = [sys.executable, "-m", "polygrad_edu", "course", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, **options)
+def grade_again(students):
+    return grade(students.course, students.course / "submitted", cell_seconds=SECONDS)[0]
 
 
-def test_report_is_a_table_pages_and_pictures(graded):
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Function that runs a command of ``course`` in this process: its exit status, and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["polygrad-edu", "course", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_report_is_a_table_pages_and_pictures(graded, command):
     students, results = graded
-    done = command("report", "--course", students.course, "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["students"] == len(results)
+    status, told, _ = command("report", "--course", students.course, "--json")
+    assert status == 0
+    assert json.loads(told)["students"] == len(results)
     with (students.course / "report" / "grades.csv").open(newline="") as file:
         rows = {row["student"]: row for row in csv.DictReader(file)}
     assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0", "late": ""}
@@ -70,32 +95,34 @@ def test_report_is_a_table_pages_and_pictures(graded):
         assert (students.course / "report" / picture).stat().st_size > 5000
 
 
-def test_an_override_stays_whatever_is_graded_or_reported_again(graded):
+def test_an_override_stays_whatever_is_graded_or_reported_again(graded, command):
     students, _ = graded
-    done = command("override", "half-right", A1, "add_noise", "3", "--reason", "a slip", "--course", students.course)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"half-right now has 19 of 20 points in {A1}.\n"
-    students.grade("--cell-seconds", "20")
+    status, told, _ = command(
+        "override", "half-right", A1, "add_noise", "3", "--reason", "a slip", "--course", students.course
+    )
+    assert (status, told) == (0, f"half-right now has 19 of 20 points in {A1}.\n")
+    grade_again(students)
     command("report", "--course", students.course)
     assert "half-right,19,19" in (students.course / "report" / "grades.csv").read_text()
     page = (students.course / "report" / "students" / "half-right.html").read_text()
     assert "a slip (Before: 2. Not yet: " in page
     assert "the signal&#39;s share" not in page  # the grader's points, which count no more
-    wrong = command("override", "nobody", A1, "betas", "2", "--reason", "x", "--course", students.course)
-    assert wrong.returncode == 2
-    assert "nothing was graded of nobody" in wrong.stderr
+    status, _, told = command("override", "nobody", A1, "betas", "2", "--reason", "x", "--course", students.course)
+    assert status == 2
+    assert "nothing was graded of nobody" in told
 
 
-def test_stock_nbgrader_gives_the_same_points(tmp_path):
-    students = Class(tmp_path, [case for case in CASES if case.student in ("right", "half-right")])
+def test_stock_nbgrader_gives_the_same_points(graded):
+    students, results = graded
     nbgrader = [sys.executable, "-m", "nbgrader"]
-    for words in (["generate_assignment", A1, "--force"], ["autograde", A1]):
+    for words in (["generate_assignment", A1, "--force"], ["autograde", A1, "--student=*right"]):
         done = subprocess.run([*nbgrader, *words], cwd=students.course, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{students.course}/gradebook.db") as book:
         scores = {each.student.id: each.score for each in book.assignment_submissions(A1)}
+    assert scores == {result["student"]: result["points"] for result in results if result["student"] in scores}
     assert scores == {"right": 20, "half-right": 18}
 
 

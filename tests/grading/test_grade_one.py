@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from polygrad_edu.checks.parts import Judgement, Part
 from polygrad_edu.grading.grade_one import (
@@ -29,7 +28,7 @@ def runner(*parts, problems=None):
 
 def cell(source=TEST):
     marks = {"grade_id": "test_betas", "points": 4, "solution": False}
-    return new_code_cell(source, metadata={"nbgrader": marks})
+    return {"cell_type": "code", "source": source, "metadata": {"nbgrader": marks}}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_no_folder_of_the_machine_is_told():
 )
 def test_answers_in_words_wait_for_a_person(text, points, message):
     marks = {"grade_id": "why", "points": 2, "solution": True}
-    question = _question(new_markdown_cell(text, metadata={"nbgrader": marks}), runner())
+    question = _question({"source": text, "metadata": {"nbgrader": marks}}, runner())
     assert question == {
         "name": "why",
         "points": points,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -207,12 +206,18 @@ def many(students: int, seed: int = 0) -> list[Case]:
     return cases
 
 
-class Memory(threading.Thread):
-    """Largest sum of the memory of this process's children, looked at twice a second."""
+class Meter(threading.Thread):
+    """Memory and computing of this process's children, looked at twice a second.
+
+    Attributes:
+        peak: the largest sum of their memory, in bytes.
+        seconds: that each has computed, by process.
+    """
 
     def __init__(self):
         super().__init__(daemon=True)
         self.peak = 0
+        self.seconds = {}
         self.over = threading.Event()
 
     def run(self):
@@ -222,6 +227,7 @@ class Memory(threading.Thread):
             for process in own.children(recursive=True):
                 try:
                     used += process.memory_full_info().uss
+                    self.seconds[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
                 except psutil.Error:
                     continue
             self.peak = max(self.peak, used)
@@ -311,14 +317,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         students = Class(options.folder or Path(temporary), many(options.students) if options.students else CASES)
-        memory = Memory()
-        memory.start()
+        meter = Meter()
+        meter.start()
         begin = time.monotonic()
         results = students.grade("--jobs", options.jobs)
         minutes = (time.monotonic() - begin) / 60
-        memory.over.set()
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        computed = (used.ru_utime + used.ru_stime) / 60
+        meter.over.set()
+        computed = sum(meter.seconds.values()) / 60
         wrong_grades = 0
         print(f"{'student':<20} {'due':>5} {'got':>5} {'s':>5}  remarks")
         for result in results:
@@ -333,7 +338,7 @@ def main() -> None:
         missing = sorted({*students.cases} - {result["student"] for result in results})
         print(f"without a grade: {', '.join(missing) or 'nobody'}")
         print(f"{len(results)} submissions in {minutes:.1f} minutes, {computed:.1f} of one core")
-        print(f"at most {memory.peak / 2**30:.2f} GiB of memory; {wrong_grades} wrong grades")
+        print(f"at most {meter.peak / 2**30:.2f} GiB of memory; {wrong_grades} wrong grades")
         sys.exit(bool(wrong_grades))
 
 
