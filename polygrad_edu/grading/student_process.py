@@ -166,8 +166,10 @@ class StudentProcess:
                 continue
             computed = self._cpu_seconds() - step.cpu_before
             waited = time.monotonic() - step.began
-            if computed > step.seconds or waited > PATIENCE * step.seconds:
+            if computed > step.seconds:
                 self._stop(step, f"it had not ended after {step.seconds} s of computing")
+            elif waited > PATIENCE * step.seconds:
+                self._stop(step, f"it had not ended after {waited:.0f} s, of which it computed {computed:.0f} s")
             elif self._bytes_of_files() > MAX_SCRATCH_BYTES:
                 self._kill_at(step, f"it wrote more than {MAX_SCRATCH_BYTES // 2**20} MiB of files")
 
