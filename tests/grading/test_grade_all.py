@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -162,7 +163,10 @@ def course(tmp_path, monkeypatch):
 
     def graded_at_once(job, source, processes):
         asked.append(Path(job["folder"]).parent.name)
-        return grade_all.Graded(status="graded", points=3, max_points=20, notes=[], questions=[])
+        betas = {"name": "betas", "points": 3.0, "max_points": 3.0, "message": "Right.", "parts": []}
+        return grade_all.Graded(
+            status="graded", reason="", points=3, max_points=20, by_hand=0, notes=[], questions=[betas]
+        )
 
     monkeypatch.setattr(grade_all, "_in_a_process", graded_at_once)
     return tmp_path, asked
@@ -181,6 +185,32 @@ def test_progress_names_each_student_and_known_results_are_not_graded_again(cour
     (folder / "submitted" / "bob" / A1 / f"{A1}.ipynb").write_text("{} ")
     grade(folder, folder / "submitted")
     assert asked == ["ann", "bob", "bob"]  # only the work that has changed
+
+
+def test_an_afternoon_with_canvas_ends_with_its_gradebook(course, command):
+    folder, asked = course
+    with zipfile.ZipFile(folder / "submissions.zip", "w") as archive:
+        for name in (f"leeann_10002_555002_{A1}.ipynb", f"raybob_LATE_10003_555003_{A1}-1.ipynb"):
+            archive.writestr(name, "{}")
+        archive.writestr("oneillcy_10004_555004_notes.pdf", "x")
+    (folder / "gradebook.csv").write_text(
+        f"Student,ID,SIS Login ID,Section,{A1} (1234),Final Score\n"
+        "    Points Possible,,,,20,(read only)\n"
+        '"Lee, Ann",10002,lee,S1,,\n"Ray, Bob",10003,ray,S1,,\n"O\'Neill, Cy",10004,oneill,S1,,\n'
+        '"Student, Test",9,,S1,,\n'
+    )
+    words = (folder / "submissions.zip", "--roster", folder / "gradebook.csv", "--course", folder, "--jobs", "1")
+    assert command("grade", *words)[0] == 0
+    assert asked == ["Lee, Ann", "Ray, Bob"]
+    assert command("report", "--course", folder)[0] == 0
+    assert (folder / "report" / "canvas.csv").read_text().splitlines() == [
+        f"Student,ID,SIS Login ID,Section,{A1} (1234)",
+        '"Lee, Ann",10002,lee,S1,3',
+        '"Ray, Bob",10003,ray,S1,3',
+        '"O\'Neill, Cy",10004,oneill,S1,',
+    ]
+    assert f'"Ray, Bob",3,3,0,{A1}' in (folder / "report" / "grades.csv").read_text()
+    assert "oneillcy_10004_555004_notes.pdf: it is not a notebook" in (folder / "report" / "index.html").read_text()
 
 
 def test_what_is_no_course_assignment_or_submission_is_refused(course):

@@ -44,7 +44,7 @@ def test_an_endless_loop_and_a_flood_are_interrupted_and_the_process_lives_on(st
     assert student.printed() == "hello\n"
     assert student.problem == ""
     assert stopped(student, "while True:\n    pass") == "KeyboardInterrupt"
-    assert student.problem == "it had not ended after 2 s of computing"
+    assert student.problem.startswith("it had not ended after")  # 2 s of computing, or 10 s on a busy machine
     assert stopped(student, "while True:\n    print('x' * 1000)") == "KeyboardInterrupt"
     assert student.problem == "it printed more than 200 kB"
     assert len(student.printed()) <= MAX_OUTPUT_BYTES
@@ -75,7 +75,7 @@ def test_a_step_that_is_over_is_not_stopped_for_what_was_measured_in_it(student,
     [
         (
             "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass",
-            "2 s of",
+            "had not ended after",
         ),
         ("for i in range(99):\n    open(str(i), 'wb').write(bytes(2**24))\n    x = sum(range(10**6))", "MiB of files"),
         ("import os\nos._exit(0)", ""),
