@@ -52,7 +52,7 @@ Loop = Callable[..., Any]
     steps=Property(2, "as many real steps as planned, random first, then by the policy that learns"),
     fits=Property(1.5, "the world model learns when and as often as planned, in the right units"),
     improves=Property(1.5, "the policy learns when and as often as planned, after the world model"),
-    worlds=Property(2, "in three small worlds what is imagined comes true", ("steps", "fits")),
+    worlds=Property(2, "in three small worlds what is imagined comes true", ("steps", "fits", "improves")),
 )
 def check_imagination_loop(imagination_loop: Loop, seed: int = 0) -> None:
     """Check ``imagination_loop(env, parts, plan, seed, act, improve)``."""
@@ -63,7 +63,7 @@ def check_imagination_loop(imagination_loop: Loop, seed: int = 0) -> None:
         Plan(30, 10, 5, 1.5, 1, 8),
     ):
         _check_order(imagination_loop, plan, seed)
-    if so_far("steps", "fits"):  # it trains in three worlds
+    if so_far("steps", "fits", "improves"):  # it trains in three worlds
         with part("worlds"):
             _check_worlds(imagination_loop, seed)
 
@@ -124,7 +124,7 @@ def _check_steps(log: list[tuple[str, Any]], plan: Plan, seed: int, current: Any
 def _check_learning(log: list[tuple[str, Any]], plan: Plan, parts: Parts) -> None:
     setting = f"with {plan.prefill_steps} random steps, {plan.pretrain_updates} updates on them"
     setting += f" and {plan.updates_per_step} for each further step"
-    steps = list(itertools.accumulate(name == "act" for name, _ in log))  # real steps taken, after each entry
+    steps = list(itertools.accumulate(int(name == "act") for name, _ in log))  # real steps taken, after each entry
     with part("fits"):
         _check_fits(log, steps, plan, parts, setting)
     with part("improves"):

@@ -117,18 +117,20 @@ class Trial:
 
     def judgement(self, end: str) -> Judgement:
         """Judgement on the answer; ``end`` says why the check could not come to its end, if it could not."""
+        first = list(self.failed.values())[:1]
         if end or not self.properties:
             properties = self.properties or {ALL: Property(1, ALL)}
-            parts = tuple(Part(each.words, each.weight, not end, "") for each in properties.values())
-            return Judgement("\n".join(dict.fromkeys([*list(self.failed.values())[:1], end])).strip(), parts)
-        parts: list[Part] = []
-        for name, each in self.properties.items():
-            judged = name in self.tried and all(self._holds(needed) for needed in each.needs)
-            message = self.failed.get(name, "") if judged else ""
-            parts.append(Part(each.words, each.weight, judged and name not in self.failed, message))
-        first = list(self.failed.values())[:1]
-        told = dict.fromkeys(first + [part.message for part in parts if part.message])
-        return Judgement("\n".join(told), tuple(parts))
+            nothing = tuple(Part(each.words, each.weight, not end, "") for each in properties.values())
+            return Judgement("\n".join([*first, end] if end else first), nothing)
+        parts = tuple(self._part(name) for name in self.properties)
+        told = dict.fromkeys([*first, *(part.message for part in parts if part.message)])
+        return Judgement("\n".join(told), parts)
+
+    def _part(self, name: str) -> Part:
+        weight, words, needs = self.properties[name]
+        judged = name in self.tried and all(self._holds(needed) for needed in needs)
+        message = self.failed.get(name, "") if judged else ""
+        return Part(words, weight, judged and name not in self.failed, message)
 
     def _holds(self, name: str) -> bool:
         return (

@@ -197,11 +197,12 @@ HOLDS = {
     ("5", "imagination_loop", 13): "steps improves",
     ("5", "imagination_loop", 14): "steps improves",
     ("5", "imagination_loop", 15): "steps improves",
-    ("5", "imagination_loop", 16): "steps fits worlds",
-    ("5", "imagination_loop", 17): "steps fits worlds",
-    ("5", "imagination_loop", 18): "steps fits worlds",
-    ("5", "imagination_loop", 19): "steps fits worlds",
-    ("5", "imagination_loop", 20): "steps fits worlds",
+    ("5", "imagination_loop", 16): "steps fits",
+    ("5", "imagination_loop", 17): "steps fits",
+    ("5", "imagination_loop", 18): "steps fits",
+    ("5", "imagination_loop", 19): "steps fits",
+    ("5", "imagination_loop", 20): "steps fits",
+    ("5", "imagination_loop", 21): "steps fits",
 }
 
 
