@@ -163,7 +163,7 @@ def _grade_all(
 
 def estimate_minutes(found: Iterable[Submission], jobs: int) -> float:
     """Rough time that grading takes, on an idle machine."""
-    return sum(SECONDS.get(each.assignment.split("_")[0], 30) for each in found) / jobs / 60
+    return sum(SECONDS.get(each.assignment.split("_")[0], 30) for each in found) / min(jobs, os.cpu_count() or 1) / 60
 
 
 def _in_a_process(job: dict[str, Any], source: Path, processes: set[subprocess.Popen[bytes]]) -> Graded:
