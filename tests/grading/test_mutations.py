@@ -1,8 +1,10 @@
 """The checks of the assignments, tested: wrong answers lose their points for the named reason, right ones lose none."""
 
 import collections
+import contextlib
 import functools
 import importlib
+import io
 import json
 import re
 from pathlib import Path
@@ -52,7 +54,8 @@ def solved(number, function):
         if name == function:
             break
         if marks["solution"] or name.startswith("setup"):
-            exec(source, names)
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(source, names)
     return names
 
 
