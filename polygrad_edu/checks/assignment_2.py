@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .asserting import Draw, a_tensor, untouched
 from .assignment_2_loss import check_masked_loss, check_trained, check_training_step
+from .parts import Property, part, worth
 from .properties import close
 
 __all__ = [
@@ -31,6 +32,11 @@ LESSONS = {
 }
 
 
+@worth(
+    waves=Property(1, "sines first, then their cosines, each turning on at its own pace"),
+    fastest=Property(1, "the fastest wave has its pace"),
+    slower=Property(1, "the others are slower by one factor, down to the slowest"),
+)
 def check_step_embedding(step_embedding: Callable[[Tensor, int, int], Tensor], seed: int = 0) -> None:
     """Check ``step_embedding(step, n_steps, size)``: waves of the step, sines first, [B, size]."""
     draw = Draw(seed)
@@ -43,34 +49,43 @@ def check_step_embedding(step_embedding: Callable[[Tensor, int, int], Tensor], s
         assert rows.is_floating_point(), f"{where}: the waves should be floating-point numbers, not {rows.dtype}."
         assert rows.isfinite().all(), f"{where}: some waves are not finite; look at how many frequencies there are."
         sines, cosines = rows.detach().double().chunk(2, dim=1)  # [7, size/2] each
-        assert close(rows[0], torch.tensor([0.0, 1.0]).repeat_interleave(size // 2)), (
-            f"{where}: at step 0 every wave is at its beginning, so the first half of the row (the sines) should be 0 "
-            f"and the second half (the cosines) 1; yours is {[round(v, 2) for v in rows[0].tolist()]}."
-        )
-        assert close(sines.square() + cosines.square(), 1), (
-            f"{where}: a sine and the cosine {size // 2} places later should belong to the same angle."
-        )
         turns = torch.atan2(sines[1], cosines[1])  # [size/2] radians per step
-        assert close(turns[0], 1, 1e-3), (
-            f"{where}: the fastest wave should turn by one radian from a step to the next; yours turns by "
-            f"{turns[0]:.3f}."
-        )
+        with part("waves"):
+            assert close(rows[0], torch.tensor([0.0, 1.0]).repeat_interleave(size // 2)), (
+                f"{where}: at step 0 every wave is at its beginning, so the first half of the row (the sines) should "
+                f"be 0 and the second half (the cosines) 1; yours is {[round(v, 2) for v in rows[0].tolist()]}."
+            )
+            assert close(sines.square() + cosines.square(), 1), (
+                f"{where}: a sine and the cosine {size // 2} places later should belong to the same angle."
+            )
+        with part("fastest"):
+            assert close(turns[0], 1, 1e-3), (
+                f"{where}: the fastest wave should turn by one radian from a step to the next; yours turns by "
+                f"{turns[0]:.3f}."
+            )
         if size > 2:
-            assert abs(turns[-1] * n_steps - 1) < 1e-2, (
-                f"{where}: the slowest wave should turn by one radian in all {n_steps} steps together; yours turns by "
-                f"{turns[-1] * n_steps:.3f}."
+            with part("slower"):
+                _check_paces(turns, n_steps, where)
+        with part("waves"):
+            alone = step_embedding(step[3:4], n_steps, size)
+            assert close(alone[0], rows[3]), f"{where}: step {step[3]} has another embedding when it stands alone."
+            angles = step.double()[:, None] * turns  # [7, size/2]
+            assert turns.min() > 0, f"{where}: some wave does not turn."
+            assert close(rows, torch.cat([angles.sin(), angles.cos()], dim=1), 1e-2), (
+                f"{where}: a wave should go on turning at the pace of its first step, and it does not."
             )
-            ratios = turns[1:] / turns[:-1]
-            assert close(ratios, ratios.mean(), 1e-3), (
-                f"{where}: each wave should be slower than the one before by the same factor; yours are slower by "
-                f"{[round(1 / v, 2) for v in ratios.tolist()]}."
-            )
-        alone = step_embedding(step[3:4], n_steps, size)
-        assert close(alone[0], rows[3]), f"{where}: step {step[3]} has another embedding when it stands alone."
-        angles = step.double()[:, None] * turns  # [7, size/2]
-        assert close(rows, torch.cat([angles.sin(), angles.cos()], dim=1), 1e-2), (
-            f"{where}: a wave should go on turning at the pace of its first step, and it does not."
-        )
+
+
+def _check_paces(turns: Tensor, n_steps: int, where: str) -> None:
+    assert abs(turns[-1] * n_steps - 1) < 1e-2, (
+        f"{where}: the slowest wave should turn by one radian in all {n_steps} steps together; yours turns by "
+        f"{turns[-1] * n_steps:.3f}."
+    )
+    ratios = turns[1:] / turns[:-1]
+    assert close(ratios, ratios.mean(), 1e-3), (
+        f"{where}: each wave should be slower than the one before by the same factor; yours are slower by "
+        f"{[round(1 / v, 2) for v in ratios.tolist()]}."
+    )
 
 
 def _shaken(denoiser: nn.Module, draw: Draw) -> nn.Module:
@@ -81,6 +96,14 @@ def _shaken(denoiser: nn.Module, draw: Draw) -> nn.Module:
     return denoiser
 
 
+@worth(
+    first=Property(1, "the first observation is kept, and the noise in its place is not looked at"),
+    listens=Property(1.5, "all actions, rewards, the first observation and the step count"),
+    rows=Property(1, "each trajectory is seen by itself, and nothing is random"),
+    learns=Property(0.5, "a gradient arrives at every parameter"),
+    blocks=Property(1.5, "residual blocks of its own, one after the other"),
+    precision=Property(0.5, "it works in float64"),
+)
 def check_Denoiser(make: Callable[..., nn.Module], seed: int = 0) -> None:
     """Check ``Denoiser(horizon, observation_size, action_size, n_steps, width, depth)`` and its ``forward``."""
     draw = Draw(seed)
@@ -92,28 +115,47 @@ def check_Denoiser(make: Callable[..., nn.Module], seed: int = 0) -> None:
         actions = draw.normal(6, horizon, act)
         first = draw.normal(6, obs)
         step = torch.randint(1, n_steps, (6,), generator=draw.generator)
+        inputs = (noisy, actions, step, first)
         where = f"for 6 trajectories of {horizon} time points, {obs} observations and {act} actions"
         with untouched("forward", noisy=noisy, actions=actions, first=first, step=step):
-            seen = a_tensor(denoiser(noisy, actions, step, first), noisy.shape, "forward", where)
-        assert close(denoiser(noisy, actions, step, first), seen), (
-            "the same input gave two different answers; nothing in this network should be random."
-        )
-        _check_first(denoiser, (noisy, actions, step, first), seen, obs)
-        _check_listens(denoiser, (noisy, actions, step, first), seen, obs)
-        alone = denoiser(noisy[:2], actions[:2], step[:2], first[:2])
-        assert close(alone, seen[:2]), (
-            "a trajectory is seen differently when others stand beside it in the batch. Normalise within a row."
-        )
-        together = denoiser(noisy, actions, step[:1], first)
-        assert close(together[0], seen[0]), "a step of shape [1] should serve all rows, as it does in sampling."
+            seen = a_tensor(denoiser(*inputs), noisy.shape, "forward", where)
+        assert any(True for _ in denoiser.parameters()), "a network without parameters learns nothing."
+        with part("rows"):
+            _check_rows(denoiser, inputs, seen)
+        with part("first"):
+            _check_first(denoiser, inputs, seen, obs)
+        with part("listens"):
+            _check_listens(denoiser, inputs, seen, obs)
+        with part("learns"):
+            _check_gradients(denoiser, seen)
+        with part("blocks"):
+            _check_blocks(make, sizes, denoiser, inputs, draw)
+        with part("precision"):
+            _check_precision(denoiser, inputs)
+
+
+def _check_rows(denoiser: nn.Module, inputs: tuple[Tensor, ...], seen: Tensor) -> None:
+    noisy, actions, step, first = inputs
+    assert close(denoiser(*inputs), seen), (
+        "the same input gave two different answers; nothing in this network should be random."
+    )
+    alone = denoiser(noisy[:2], actions[:2], step[:2], first[:2])
+    assert close(alone, seen[:2]), (
+        "a trajectory is seen differently when others stand beside it in the batch. Normalise within a row."
+    )
+    together = denoiser(noisy, actions, step[:1], first)
+    assert close(together[0], seen[0]), "a step of shape [1] should serve all rows, as it does in sampling."
+
+
+def _check_gradients(denoiser: nn.Module, seen: Tensor) -> None:
+    if seen.requires_grad:
         seen.square().mean().backward()
-        for name, parameter in denoiser.named_parameters():
-            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            assert gradient.any(), (
-                f"no gradient arrives at the parameter {name}: it would never learn. Is it used, and is the way to it "
-                "free of detach() and no_grad()?"
-            )
-        _check_blocks(make, sizes, denoiser, (noisy, actions, step, first), draw)
+    for name, parameter in denoiser.named_parameters():
+        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        assert gradient.any(), (
+            f"no gradient arrives at the parameter {name}: it would never learn. Is it used, and is the way to it "
+            "free of detach() and no_grad()?"
+        )
 
 
 def _check_first(denoiser: nn.Module, inputs: tuple[Tensor, ...], seen: Tensor, obs: int) -> None:
@@ -197,6 +239,10 @@ def _check_blocks(
         "with every weight of the blocks at 0 the answer no longer depends on the input. A residual block that has "
         "learned nothing passes on what came in."
     )
+
+
+def _check_precision(denoiser: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    noisy, actions, step, first = inputs
     denoiser.double()
     doubled = (noisy.double(), actions.double(), step, first.double())
     try:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..course.point_mass_data import ALPHAS, HORIZON, left_unexplained, point_mass_windows
 from . import given
 from .asserting import Draw, a_number, own_randomness, untouched
+from .parts import Property, part, worth
 from .properties import close
 
 LESSONS = {
@@ -21,6 +22,13 @@ LESSONS = {
 }
 
 
+@worth(
+    squares=Property(0.5, "it is 0 where all is right, and grows with the square of the error"),
+    given=Property(1, "the first observation, which is given, costs nothing, and all else does", ("squares",)),
+    real=Property(1, "time points that are not real cost nothing", ("squares",)),
+    garbage=Property(0.5, "what is no number there spoils nothing", ("real",)),
+    mean=Property(1, "the mean is over the scored numbers alone, and so is the gradient", ("squares",)),
+)
 def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tensor], seed: int = 0) -> None:
     """Check ``masked_loss(prediction, clean, real, observation_size)``: mean over the numbers to be predicted."""
     draw = Draw(seed)
@@ -36,9 +44,6 @@ def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tenso
         prediction = clean + draw.normal(*clean.shape).to(dtype)
         with untouched("masked_loss", prediction=prediction, clean=clean, real=real):
             told = a_number(masked_loss(prediction, clean, real, obs), "masked_loss")
-        assert abs(a_number(masked_loss(clean, clean, real, obs), "masked_loss")) < 1e-9, (
-            "a perfect prediction should cost 0."
-        )
 
         def cost(error: Tensor, clean: Tensor = clean, real: Tensor = real, obs: int = obs) -> float:
             return float(masked_loss(clean + error, clean, real, obs))
@@ -50,32 +55,41 @@ def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tenso
         of_first[:, 0, :obs] = 3
         of_reward[:, 0, obs] = 3
         after[~real] = 3
-        assert abs(cost(of_first)) < 1e-9, "an error in the first observation, which is given, should cost nothing."
-        assert cost(of_reward) > 1e-6, "an error in the first *reward*, which is not given, costs nothing."
-        assert abs(cost(after)) < 1e-9, "an error at a time point that is not real should cost nothing; it does."
-        assert abs(cost(-2 * torch.ones_like(clean)) / max(cost(torch.ones_like(clean)), 1e-12) - 4) < 1e-3, (
-            "with every error twice as large the loss should be four times as large."
-        )
-        assert abs(cost(nothing + 0.5) - 0.25) < 1e-4, (
-            "where every number is off by 0.5 the mean squared error is 0.25, however many numbers are not scored; "
-            f"yours is {cost(nothing + 0.5):.4f}. Over how many numbers is the mean?"
-        )
-        wanted = (prediction - clean).square()[scored].mean()
-        assert abs(told - wanted) < 1e-4 * wanted, (
-            f"with {lengths.tolist()} real time points in the rows each scored *number* should count the same; some "
-            "of yours count more than others."
-        )
-        garbage = prediction.clone().requires_grad_()
-        spoiled = garbage.masked_fill(~real[..., None], float("nan"))
-        loss = masked_loss(spoiled, clean, real, obs)
-        assert torch.as_tensor(loss).detach().isfinite(), (
-            "a number that is not a number at a time point that is not real spoils the whole loss. Zero times that "
-            "is not zero: choose, do not multiply."
-        )
-        assert torch.as_tensor(loss).requires_grad, "no gradient leads back from the loss to the prediction."
-        (gradient,) = torch.autograd.grad(masked_loss(garbage, clean, real, obs), garbage)
-        assert bool((gradient[~scored] == 0).all()), "some numbers that are not scored still have a gradient."
-        assert bool((gradient[scored] != 0).all()), "some numbers that are scored have no gradient."
+        with part("squares"):
+            assert abs(a_number(masked_loss(clean, clean, real, obs), "masked_loss")) < 1e-9, (
+                "a perfect prediction should cost 0."
+            )
+            assert abs(cost(-2 * torch.ones_like(clean)) / max(cost(torch.ones_like(clean)), 1e-12) - 4) < 1e-3, (
+                "with every error twice as large the loss should be four times as large."
+            )
+        with part("given"):
+            assert abs(cost(of_first)) < 1e-9, "an error in the first observation, which is given, should cost nothing."
+            assert cost(of_reward) > 1e-6, "an error in the first *reward*, which is not given, costs nothing."
+        with part("real"):
+            assert abs(cost(after)) < 1e-9, "an error at a time point that is not real should cost nothing; it does."
+        with part("mean"):
+            assert abs(cost(nothing + 0.5) - 0.25) < 1e-4, (
+                "where every number is off by 0.5 the mean squared error is 0.25, however many numbers are not scored; "
+                f"yours is {cost(nothing + 0.5):.4f}. Over how many numbers is the mean?"
+            )
+            wanted = (prediction - clean).square()[scored].mean()
+            assert abs(told - wanted) < 1e-4 * wanted, (
+                f"with {lengths.tolist()} real time points in the rows each scored *number* should count the same; "
+                "some of yours count more than others."
+            )
+        leaf = prediction.clone().requires_grad_()
+        with part("garbage"):
+            loss = masked_loss(leaf.masked_fill(~real[..., None], float("nan")), clean, real, obs)
+            assert torch.as_tensor(loss).detach().isfinite(), (
+                "a number that is not a number at a time point that is not real spoils the whole loss. Zero times that "
+                "is not zero: choose, do not multiply."
+            )
+        with part("mean"):
+            loss = masked_loss(leaf, clean, real, obs)
+            assert torch.as_tensor(loss).requires_grad, "no gradient leads back from the loss to the prediction."
+            (gradient,) = torch.autograd.grad(loss, leaf)
+            assert bool((gradient[~scored] == 0).all()), "some numbers that are not scored still have a gradient."
+            assert bool((gradient[scored] != 0).all()), "some numbers that are scored have no gradient."
 
 
 class _Recorder(nn.Module):
@@ -95,6 +109,12 @@ def _mean_square(prediction: Tensor, clean: Tensor, real: Tensor, observation_si
     return ((prediction - clean).square() * real[..., None]).mean()
 
 
+@worth(
+    loss=Property(0.5, "the answer is compared with the clean trajectory, and that loss is reported"),
+    update=Property(1, "one step of the optimiser, along this batch's gradient alone"),
+    steps=Property(1, "every row draws a step of its own, any of them"),
+    shown=Property(1.5, "what the denoiser is shown: noise of its step, actions weakened alike, the clean first"),
+)
 def check_training_step(training_step: Callable[..., Any], seed: int = 0) -> None:
     """Check ``training_step(denoiser, optimiser, loss, alphas_cumprod, trajectory, actions, real, generator)``."""
     draw = Draw(seed)
@@ -116,36 +136,40 @@ def check_training_step(training_step: Callable[..., Any], seed: int = 0) -> Non
             before = denoiser.value.item()
             told = a_number(training_step(*arguments), "training_step")
             assert len(denoiser.shown) == update + 1, "each update should ask the denoiser once."
-            wanted = (before - trajectory).square().mean().item()
-            assert abs(told - wanted) < 1e-3, (
-                f"the denoiser said {before:.3f} everywhere, which costs {wanted:.3f} measured against the clean "
-                f"trajectory; yours reports {told:.3f}. What is its answer compared with?"
-            )
-            moved = denoiser.value.item() - before
-            assert moved != 0 or abs(before - trajectory.mean()) < 1e-4, "the optimiser took no step."
-            slope = 2 * (before - trajectory.mean().item())
-            assert abs(moved + 0.1 * slope) < 1e-3, (
-                f"in update {update + 1} the parameter moved by {moved:.3f}; this batch's gradient alone would move "
-                f"it by {-0.1 * slope:.3f}. Is a gradient of an earlier update still there?"
-            )
-    shown = [torch.stack(part) for part in itertools.islice(zip(*denoiser.shown, strict=True), 4)]
+            with part("loss"):
+                wanted = (before - trajectory).square().mean().item()
+                assert abs(told - wanted) < 1e-3, (
+                    f"the denoiser said {before:.3f} everywhere, which costs {wanted:.3f} measured against the clean "
+                    f"trajectory; yours reports {told:.3f}. What is its answer compared with?"
+                )
+            with part("update"):
+                moved = denoiser.value.item() - before
+                assert moved != 0 or abs(before - trajectory.mean()) < 1e-4, "the optimiser took no step."
+                slope = 2 * (before - trajectory.mean().item())
+                assert abs(moved + 0.1 * slope) < 1e-3, (
+                    f"in update {update + 1} the parameter moved by {moved:.3f}; this batch's gradient alone would "
+                    f"move it by {-0.1 * slope:.3f}. Is a gradient of an earlier update still there?"
+                )
+    shown = [torch.stack(each) for each in itertools.islice(zip(*denoiser.shown, strict=True), 4)]
     noisy, scaled, step, first = shown  # [40, B, ...] each
-    assert step.shape[1:] == (batch,), (
-        f"each of the {batch} rows should have a step; yours has the shape {tuple(step.shape[1:])}."
-    )
-    assert not step.is_floating_point(), "steps are whole numbers."
-    assert set(step.flatten().tolist()) <= set(range(n_steps)), (
-        f"steps go from 0 to {n_steps - 1}; yours reach {step.min()} and {step.max()}."
-    )
-    assert (step[0] != step[0, 0]).any(), "all rows of a batch stand at the same step; let each row draw its own."
-    missing = sorted(set(range(n_steps)) - set(step.flatten().tolist()))
-    assert not missing, (
-        f"in 40 batches of {batch} step {missing[0]} of {n_steps} was never drawn, so it is never learned."
-    )
-    assert close(first, trajectory[:, 0, :3].expand_as(first)), (
-        "the denoiser should be given the *clean* first observation."
-    )
-    _check_noise(noisy, scaled, alphas[step], trajectory, actions)
+    with part("steps"):
+        assert step.shape[1:] == (batch,), (
+            f"each of the {batch} rows should have a step; yours has the shape {tuple(step.shape[1:])}."
+        )
+        assert not step.is_floating_point(), "steps are whole numbers."
+        assert set(step.flatten().tolist()) <= set(range(n_steps)), (
+            f"steps go from 0 to {n_steps - 1}; yours reach {step.min()} and {step.max()}."
+        )
+        assert (step[0] != step[0, 0]).any(), "all rows of a batch stand at the same step; let each row draw its own."
+        missing = sorted(set(range(n_steps)) - set(step.flatten().tolist()))
+        assert not missing, (
+            f"in 40 batches of {batch} step {missing[0]} of {n_steps} was never drawn, so it is never learned."
+        )
+    with part("shown"):
+        assert close(first, trajectory[:, 0, :3].expand_as(first)), (
+            "the denoiser should be given the *clean* first observation."
+        )
+        _check_noise(noisy, scaled, alphas[step], trajectory, actions)
     again = []
     for _ in range(2):
         denoiser = _Recorder(0.5)

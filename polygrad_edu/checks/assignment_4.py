@@ -11,6 +11,7 @@ from torch import Tensor
 from ..actor_critic import lambda_returns as reference
 from .asserting import Draw, a_tensor, place, two, untouched
 from .assignment_4_update import check_actor_loss, check_critic_loss, check_step_policy
+from .parts import Property, part, worth
 from .properties import close
 
 __all__ = [
@@ -41,6 +42,12 @@ def _returns(answer: Any, shape: tuple[int, int], where: str) -> tuple[Tensor, T
     return returns, weights
 
 
+@worth(
+    returns=Property(2, "where nothing ends the returns are right"),
+    ends=Property(1.5, "a return stops at an end, and nothing reaches back over it"),
+    weights=Property(1, "the weights are 1 up to the step that ends the episode, and 0 behind it"),
+    kinds=Property(0.5, "float64, flags of True and False, and garbage behind an end do no harm", ("ends",)),
+)
 def check_lambda_returns(lambda_returns: Callable[..., tuple[Tensor, Tensor]], seed: int = 0) -> None:
     """Check ``lambda_returns(rewards, terminals, values, gamma, lambda_)``: returns and weights [B, H-1]."""
     draw = Draw(seed)
@@ -60,33 +67,36 @@ def check_lambda_returns(lambda_returns: Callable[..., tuple[Tensor, Tensor]], s
         with untouched("lambda_returns", rewards=rewards, terminals=nothing_ends, values=values):
             answer = lambda_returns(rewards, nothing_ends, values, gamma, lambda_)
         returns, weights = _returns(answer, shape, where)
-        assert close(weights, 1), "where nothing ends every step should have the weight 1."
-        one_step = rewards[:, :-1] + gamma * values[:, 1:]
-        assert close(returns[:, -1], one_step[:, -1]), (
-            "the return of the last step is its reward and what the critic expects of the last state, discounted; "
-            f"with {setting} yours is off."
-        )
-        if lambda_ == 0:
-            assert close(returns, one_step), (
-                "with lambda 0 each return should look one reward ahead and then ask the critic."
+        with part("weights"):
+            assert close(weights, 1), "where nothing ends every step should have the weight 1."
+        with part("returns"):
+            one_step = rewards[:, :-1] + gamma * values[:, 1:]
+            assert close(returns[:, -1], one_step[:, -1]), (
+                "the return of the last step is its reward and what the critic expects of the last state, discounted; "
+                f"with {setting} yours is off."
             )
-        if lambda_ == 1:
-            total = values[:, -1]
-            for t in reversed(range(horizon - 1)):
-                total = rewards[:, t] + gamma * total
-            assert close(returns[:, 0], total), (
-                "with lambda 1 the first return should count every reward there is, and the critic once."
+            if lambda_ == 0:
+                assert close(returns, one_step), (
+                    "with lambda 0 each return should look one reward ahead and then ask the critic."
+                )
+            if lambda_ == 1:
+                total = values[:, -1]
+                for t in reversed(range(horizon - 1)):
+                    total = rewards[:, t] + gamma * total
+                assert close(returns[:, 0], total), (
+                    "with lambda 1 the first return should count every reward there is, and the critic once."
+                )
+            wanted = reference(rewards, nothing_ends, values, gamma, lambda_).value_targets
+            assert close(returns, wanted), (
+                f"with {setting} and no ending, the return of step {place((returns - wanted).abs() > 1e-3)[1]} is off."
             )
-        wanted = reference(rewards, nothing_ends, values, gamma, lambda_).value_targets
-        assert close(returns, wanted), (
-            f"with {setting} and no ending, the return of step {place((returns - wanted).abs() > 1e-3)[1]} is off."
-        )
         _check_ends(lambda_returns, draw, rewards, values, gamma, lambda_)
-    wide = [draw.normal(2, 5).double() for _ in range(2)]
-    returns, _ = lambda_returns(wide[0], torch.zeros(2, 5, dtype=torch.bool), wide[1], 0.9, 0.5)
-    assert returns.dtype == torch.float64, (
-        f"for float64 rewards and values the returns should be float64, not {returns.dtype}."
-    )
+    with part("kinds"):
+        wide = [draw.normal(2, 5).double() for _ in range(2)]
+        returns, _ = lambda_returns(wide[0], torch.zeros(2, 5, dtype=torch.bool), wide[1], 0.9, 0.5)
+        assert returns.dtype == torch.float64, (
+            f"for float64 rewards and values the returns should be float64, not {returns.dtype}."
+        )
 
 
 def _check_ends(lambda_returns: Any, draw: Draw, rewards: Tensor, values: Tensor, gamma: float, lambda_: float) -> None:
@@ -99,31 +109,43 @@ def _check_ends(lambda_returns: Any, draw: Draw, rewards: Tensor, values: Tensor
         if 1 not in flags:
             continue
         end = flags.index(1)
-        assert weights[row, end] == 1, (
-            f"step {end} of the flags {flags} ends the episode and was really taken: its weight should be 1."
-        )
-        assert (weights[row, end + 1 :] == 0).all(), f"for the flags {flags} a step after the end still has a weight."
-        assert (weights[row, :end] == 1).all(), f"for the flags {flags} a step before the end has lost its weight."
-        assert close(returns[row, end], rewards[row, end]), (
-            f"for the flags {flags} the return of the step that ends the episode should be its reward and nothing "
-            f"more; with the reward {rewards[row, end]:.2f} yours is {returns[row, end]:.2f}."
-        )
-        assert close(returns[row, :end], wanted.value_targets[row, :end]), (
-            f"for the flags {flags} a step before the end is worth something else: what comes after the end reaches "
-            "back over it."
-        )
+        with part("weights"):
+            assert weights[row, end] == 1, (
+                f"step {end} of the flags {flags} ends the episode and was really taken: its weight should be 1."
+            )
+            assert (weights[row, end + 1 :] == 0).all(), (
+                f"for the flags {flags} a step after the end still has a weight."
+            )
+            assert (weights[row, :end] == 1).all(), f"for the flags {flags} a step before the end has lost its weight."
+        with part("ends"):
+            assert close(returns[row, end], rewards[row, end]), (
+                f"for the flags {flags} the return of the step that ends the episode should be its reward and nothing "
+                f"more; with the reward {rewards[row, end]:.2f} yours is {returns[row, end]:.2f}."
+            )
+            assert close(returns[row, :end], wanted.value_targets[row, :end]), (
+                f"for the flags {flags} a step before the end is worth something else: what comes after the end "
+                "reaches back over it."
+            )
     real = wanted.reality_weight == 1
     behind = torch.cat([real.new_zeros(batch, 1), ~real], dim=1)  # time points that nothing leads to
     garbage = (
         values.masked_fill(behind, 1e12),
         rewards.masked_fill(torch.cat([~real, real.new_zeros(batch, 1)], 1), -1e12),
     )
-    spoiled, _ = lambda_returns(garbage[1], terminals, garbage[0], gamma, lambda_)
-    assert close(spoiled[real], returns[real]), "garbage that was imagined after an end changes the returns before it."
-    as_flags, _ = lambda_returns(rewards, terminals.bool(), values, gamma, lambda_)
-    assert close(as_flags[real], returns[real]), "terminal flags of True and False should mean the same as 1 and 0."
+    with part("kinds"):
+        spoiled, _ = lambda_returns(garbage[1], terminals, garbage[0], gamma, lambda_)
+        assert close(spoiled[real], returns[real]), (
+            "garbage that was imagined after an end changes the returns before it."
+        )
+        as_flags, _ = lambda_returns(rewards, terminals.bool(), values, gamma, lambda_)
+        assert close(as_flags[real], returns[real]), "terminal flags of True and False should mean the same as 1 and 0."
 
 
+@worth(
+    real=Property(1.5, "over the real steps of the batch together the mean is 0 and the std 1"),
+    masked=Property(0.5, "steps that are not real come out as 0", ("real",)),
+    equal=Property(1, "where all are equal, or there is only one, all are 0", ("real",)),
+)
 def check_standardise(standardise: Callable[[Tensor, Tensor], Tensor], seed: int = 0) -> None:
     """Check ``standardise(advantages, weights)``: mean 0 and std 1 over real steps, 0 elsewhere."""
     draw = Draw(seed)
@@ -137,31 +159,35 @@ def check_standardise(standardise: Callable[[Tensor, Tensor], Tensor], seed: int
         where = f"of {int(real.sum())} real steps among {batch * steps}"
         with untouched("standardise", advantages=advantages, weights=weights):
             normed = a_tensor(standardise(advantages, weights), (batch, steps), "standardise", where)
-        assert close(normed[real].mean(), 0, 1e-3), (
-            f"{where} the standardised mean should be 0, it is {normed[real].mean():.3f}. Steps that are not real "
-            "have a say in it."
+        with part("real"):
+            assert close(normed[real].mean(), 0, 1e-3), (
+                f"{where} the standardised mean should be 0, it is {normed[real].mean():.3f}. Steps that are not real "
+                "have a say in it."
+            )
+            assert close(normed[real].std(), 1, 1e-3), (
+                f"{where} the standardised std (with n - 1) should be 1, it is {normed[real].std():.4f}; over which "
+                "steps, and as one batch?"
+            )
+        with part("masked"):
+            assert close(normed[~real], 0), (
+                f"{where} those that are not real should come out as 0, for nothing is known of them."
+            )
+        with part("real"):
+            order = advantages[real].argsort()
+            assert (normed[real][order].diff() >= -1e-6).all(), "a better action should stay the better one."
+            assert close(standardise(100 * advantages, weights), normed, 1e-3), (
+                "advantages in other units (times 100) should standardise to the same."
+            )
+            rest = normed[real] * advantages[real].std() + advantages[real].mean()
+            assert close(rest, advantages[real], 1e-3), (
+                "all steps of the batch are standardised together, by one mean and one std."
+            )
+    with part("equal"):
+        flat = standardise(torch.full((2, 3), 4.0), torch.ones(2, 3))
+        assert close(flat.nan_to_num(9), 0), (
+            "six advantages of 4.0 are no better and no worse than each other: all should be 0."
         )
-        assert close(normed[real].std(), 1, 1e-3), (
-            f"{where} the standardised std (with n - 1) should be 1, it is {normed[real].std():.4f}; over which "
-            "steps, and as one batch?"
+        lonely = standardise(torch.tensor([[2.0, 1e9]]), torch.tensor([[1.0, 0.0]]))
+        assert close(lonely.nan_to_num(9), 0), (
+            "a single real step is as good as the mean of all real steps: 0, not something infinite."
         )
-        assert close(normed[~real], 0), (
-            f"{where} those that are not real should come out as 0, for nothing is known of them."
-        )
-        order = advantages[real].argsort()
-        assert (normed[real][order].diff() >= -1e-6).all(), "a better action should stay the better one."
-        assert close(standardise(100 * advantages, weights), normed, 1e-3), (
-            "advantages in other units (times 100) should standardise to the same."
-        )
-        rest = normed[real] * advantages[real].std() + advantages[real].mean()
-        assert close(rest, advantages[real], 1e-3), (
-            "all steps of the batch are standardised together, by one mean and one std."
-        )
-    flat = standardise(torch.full((2, 3), 4.0), torch.ones(2, 3))
-    assert close(flat.nan_to_num(9), 0), (
-        "six advantages of 4.0 are no better and no worse than each other: all should be 0."
-    )
-    lonely = standardise(torch.tensor([[2.0, 1e9]]), torch.tensor([[1.0, 0.0]]))
-    assert close(lonely.nan_to_num(9), 0), (
-        "a single real step is as good as the mean of all real steps: 0, not something infinite."
-    )

@@ -13,6 +13,7 @@ from ..actor_critic import GaussianPolicy, mlp
 from ..actor_critic import lambda_returns as reference
 from . import given
 from .asserting import Draw, a_number, fails_with, two, untouched
+from .parts import Property, part, worth
 from .properties import close
 
 LESSONS = {
@@ -22,6 +23,12 @@ LESSONS = {
 }
 
 
+@worth(
+    reinforce=Property(1.5, "a step down makes actions of positive advantage likelier, by the right amount"),
+    real=Property(1, "steps that are not real do not count", ("reinforce",)),
+    detached=Property(0.5, "advantages and actions get no gradient", ("reinforce",)),
+    entropy=Property(1, "the entropy of the real steps is rewarded"),
+)
 def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
     """Check ``actor_loss(policy, observations, actions, advantages, weights, entropy_weight)``: value and gradient."""
     draw = Draw(seed)
@@ -44,45 +51,55 @@ def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
         told = a_number(loss.detach() if torch.is_tensor(loss) else loss, "actor_loss")
         assert torch.as_tensor(loss).requires_grad, "no gradient leads back from the loss to the policy."
         gradients = torch.autograd.grad(loss, [*policy.parameters(), advantages, actions], allow_unused=True)
-        assert gradients[-2] is None or not gradients[-2].any(), (
-            "the loss has a gradient with respect to the *advantages*: they are a judgement of the critic, not "
-            "something the actor may improve."
-        )
-        assert gradients[-1] is None or not gradients[-1].any(), (
-            "the loss has a gradient with respect to the *actions*; they were taken, and only their probability can "
-            "still change."
-        )
-        assert all(g is not None for g in gradients[:-2]), "some of the policy's parameters get no gradient."
-        better = [p.detach() - 1e-3 * g for p, g in zip(policy.parameters(), gradients, strict=False)]
-        gain = _log_prob(policy, observations, actions, better) - _log_prob(policy, observations, actions)
-        assert (gain * advantages * weights).sum() > 0, (
-            "a step down your loss makes actions of positive advantage *less* likely. Optimisers go downhill."
-        )
-        other = advantages.detach() + 50 * (weights == 0)
-        assert close(actor_loss(policy, observations, actions, other, weights, 0.0), told), (
-            "the advantages of steps that are not real change the loss."
-        )
+        with part("detached"):
+            assert gradients[-2] is None or not gradients[-2].any(), (
+                "the loss has a gradient with respect to the *advantages*: they are a judgement of the critic, not "
+                "something the actor may improve."
+            )
+            assert gradients[-1] is None or not gradients[-1].any(), (
+                "the loss has a gradient with respect to the *actions*; they were taken, and only their probability "
+                "can still change."
+            )
         chances = _log_prob(policy, observations, actions)
-        wanted = -(chances * advantages.detach() * weights).sum() / (batch * steps)
-        assert abs(told - wanted) < 1e-3 * max(1, abs(wanted)), (
-            f"for {act}-dimensional actions and {batch} x {steps} steps the loss should be {wanted:.4f} with no "
-            f"entropy, yours is {told:.4f}. Is it the probability of the whole action, and the mean over all "
-            f"{batch * steps} steps?"
-        )
+        size = f"for {act}-dimensional actions and {batch} x {steps} steps"
+        with part("reinforce"):
+            assert all(g is not None for g in gradients[:-2]), "some of the policy's parameters get no gradient."
+            better = [p.detach() - 1e-3 * g for p, g in zip(policy.parameters(), gradients, strict=False)]
+            gain = _log_prob(policy, observations, actions, better) - chances
+            assert (gain * advantages * weights).sum() > 0, (
+                "a step down your loss makes actions of positive advantage *less* likely. Optimisers go downhill."
+            )
+            all_real = actor_loss(policy, observations, actions, advantages, torch.ones_like(weights), 0.0)
+            _check_value(all_real, -(chances * advantages.detach()).mean(), size)
+        with part("real"):
+            other = advantages.detach() + 50 * (weights == 0)
+            assert close(actor_loss(policy, observations, actions, other, weights, 0.0), told), (
+                "the advantages of steps that are not real change the loss."
+            )
+            _check_value(loss, -(chances * advantages.detach() * weights).mean(), size)
         nothing = torch.zeros_like(advantages)
-        bonus = actor_loss(policy, observations, actions, nothing, weights, 0.1)
-        entropy = policy(observations).entropy().mean().item() * weights.mean().item()
-        # torch's types do not know that an unused one has None
-        (slope,) = cast(tuple[Tensor | None], torch.autograd.grad(bonus, policy.log_std, allow_unused=True))
-        slope = torch.zeros_like(policy.log_std) if slope is None else slope
-        assert slope.any(), "with the weight 0.1 the entropy is not in the loss."
-        assert (slope < 0).all(), (
-            "without advantages, a step down the loss should make the policy *more* random; yours makes it surer."
-        )
-        assert abs(bonus.item() + 0.1 * entropy) < 1e-3, (
-            f"without advantages the loss should be what the entropy of the real steps earns, {-0.1 * entropy:.4f}; "
-            f"yours is {bonus.item():.4f}."
-        )
+        with part("entropy"):
+            bonus = actor_loss(policy, observations, actions, nothing, weights, 0.1)
+            entropy = policy(observations).entropy().mean().item() * weights.mean().item()
+            # torch's types do not know that an unused one has None
+            (slope,) = cast(tuple[Tensor | None], torch.autograd.grad(bonus, policy.log_std, allow_unused=True))
+            slope = torch.zeros_like(policy.log_std) if slope is None else slope
+            assert slope.any(), "with the weight 0.1 the entropy is not in the loss."
+            assert (slope < 0).all(), (
+                "without advantages, a step down the loss should make the policy *more* random; yours makes it surer."
+            )
+            assert abs(bonus.item() + 0.1 * entropy) < 1e-3, (
+                "without advantages the loss should be what the entropy of the real steps earns, "
+                f"{-0.1 * entropy:.4f}; yours is {bonus.item():.4f}."
+            )
+
+
+def _check_value(loss: Tensor, wanted: Tensor, size: str) -> None:
+    told = float(torch.as_tensor(loss).detach())
+    assert abs(told - wanted) < 1e-3 * max(1, abs(wanted)), (
+        f"{size} the loss should be {wanted:.4f} with no entropy, yours is {told:.4f}. Is it the probability of "
+        "the whole action, and the mean over all these steps?"
+    )
 
 
 def _log_prob(
@@ -95,6 +112,11 @@ def _log_prob(
         return policy(observations).log_prob(actions)  # [B, H-1]
 
 
+@worth(
+    square=Property(2, "half the mean square of what the critic is off, over steps that are real"),
+    slow=Property(1, "the slow critic says what to learn, and learns nothing itself", ("square",)),
+    gradient=Property(1, "the gradient is the critic's own alone", ("square", "slow")),
+)
 def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None:
     """Check ``critic_loss(critic, slow_critic, returns_of, observations, rewards, terminals)``."""
     draw = Draw(seed)
@@ -122,29 +144,39 @@ def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None
             loss, [*slow.parameters(), *critic.parameters()], allow_unused=True, retain_graph=True
         )
         n_slow = len(list(slow.parameters()))
-        assert all(g is None or not g.any() for g in gradients[:n_slow]), (
-            "the slow critic gets a gradient: what the critic should learn is given, and nothing is learned through it."
-        )
         with torch.no_grad():
             aims, weights = returns_of(rewards, terminals, slow(observations)[..., 0])
         wanted = 0.5 * ((critic(observations[:, :-1])[..., 0] - aims).square() * weights).mean()
         own, _ = returns_of(rewards, terminals, critic(observations)[..., 0])
         chasing = 0.5 * ((critic(observations[:, :-1])[..., 0] - own).square() * weights).mean()
-        assert abs(told - chasing) > 1e-4, (
-            "the critic is compared with returns made of its own values: it chases its own tail."
-        )
-        assert abs(told - wanted) < 1e-3 * max(1, wanted), (
-            f"for {batch} trajectories of {horizon} time points the loss should be {wanted:.4f}; yours is {told:.4f}. "
-            "Do values of the shape [B, H-1, 1] meet returns of the shape [B, H-1]; do steps after an end count; is "
-            "it half the square?"
-        )
+        with part("slow"):
+            assert all(g is None or not g.any() for g in gradients[:n_slow]), (
+                "the slow critic gets a gradient: what the critic should learn is given, and nothing is learned "
+                "through it."
+            )
+            assert abs(told - chasing) > 1e-4, (
+                "the critic is compared with returns made of its own values: it chases its own tail."
+            )
+        with part("square"):
+            assert min(abs(told - wanted), abs(told - chasing)) < 1e-3 * max(1, wanted), (
+                f"for {batch} trajectories of {horizon} time points the loss should be {wanted:.4f}; yours is "
+                f"{told:.4f}. Do values of the shape [B, H-1, 1] meet returns of the shape [B, H-1]; do steps after an "
+                "end count; is it half the square?"
+            )
         slopes = torch.autograd.grad(wanted, list(critic.parameters()))
-        assert all(close(a, b, 1e-3) for a, b in zip(gradients[n_slow:], slopes, strict=True)), (
-            "the loss has the right value but another gradient: something that should be given is learned through, "
-            "or the other way about."
-        )
+        with part("gradient"):
+            assert all(close(a, b, 1e-3) for a, b in zip(gradients[n_slow:], slopes, strict=True)), (
+                "the loss has the right value but another gradient: something that should be given is learned through, "
+                "or the other way about."
+            )
 
 
+@worth(
+    along=Property(1, "the step goes along the optimiser's own, asked once, and never beyond it"),
+    size=Property(2, "it changes log pi as much as was asked for", ("along",)),
+    told=Property(0.5, "the fraction and the change are reported as they are", ("along",)),
+    still=Property(0.5, "a gradient of 0 does no harm", ("size",)),
+)
 def check_step_policy(step_policy: Callable[..., tuple[float, float]], seed: int = 0) -> None:
     """Check ``step_policy(policy, optimiser, loss, observations, actions, target, rounds)``: fraction and change."""
     draw = Draw(seed)
@@ -174,33 +206,40 @@ def check_step_policy(step_policy: Callable[..., tuple[float, float]], seed: int
         along = sum((t * w).sum() for t, w in zip(taken, whole, strict=True)) / sum(w.square().sum() for w in whole)
         zero = torch.zeros(())
         off = sum(((t - along * w).square().sum() for t, w in zip(taken, whole, strict=True)), zero).sqrt()
-        assert off < 1e-2 * sum((t.square().sum() for t in taken), zero).sqrt(), (
-            f"{setting} the policy did not move along Adam's own step for this loss. Is a gradient of an earlier "
-            "update still there, or was Adam asked more than once?"
-        )
-        assert along < 1 + 1e-3, (
-            f"{setting} the policy moved {along:.2f} times Adam's step; never take more than the whole."
-        )
-        assert abs(along - fraction) < 1e-2 * max(fraction, 1e-3), (
-            f"{setting} you report the fraction {fraction:.4f} and took {along:.4f} of Adam's step."
-        )
-        if rate == 1e-5:
-            assert along > 0.999, (
-                f"{setting} even the whole step changes less than the target, so take all of it; you took {along:.3f}."
+        with part("along"):
+            assert off < 1e-2 * sum((t.square().sum() for t in taken), zero).sqrt(), (
+                f"{setting} the policy did not move along Adam's own step for this loss. Is a gradient of an earlier "
+                "update still there, or was Adam asked more than once?"
             )
-        else:
-            assert abs(change - target) < 0.1 * target, (
-                f"{setting} log pi changed by {change:.4f} on average over the batch (its absolute value)."
+            assert along < 1 + 1e-3, (
+                f"{setting} the policy moved {along:.2f} times Adam's step; never take more than the whole."
             )
-        assert abs(told - change) < 0.05 * change + 1e-6, (
-            f"{setting} you report the change {told:.4f}; the policy you leave behind has changed by {change:.4f}."
-        )
+        with part("told"):
+            assert abs(along - fraction) < 1e-2 * max(fraction, 1e-3), (
+                f"{setting} you report the fraction {fraction:.4f} and took {along:.4f} of Adam's step."
+            )
+        with part("size"):
+            if rate == 1e-5:
+                assert along > 0.999, (
+                    f"{setting} even the whole step changes less than the target, so take all of it; you took "
+                    f"{along:.3f}."
+                )
+            else:
+                assert abs(change - target) < 0.1 * target, (
+                    f"{setting} log pi changed by {change:.4f} on average over the batch (its absolute value)."
+                )
+        with part("told"):
+            assert abs(told - change) < 0.05 * change + 1e-6, (
+                f"{setting} you report the change {told:.4f}; the policy you leave behind has changed by {change:.4f}."
+            )
         counts = {int(state["step"]) for state in optimiser.state.values()}
-        assert counts == {1}, (
-            f"one update should ask the optimiser once; it was asked {max(counts, default=0)} times, and its memory "
-            "moved each time."
-        )
-    _check_still(step_policy)
+        with part("along"):
+            assert counts == {1}, (
+                f"one update should ask the optimiser once; it was asked {max(counts, default=0)} times, and its "
+                "memory moved each time."
+            )
+    with part("still"):
+        _check_still(step_policy)
 
 
 def _whole_step(

@@ -14,6 +14,7 @@ from torch.distributions import Independent, Normal
 from .asserting import Draw, own_randomness, two
 from .assignment_5_improve import check_improve
 from .assignment_5_loop import check_imagination_loop, check_pendulum
+from .parts import Property, part, worth
 
 __all__ = [
     "LESSONS",
@@ -41,15 +42,12 @@ class _Script:
         self.step_number = 0
         self.actions = []
         self.resets = []
-        self.running = True
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         self.resets.append((self.step_number, seed))
-        self.running = True
         return np.array([-1.0, self.step_number], dtype=np.float32), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        assert self.running, "a step was taken after the episode had ended; what comes first then?"
         assert isinstance(action, np.ndarray), (
             f"environments want NumPy arrays; yours was given a {type(action).__name__}."
         )
@@ -59,7 +57,6 @@ class _Script:
         self.actions.append(action.copy())
         end = self.ends[self.step_number % len(self.ends)]
         self.step_number += 1
-        self.running = end == "."
         return np.array([1.0, self.step_number], dtype=np.float32), 0.5 * self.step_number, end == "t", end == "c", {}
 
 
@@ -81,6 +78,14 @@ class _Notebook:
         self.rows.append(tuple(torch.as_tensor(part, dtype=torch.float64).clone().numpy() for part in parts))
 
 
+@worth(
+    stored=Property(1, "what is stored is this step's observation, action and reward"),
+    ends=Property(1, "what has no future is terminal, and what the clock cuts off is truncated"),
+    following=Property(1, "after an end a new episode begins, and only then"),
+    random=Property(0.5, "without a policy the actions are random, evenly in -1 to 1"),
+    policy=Property(1, "with one they are the policy's own, spread and all"),
+    generator=Property(0.5, "the generator that is given decides, and nothing else"),
+)
 def check_act(act: Callable[..., Any], seed: int = 0) -> None:
     """Check ``act(env, observation, policy, replay, generator)``: the next observation, and if an episode ended."""
     draw = Draw(seed)
@@ -120,24 +125,36 @@ def check_act(act: Callable[..., Any], seed: int = 0) -> None:
             assert len(replay.rows) == step + 1, (
                 f"{where}: each real step should be stored once; {len(replay.rows)} are."
             )
-            _check_row(env, replay.rows[-1], before, script[step % len(script)], where)
-            _check_next(env, np.asarray(observation), ended, script[step % len(script)], where)
+            end = script[step % len(script)]
+            with part("stored"):
+                _check_row(env, replay.rows[-1], before, where)
+            with part("ends"):
+                _check_ends(replay.rows[-1], end, where)
+            with part("following"):
+                _check_next(env, np.asarray(observation), ended, end, where)
             seen.append(before[0])
     half = len(seen) // 2
-    _check_random(np.array(env.actions[:half]), script)
-    _check_policy(np.array(env.actions[half:]), np.array(seen[half:]), gain, std.numpy())
-    _check_replayed(act, size, script, policy)
+    with part("random"):
+        _check_random(np.array(env.actions[:half]), script)
+    with part("policy"):
+        _check_policy(np.array(env.actions[half:]), np.array(seen[half:]), gain, std.numpy())
+    with part("generator"):
+        _check_replayed(act, size, script, policy)
 
 
-def _check_row(env: _Script, row: tuple[np.ndarray, ...], before: np.ndarray, end: str, where: str) -> None:
-    observation, action, reward, terminal, truncated = row
-    how = {".": "went on", "t": "ended for good", "c": "was cut off by the clock"}[end]
+def _check_row(env: _Script, row: tuple[np.ndarray, ...], before: np.ndarray, where: str) -> None:
+    observation, action, reward, _, _ = row
     assert np.allclose(observation, before), (
         f"{where}: the observation beside an action should be the one that it was taken at, {before.tolist()}; stored "
         f"is {observation.tolist()}."
     )
     assert np.allclose(action, env.actions[-1]), f"{where}: the action that is stored is not the one that was played."
     assert np.allclose(reward, 0.5 * env.step_number), f"{where}: the reward that is stored is not this step's."
+
+
+def _check_ends(row: tuple[np.ndarray, ...], end: str, where: str) -> None:
+    *_, terminal, truncated = row
+    how = {".": "went on", "t": "ended for good", "c": "was cut off by the clock"}[end]
     assert bool(terminal) == (end == "t"), (
         f"{where}: the episode {how}, and it is stored as {'terminal' if terminal else 'not terminal'}. What has no "
         "future, and what do we only stop watching?"

@@ -13,11 +13,18 @@ from ..course.loop_parts import Parts
 from ..imagined_trajectories import ImaginedTrajectories
 from . import given
 from .asserting import Draw, own_randomness
+from .parts import Property, part, worth
 from .properties import close
 
 LESSONS = {"improve": "lesson 8, 'The loop, in plain code'"}
 
 
+@worth(
+    starts=Property(1.5, "it begins at real states that the replay drew, in the environment's units"),
+    asked=Property(0.5, "the policy of now imagines, as far as the world model was made for"),
+    learned=Property(1.5, "the optimiser learns from what was imagined"),
+    tuned=Property(0.5, "the guidance is told how spread the actions were"),
+)
 def check_improve(improve: Callable[..., Any], seed: int = 0) -> None:
     """Check ``improve(parts, count, generator)``: imagine with the current policy, and learn from it."""
     draw = Draw(seed)
@@ -40,27 +47,29 @@ def check_improve(improve: Callable[..., Any], seed: int = 0) -> None:
             f"one call should update the policy once; yours did {names.count('update')} times."
         )
         first, policy, asked, source = next(what for name, what in log if name == "imagine")
-        assert policy is parts.actor_critic.policy, (
-            "what is imagined should be what the policy does *now*; the one you passed on is another."
-        )
-        assert asked == horizon, (
-            f"imagine as many time points as the world model was made for ({horizon}); you ask for {asked}."
-        )
-        assert source in (None, generator), "the randomness should come from the generator that was given."
-        assert first.shape == (count, obs), (
-            f"{count} trajectories of {obs} observations should be begun; yours start from the shape "
-            f"{tuple(first.shape)}."
-        )
-        rows_used = (first[:, None] - stored).abs().sum(-1).min(1)
-        assert rows_used.values.max() < 1e-6, (
-            "an imagined trajectory should begin at a real state, as it is stored, in the environment's units; yours "
-            "does not."
-        )
-        assert set(rows_used.indices.tolist()) <= set(allowed.tolist()), (
-            "you begin at rows that the replay did not draw."
-        )
-        assert len(set(rows_used.indices.tolist())) > 1, "all your trajectories begin at the same state."
-        _check_update(log, parts, given(metrics, "improve"))
+        with part("asked"):
+            assert policy is parts.actor_critic.policy, (
+                "what is imagined should be what the policy does *now*; the one you passed on is another."
+            )
+            assert asked == horizon, (
+                f"imagine as many time points as the world model was made for ({horizon}); you ask for {asked}."
+            )
+            assert source in (None, generator), "the randomness should come from the generator that was given."
+        with part("starts"):
+            assert first.shape == (count, obs), (
+                f"{count} trajectories of {obs} observations should be begun; yours start from the shape "
+                f"{tuple(first.shape)}."
+            )
+            rows_used = (first[:, None] - stored).abs().sum(-1).min(1)
+            assert rows_used.values.max() < 1e-6, (
+                "an imagined trajectory should begin at a real state, as it is stored, in the environment's units; "
+                "yours does not."
+            )
+            assert set(rows_used.indices.tolist()) <= set(allowed.tolist()), (
+                "you begin at rows that the replay did not draw."
+            )
+            assert len(set(rows_used.indices.tolist())) > 1, "all your trajectories begin at the same state."
+        _check_update(log, given(metrics, "improve"))
 
 
 def _fakes(
@@ -99,20 +108,24 @@ def _fakes(
     return Parts(*cast(Any, (replay, world_model, actor_critic, SimpleNamespace(update=update)))), log
 
 
-def _check_update(log: list[tuple[str, Any]], parts: Any, metrics: Any) -> None:
+def _check_update(log: list[tuple[str, Any]], metrics: Any) -> None:
     (imagined,) = (what for name, what in log if name == "imagined")
     (batch,) = (what for name, what in log if name == "update")
-    assert len(batch) == 4, (
-        f"the optimiser learns from observations, actions, rewards and terminals; yours was given {len(batch)} things."
-    )
-    for name, ours, wanted in zip(("observations", "actions", "rewards", "terminals"), batch, imagined, strict=False):
-        same = ours.shape == wanted.shape and close(ours, wanted)
-        assert same, f"the {name} that the optimiser learns from are not the ones that were imagined."
-    told = [what for name, what in log if name == "adapt_guidance"]
-    assert told, (
-        "the world model was not told how spread the imagined actions were, so its guidance can never be tuned."
-    )
-    assert close(torch.as_tensor(told[-1]), 1.3), (
-        "what the world model is told is not the spread of the standardised actions (action_std)."
-    )
-    assert "actor_loss" in metrics, "return what the optimiser reported."
+    with part("learned"):
+        assert len(batch) == 4, (
+            "the optimiser learns from observations, actions, rewards and terminals; yours was given "
+            f"{len(batch)} things."
+        )
+        names = ("observations", "actions", "rewards", "terminals")
+        for name, ours, wanted in zip(names, batch, imagined, strict=False):
+            same = ours.shape == wanted.shape and close(ours, wanted)
+            assert same, f"the {name} that the optimiser learns from are not the ones that were imagined."
+    with part("tuned"):
+        told = [what for name, what in log if name == "adapt_guidance"]
+        assert told, (
+            "the world model was not told how spread the imagined actions were, so its guidance can never be tuned."
+        )
+        assert close(torch.as_tensor(told[-1]), 1.3), (
+            "what the world model is told is not the spread of the standardised actions (action_std)."
+        )
+        assert "actor_loss" in metrics, "return what the optimiser reported."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +16,7 @@ from ..actor_critic import GaussianPolicy
 from ..course.loop_parts import PENDULUM, LineWorld, Parts, Plan, make_parts
 from . import given
 from .asserting import Draw, is_a
+from .parts import Property, part, so_far, worth
 from .step_counter import real_steps
 
 LESSONS = {
@@ -46,6 +48,12 @@ def _improve(parts: Parts, count: int, generator: torch.Generator) -> dict[str, 
 Loop = Callable[..., Any]
 
 
+@worth(
+    steps=Property(2, "as many real steps as planned, random first, then by the policy that learns"),
+    fits=Property(1.5, "the world model learns when and as often as planned, in the right units"),
+    improves=Property(1.5, "the policy learns when and as often as planned, after the world model"),
+    worlds=Property(2, "in three small worlds what is imagined comes true", ("steps", "fits", "improves")),
+)
 def check_imagination_loop(imagination_loop: Loop, seed: int = 0) -> None:
     """Check ``imagination_loop(env, parts, plan, seed, act, improve)``."""
     draw = Draw(seed)
@@ -55,7 +63,9 @@ def check_imagination_loop(imagination_loop: Loop, seed: int = 0) -> None:
         Plan(30, 10, 5, 1.5, 1, 8),
     ):
         _check_order(imagination_loop, plan, seed)
-    _check_worlds(imagination_loop, seed)
+    if so_far("steps", "fits", "improves"):  # it trains in three worlds
+        with part("worlds"):
+            _check_worlds(imagination_loop, seed)
 
 
 def _check_order(imagination_loop: Loop, plan: Plan, seed: int) -> None:
@@ -77,6 +87,12 @@ def _check_order(imagination_loop: Loop, plan: Plan, seed: int) -> None:
 
     imagination_loop(env, parts, plan, seed, act, improve)
     assert log, "imagination_loop is empty so far; write it, then run this cell again."
+    with part("steps"):
+        _check_steps(log, plan, seed, actor_critic.policy)
+    _check_learning(log, plan, parts)
+
+
+def _check_steps(log: list[tuple[str, Any]], plan: Plan, seed: int, current: Any) -> None:
     assert log[0] == ("reset", seed), (
         f"the first thing should be a reset of the environment with the seed, {seed}; yours is {log[0][0]}."
     )
@@ -93,7 +109,7 @@ def _check_order(imagination_loop: Loop, plan: Plan, seed: int) -> None:
         f"the first {plan.prefill_steps} steps, and only they, should be random (policy None); yours has "
         f"{sum(random)} of them."
     )
-    assert all(what[1] is actor_critic.policy for what in acts[plan.prefill_steps :]), (
+    assert all(what[1] is current for what in acts[plan.prefill_steps :]), (
         "after the random steps the policy that is being trained should act, and another does."
     )
     generators = {id(what[2]) for what in acts} | {id(what[1]) for name, what in log if name == "improve"}
@@ -103,20 +119,30 @@ def _check_order(imagination_loop: Loop, plan: Plan, seed: int) -> None:
     assert acts[0][3] == seed, (
         f"the generator should begin with the seed of the run, {seed}; yours begins with {acts[0][3]}."
     )
-    _check_learning(log, plan, parts)
 
 
 def _check_learning(log: list[tuple[str, Any]], plan: Plan, parts: Parts) -> None:
     setting = f"with {plan.prefill_steps} random steps, {plan.pretrain_updates} updates on them"
     setting += f" and {plan.updates_per_step} for each further step"
-    step = 0
+    steps = list(itertools.accumulate(int(name == "act") for name, _ in log))  # real steps taken, after each entry
+    with part("fits"):
+        _check_fits(log, steps, plan, parts, setting)
+    with part("improves"):
+        _check_improvements(log, steps, plan)
+    refreshed = {step for (name, _), step in zip(log, steps, strict=True) if name == "refresh"}
+    ends = {k for k in range(plan.prefill_steps + 1, plan.env_steps + 1) if k % 7 == 0}
+    with part("fits"):
+        assert ends <= refreshed, (
+            "whenever a later episode has ended, the normaliser should follow what has been added; the policy soon "
+            "goes where chance never did."
+        )
+
+
+def _check_fits(log: list[tuple[str, Any]], steps: list[int], plan: Plan, parts: Parts, setting: str) -> None:
     fits = 0
-    improved = []
     fresh = False
     ahead = 0.0
-    for place, (name, what) in enumerate(log):
-        if name == "act":
-            step += 1
+    for (name, what), step in zip(log, steps, strict=True):
         if name == "refresh":
             fresh = fresh or step >= plan.prefill_steps
         if name == "fit":
@@ -130,37 +156,35 @@ def _check_learning(log: list[tuple[str, Any]], plan: Plan, parts: Parts) -> Non
             )
             fits += 1
             ahead = max(ahead, fits - plan.pretrain_updates - (step - plan.prefill_steps) * plan.updates_per_step)
-        if name == "improve":
-            assert step >= plan.prefill_steps, (
-                f"the policy learns in step {step}, from a world model that has learned nothing."
-            )
-            assert what[0] == plan.imagined_trajectories, (
-                f"the plan imagines {plan.imagined_trajectories} trajectories at a time, yours {what[0]}."
-            )
-            later = [other for other, _ in log[place:]]
-            before_next = later[: later.index("act")] if "act" in later else later
-            assert "fit" not in before_next, (
-                f"in step {step} the policy dreams before the world model has learned what it can."
-            )
-            improved.append(step)
     wanted = plan.pretrain_updates + (plan.env_steps - plan.prefill_steps) * plan.updates_per_step
     assert abs(fits - wanted) < 1, (
         f"{setting}, {plan.env_steps} steps call for about {wanted:g} updates of the world model; yours made {fits}."
     )
     assert ahead < 1e-6, f"{setting}, yours ran {ahead:.1f} updates ahead of the real steps."
+
+
+def _check_improvements(log: list[tuple[str, Any]], steps: list[int], plan: Plan) -> None:
+    improved: list[int] = []
+    for place, ((name, what), step) in enumerate(zip(log, steps, strict=True)):
+        if name != "improve":
+            continue
+        assert step >= plan.prefill_steps, (
+            f"the policy learns in step {step}, from a world model that has learned nothing."
+        )
+        assert what[0] == plan.imagined_trajectories, (
+            f"the plan imagines {plan.imagined_trajectories} trajectories at a time, yours {what[0]}."
+        )
+        later = [other for other, _ in log[place:]]
+        before_next = later[: later.index("act")] if "act" in later else later
+        assert "fit" not in before_next, (
+            f"in step {step} the policy dreams before the world model has learned what it can."
+        )
+        improved.append(step)
     due = [k for k in range(plan.prefill_steps, plan.env_steps + 1) if k % plan.improve_every == 0]
     assert improved == due, (
         f"with an update of the policy every {plan.improve_every} real steps, from step {plan.prefill_steps} on, it "
         f"should learn {len(due)} times, first in step {due[0]}; yours learns {len(improved)} times, first in step "
         f"{improved[0] if improved else '-'}."
-    )
-    refreshed = [
-        sum(name == "act" for name, _ in log[:place]) for place, (name, _) in enumerate(log) if name == "refresh"
-    ]
-    ends = [k for k in range(plan.prefill_steps + 1, plan.env_steps + 1) if k % 7 == 0]
-    assert set(ends) <= set(refreshed), (
-        "whenever a later episode has ended, the normaliser should follow what has been added; the policy soon goes "
-        "where chance never did."
     )
 
 

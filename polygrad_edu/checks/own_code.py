@@ -178,7 +178,7 @@ def use_mine() -> None:
         print(f"{exercise:<18} {_called(exercise):<36} {_use_kept(exercise)}")
 
 
-def credit() -> str:
+def whose_code() -> str:
     """Say whose code the loop runs in this process, in a line short enough for a film's caption."""
     mine = [exercise for exercise in IN_THE_LOOP if _is_mine(exercise)]
     if not mine:

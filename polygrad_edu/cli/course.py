@@ -96,13 +96,18 @@ def check(
     from ..grading.own_check import check_own
 
     result = check_own(notebook)
-    wrong = [question for question in result["questions"] if question["points"] == 0]
+    asked = [question for question in result["questions"] if question["points"] is not None]
+    wrong = [question for question in asked if question["points"] < question["max_points"]]
     if as_json:
         print(json.dumps(result))
     else:
-        table = Table("question", "as it will be graded", box=None, pad_edge=False)
+        table = Table("question", "points", "as it will be graded", box=None, pad_edge=False)
         for question in result["questions"]:
-            table.add_row(question["name"], Text(question["message"]))
+            given = "?" if question["points"] is None else f"{question['points']:g}"
+            lines = [question["message"]]
+            if question in wrong:
+                lines += [f"{row['points']:g} of {row['max_points']:g}: {row['words']}" for row in question["parts"]]
+            table.add_row(question["name"], f"{given} of {question['max_points']:g}", Text("\n".join(lines)))
         CommandConsole().print(table)
         for note in result["notes"]:
             print(note)
@@ -187,8 +192,9 @@ def _show(results: Iterable[Mapping[str, Any]]) -> None:
     table = Table("student", "assignment", "points", "remarks", box=None, pad_edge=False)
     for result in results:
         waiting = f" + {result['by_hand']:g} to read" if result["by_hand"] else ""
-        missed = [question["name"] for question in result["questions"] if question["points"] == 0]
-        remark = result["reason"] or (f"missed {', '.join(missed)}" if missed else "")
+        asked = [question for question in result["questions"] if question["points"] is not None]
+        missed = [question["name"] for question in asked if question["points"] < question["max_points"]]
+        remark = result["reason"] or (f"points lost in {', '.join(missed)}" if missed else "")
         points = f"{result['points']:g} of {result['max_points']:g}{waiting}"
         cells = (result["student"], result["assignment"], points, remark)
         table.add_row(*cells)

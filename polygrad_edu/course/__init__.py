@@ -1,7 +1,7 @@
 """Helpers of the lessons: guesses, checks of exercises, the pace of a lesson, and trained results."""
 
-from ..checks import require
-from ..checks.own_code import check, credit, use_mine
+from ..checks import credit, require
+from ..checks.own_code import check, use_mine, whose_code
 from .figures import house_style
 from .guesses import scorecard
 from .pace import quick
@@ -22,4 +22,5 @@ __all__ = [
     "shipped",
     "source",
     "use_mine",
+    "whose_code",
 ]

@@ -41,7 +41,7 @@ FIRST = NAMES["00_start_here"] + ".ipynb"
 READING = "reading"
 _LINK = re.compile(r"(?<=\]\()(?:\.\./)+((?:polygrad_edu|book)/[^)#\s]+)")
 _SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION\n?", re.S | re.M)
-_HIDDEN_TESTS = re.compile(r"### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS\n?", re.S)
+HIDDEN_TESTS = re.compile(r"### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS\n?", re.S)
 
 
 class HandedOut(NamedTuple):
@@ -99,7 +99,7 @@ def _before_the_first_guess(notebook: dict[str, Any]) -> None:
 def _to_be_solved(notebook: dict[str, Any]) -> None:
     """Remove solutions, hidden tests and outputs from an assignment."""
     for cell in _sources(notebook, "code"):
-        cell["source"] = _HIDDEN_TESTS.sub("", _SOLUTION.sub(r"\1...\n", cell["source"])).rstrip("\n")
+        cell["source"] = HIDDEN_TESTS.sub("", _SOLUTION.sub(r"\1...\n", cell["source"])).rstrip("\n")
         cell |= {"outputs": [], "execution_count": None}
     for cell in _sources(notebook, "markdown"):
         if cell["metadata"].get("nbgrader", {}).get("solution"):

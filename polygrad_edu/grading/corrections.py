@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ..files.input_error import InputError
 from .grade_one import totals
+from .tables import as_it_was
 
 FILE = "corrections.jsonl"
 
@@ -58,7 +59,8 @@ def corrected(results: Iterable[Mapping[str, Any]], corrections: Iterable[Correc
                 before = (
                     "" if question["points"] is None else f" (Before: {question['points']:g}. {question['message']})"
                 )
-                question = question | {"points": correction.points, "message": correction.reason + before}
+                given = {"points": correction.points, "message": correction.reason + before, "parts": []}
+                question = question | given
             questions.append(question)
         answer.append({**result, "questions": questions} | totals(questions))
     return answer
@@ -121,8 +123,6 @@ def read_by_hand(table: Path) -> list[Correction]:
         except ValueError:
             raise InputError(f"{table}, line {line}: points is {row['points']!r}, not a number") from None
         comment = cells.pop("comment") or "Read by a person."
-        student = cells["student"]
-        if student[:2] in ("'=", "'+", "'-", "'@"):  # as our tables write it, so that no spreadsheet evaluates it
-            student = student[1:]
+        student = as_it_was(cells["student"])
         found.append(Correction(now(), student, cells["assignment"], cells["question"], points, comment))
     return found

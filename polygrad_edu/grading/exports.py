@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from .names import file_name
 from .roster import Roster
+from .tables import write_table
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = ("First name", "Surname", "Last name", "ID number", "Username", "Email address")
@@ -28,12 +28,11 @@ def write_platform(results: Results, roster: Roster | None, columns: tuple[str, 
     there = next(iter(rows.values()), {})
     who = [column for column in columns if column in there] or [columns[0]]
     titles = {name: next((column for column in there if column.startswith(name)), name) for name in assignments}
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow([*who, *titles.values()])
-        for student, row in rows.items():
-            grades = [f"{points[student, name]:g}" if (student, name) in points else "" for name in assignments]
-            table.writerow([*(row.get(column, student) for column in who), *grades])
+    table = [[*who, *titles.values()]]
+    for student, row in rows.items():
+        grades = [f"{points[student, name]:g}" if (student, name) in points else "" for name in assignments]
+        table.append([*(row.get(column, student) for column in who), *grades])
+    write_table(path, table)
 
 
 def gradescope(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def gradescope(result: Mapping[str, Any]) -> dict[str, Any]:
             "name": question["name"],
             "score": question["points"] or 0.0,
             "max_score": question["max_points"],
-            "output": question["message"],
+            "output": "\n".join([question["message"], *_parts(question)]),
         }
         for question in result["questions"]
     ]
@@ -52,6 +51,11 @@ def gradescope(result: Mapping[str, Any]) -> dict[str, Any]:
         "output": "\n".join([result["reason"], *result["notes"]]).strip(),
         "tests": tests,
     }
+
+
+def _parts(question: Mapping[str, Any]) -> list[str]:
+    """Properties of a question, each with its points, in a line."""
+    return [f"{row['points']:g} of {row['max_points']:g}: {row['words']}" for row in question.get("parts", ())]
 
 
 def write_gradescope(results: Results, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .archives import LeftOut
 from .names import file_name
 from .roster import Roster
+from .tables import write_table
 
 if TYPE_CHECKING:
     import jinja2
@@ -49,7 +49,15 @@ img { max-width: 100%; }
 <td class="points">
 {{ '?' if question.points is none else number(question.points) }} / {{ number(question.max_points) }}
 </td>
-<td class="message">{{ question.message }}</td></tr>
+<td class="message">{{ question.message }}
+{%- if question.parts %}
+<ul>
+{% for part in question.parts %}
+<li>{{ number(part.points) }} of {{ number(part.max_points) }}: {{ part.words }}</li>
+{% endfor %}
+</ul>
+{% endif %}
+</td></tr>
 {% endfor %}
 </table>
 {% for note in work.notes %}<p>{{ note }}</p>{% endfor %}
@@ -140,15 +148,14 @@ def write_report(
 
 def _write_table(students: dict[str, list[dict[str, Any]]], assignments: list[str], path: Path) -> None:
     """Write one row per student: points by assignment (empty if not handed in), their sum, points not yet given."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["student", *assignments, "total", "waiting_for_a_person", "late"])
-        for student, works in sorted(students.items()):
-            by_name = {work["assignment"]: work for work in works}
-            points = [_number(by_name[name]["points"]) if name in by_name else "" for name in assignments]
-            sums = [_number(sum(work[key] for work in works)) for key in ("points", "by_hand")]
-            late = " ".join(name for name in assignments if name in by_name and by_name[name].get("late"))
-            table.writerow([_no_formula(student), *points, *sums, late])
+    rows = [["student", *assignments, "total", "waiting_for_a_person", "late"]]
+    for student, works in sorted(students.items()):
+        by_name = {work["assignment"]: work for work in works}
+        points = [_number(by_name[name]["points"]) if name in by_name else "" for name in assignments]
+        sums = [_number(sum(work[key] for work in works)) for key in ("points", "by_hand")]
+        late = " ".join(name for name in assignments if name in by_name and by_name[name].get("late"))
+        rows.append([student, *points, *sums, late])
+    write_table(path, rows)
 
 
 def _write_questions(students: Iterable[str], results: list[dict[str, Any]], path: Path) -> None:
@@ -159,12 +166,11 @@ def _write_questions(students: Iterable[str], results: list[dict[str, Any]], pat
         for question in result["questions"]
     }
     columns = list(dict.fromkeys(key[1:] for key in sorted(given, key=lambda key: key[1])))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["student", *(f"{assignment}: {question}" for assignment, question in columns)])
-        for student in sorted(students):
-            points = [given.get((student, *column)) for column in columns]
-            table.writerow([_no_formula(student), *("" if each is None else _number(each) for each in points)])
+    rows = [["student", *(f"{assignment}: {question}" for assignment, question in columns)]]
+    for student in sorted(students):
+        points = [given.get((student, *column)) for column in columns]
+        rows.append([student, *("" if each is None else _number(each) for each in points)])
+    write_table(path, rows)
 
 
 def _write_answers(results: list[dict[str, Any]], folder: Path) -> None:
@@ -178,26 +184,18 @@ def _write_answers(results: list[dict[str, Any]], folder: Path) -> None:
                 key = result["assignment"], question["name"]
                 by_question[key].append((result["student"], question["answer"], question["points"]))
                 if question["points"] is None:
-                    waiting.append([_no_formula(result["student"]), *key, "", ""])
+                    waiting.append([result["student"], *key, "", ""])
     (folder / "answers").mkdir(exist_ok=True)
     for (assignment, name), answers in by_question.items():
         text = page.render(title=f"{assignment}: {name}", answers=answers, number=_number)
         (folder / "answers" / f"{assignment}_{name}.html").write_text(text, encoding="utf-8")
-    with (folder / "to_read.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["student", "assignment", "question", "points", "comment"])
-        table.writerows(waiting)
+    write_table(folder / "to_read.csv", [["student", "assignment", "question", "points", "comment"], *waiting])
 
 
 def _template(text: str) -> jinja2.Template:
     import jinja2
 
     return jinja2.Environment(autoescape=True, trim_blocks=True).from_string(text)
-
-
-def _no_formula(text: str) -> str:
-    """Text that no spreadsheet evaluates as a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _number(value: float) -> str:

@@ -29,6 +29,7 @@ from .grade_one import failed, totals
 from .instructor import assignments_of
 from .intake import Submission, find_submissions
 from .names import file_name
+from .question_cells import check_tests
 from .roster import keep_roster, known_roster
 from .run_notebook import ALL_SECONDS
 from .submissions import MAX_NOTEBOOK_BYTES
@@ -89,6 +90,7 @@ def grade(
     sources = assignments_of(course)
     if only is not None and only not in sources:
         raise InputError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
+    check_tests(sources)
     students = keep_roster(roster, course) if roster else known_roster(course)
     left_out: list[LeftOut] = []
     with tempfile.TemporaryDirectory(prefix="submissions-") as name:
@@ -161,7 +163,7 @@ def _grade_all(
 
 def estimate_minutes(found: Iterable[Submission], jobs: int) -> float:
     """Rough time that grading takes, on an idle machine."""
-    return sum(SECONDS.get(each.assignment.split("_")[0], 30) for each in found) / jobs / 60
+    return sum(SECONDS.get(each.assignment.split("_")[0], 30) for each in found) / min(jobs, os.cpu_count() or 1) / 60
 
 
 def _in_a_process(job: dict[str, Any], source: Path, processes: set[subprocess.Popen[bytes]]) -> Graded:

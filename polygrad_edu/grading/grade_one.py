@@ -17,10 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbformat import NotebookNode
-
-from .run_notebook import NotebookRunner, required_calls
+from ..files.safe_files import write_json
+from .question_cells import required_calls
+from .run_notebook import Cell, NotebookRunner
 from .student_process import CELL_SECONDS
 from .submissions import UnreadableError, read_cells, take_answers
 
@@ -34,7 +33,8 @@ def grade_submission(
 
     Returns:
         ``status`` (graded or unreadable), ``reason``, ``points``, ``max_points``, ``by_hand`` (points that a person has
-        to give), ``questions`` (``name, points, max_points, message`` each), ``notes`` for the student, ``seconds``.
+        to give), ``questions`` (``name, points, max_points, message, parts`` each; parts as in
+        :meth:`.Judgement.table`), ``notes`` for the student, ``seconds``.
     """
     begin = time.monotonic()
     original = json.loads(source.read_text(encoding="utf-8"))
@@ -43,17 +43,17 @@ def grade_submission(
         if cell["cell_type"] == "code":  # the solution's output is not the student's
             cell["outputs"] = []
             cell["execution_count"] = None
-    tests = [cell for cell in original["cells"] if cell["metadata"]["nbgrader"]["grade"]]
+    tests = [cell for cell in original["cells"] if _marks(cell)["grade"]]
     try:
         merged, notes = take_answers(original, read_cells(submission))
         runner, notebook = _run(source.stem, merged, namespaces, cell_seconds)
     except UnreadableError as error:
         result = failed(tests, "unreadable", f"No points, because {error}.")
     else:
-        questions = [_question(cell, runner) for cell in notebook.cells if cell.metadata.nbgrader.grade]
+        questions = [_question(cell, runner) for cell in notebook["cells"] if _marks(cell)["grade"]]
         result: dict[str, Any] = {"status": "graded", "reason": "", "questions": questions, "notes": notes}
         folder.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, folder / source.name)
+        write_json(folder / source.name, notebook)
     return result | totals(result["questions"]) | {"seconds": round(time.monotonic() - begin, 1)}
 
 
@@ -61,9 +61,11 @@ def failed(tests: list[dict[str, Any]], status: str, reason: str) -> dict[str, A
     """Result of a submission that could not be graded: no points in any test."""
     questions: list[dict[str, Any]] = []
     for cell in tests:
-        marks = cell["metadata"]["nbgrader"]
+        marks = _marks(cell)
         name = marks["grade_id"].removeprefix("test_")
-        questions.append({"name": name, "points": 0.0, "max_points": float(marks["points"]), "message": reason})
+        questions.append(
+            {"name": name, "points": 0.0, "max_points": float(marks["points"]), "message": reason, "parts": []}
+        )
     return {"status": status, "reason": reason, "questions": questions, "notes": []}
 
 
@@ -83,40 +85,48 @@ def checks_of(assignment: str) -> str:
 
 def _run(
     assignment: str, merged: dict[str, Any], namespaces: list[str], cell_seconds: int
-) -> tuple[NotebookRunner, NotebookNode]:
+) -> tuple[NotebookRunner, dict[str, Any]]:
     """Run the answers and the tests; return the runner and the notebook."""
     rules = importlib.import_module(f"polygrad_edu.checks.{checks_of(assignment)}")
     runner = NotebookRunner(rules, namespaces, cell_seconds)
-    return runner, runner.run(nbformat.from_dict(merged))
+    return runner, runner.run(merged)
 
 
-def _question(cell: NotebookNode, runner: NotebookRunner) -> dict[str, Any]:
+def _question(cell: Cell, runner: NotebookRunner) -> dict[str, Any]:
     """Points and message of one test; an answer in words has no points (``None``) until a person gives them."""
-    marks = cell.metadata.nbgrader
-    name = marks.grade_id.removeprefix("test_")
-    max_points = float(marks.points)
-    if marks.solution:
-        empty = re.sub(r"\W", "", cell.source).lower() in ("", "youranswerhere")
+    marks = _marks(cell)
+    name = marks["grade_id"].removeprefix("test_")
+    max_points = float(marks["points"])
+    question: dict[str, Any] = {"name": name, "max_points": max_points, "parts": []}
+    if marks["solution"]:
+        empty = re.sub(r"\W", "", cell["source"]).lower() in ("", "youranswerhere")
         points = 0.0 if empty else None
         message = "Nothing was written." if empty else "A person will read this."
-        return {"name": name, "points": points, "max_points": max_points, "message": message, "answer": cell.source}
-    message = without_places(_failure(cell, runner))
-    points = 0.0 if message else max_points
-    return {"name": name, "points": points, "max_points": max_points, "message": message or "Right."}
+        return question | {"points": points, "message": message, "answer": cell["source"]}
+    stopped = _stop(cell, runner)
+    if stopped:
+        return question | {"points": 0.0, "message": without_places(stopped)}
+    found = runner.verdicts[marks["grade_id"]]
+    parts = [row | {"message": without_places(row["message"])} for row in found.table(of=max_points)]
+    message = without_places(found.message) or "Right."
+    return question | {"points": found.points(of=max_points), "message": message, "parts": parts}
 
 
-def _failure(cell: NotebookNode, runner: NotebookRunner) -> str:
-    """Reason why a test gives no points, in words for the student; empty if it was passed."""
-    test = cell.metadata.nbgrader.grade_id
+def _stop(cell: Cell, runner: NotebookRunner) -> str:
+    """Reason why an answer was stopped, in words for the student; empty if it was not."""
+    test = _marks(cell)["grade_id"]
     name = test.removeprefix("test_")
-    for answer in (answer for call in required_calls(cell.source) for answer in call.answers):
+    for answer in (answer for call in required_calls(cell["source"]) for answer in call.answers):
         if answer in runner.problems:
             which = "Your cell" if answer == name else f"Your cell {answer}"
             return f"{which} was stopped: {runner.problems[answer]}."
     if test in runner.problems:
         return f"Your answer, when it was tried, was stopped: {runner.problems[test]}."
-    message, seen = runner.verdicts[test]
-    return message if seen or not message else f"On inputs that you have not seen: {message}"
+    return ""
+
+
+def _marks(cell: Cell) -> dict[str, Any]:
+    return cell["metadata"]["nbgrader"]
 
 
 def without_places(text: str) -> str:

@@ -14,8 +14,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ..course.handout import HIDDEN_TESTS
 from ..course.paths import find_shared
 from ..files.input_error import InputError
+from .question_cells import check_tests
 
 CONFIG = """\
 c = get_config()  # noqa
@@ -28,7 +30,6 @@ c.ClearSolutions.begin_solution_delimeter = "BEGIN SOLUTION"
 c.ClearSolutions.end_solution_delimeter = "END SOLUTION"
 c.ClearSolutions.code_stub = {{"python": "..."}}
 """
-_HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS\n(.*?)### END HIDDEN TESTS", re.S)
 
 
 def needs_nbgrader() -> None:
@@ -91,7 +92,7 @@ def _with_new_seeds(text: str) -> str:
     notebook = json.loads(text)
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
-        drawn = _HIDDEN.sub(
+        drawn = HIDDEN_TESTS.sub(
             lambda hidden: re.sub(r"seed=\d+", lambda _: f"seed={100 + secrets.randbelow(9900)}", hidden.group()),
             source,
         )
@@ -103,7 +104,7 @@ def without_hidden_tests(text: str) -> dict[str, Any]:
     """An assignment's notebook without the tests that students do not see."""
     notebook = json.loads(text)
     for cell in notebook["cells"]:
-        cell["source"] = _HIDDEN.sub("", "".join(cell["source"])).splitlines(keepends=True)
+        cell["source"] = HIDDEN_TESTS.sub("", "".join(cell["source"])).splitlines(keepends=True)
     return notebook
 
 
@@ -128,6 +129,7 @@ def release(course: Path, only: str | None = None) -> dict[str, Path]:
     sources = assignments_of(course)
     if only is not None and only not in sources:
         raise InputError(f"there is no assignment {only!r}; there are {', '.join(sources)}")
+    check_tests(sources)
     config = Config()
     config.CourseDirectory.root = str(course.resolve())
     config.ClearSolutions.code_stub = {"python": "..."}

@@ -133,10 +133,10 @@ def _gradescope_names(folder: Path) -> dict[str, str]:
 
 
 def assignment_by_cells(path: Path, names: list[str]) -> str | None:
-    """Assignment whose number the test cells use, as in ``require("a1/...``."""
+    """Assignment whose number the test cells use, as in ``credit("a1/...``."""
     try:
         text = "\n".join(cell["source"] for cell in read_cells(path))
     except UnreadableError:
         return None
-    numbers = set(re.findall(r'require\("(a\d)/', text))
+    numbers = set(re.findall(r'(?:credit|require)\("(a\d)/', text))
     return next((name for name in names if {name.split("_")[0]} == numbers), None)

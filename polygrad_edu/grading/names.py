@@ -8,7 +8,7 @@ import unicodedata
 
 _CANVAS = re.compile(r"^(?P<name>[^_\W]+(?:-[^_\W]+)*)(?P<late>_LATE)?_(?P<user>\d+)_(?P<work>\d+)(?:_.*)?$")
 _MOODLE = re.compile(r"^(?P<name>.*\D)_(?P<work>\d{3,})(?:_assignsubmission_.*)?$")
-_VERSION = re.compile(r"(?:[-_ ]\d{1,2}| ?\(\d+\))$")
+_VERSION = r"(?:[-_ ]\d{1,2}| ?\(\d+\))?"  # that a platform or a browser puts behind the name of a file
 
 
 class Named:
@@ -34,7 +34,8 @@ class Named:
         elif moodle and not re.search(r"_\d+$", moodle["name"]):
             self.student, self.work = moodle["name"].strip("_-. "), moodle["work"]
         else:
-            bare = _VERSION.sub("", text.replace(assignment, "").strip("_-. "))
+            bare = re.sub(re.escape(assignment) + _VERSION, "", text) if assignment else text
+            bare = re.sub(r" ?\(\d+\)$", "", bare.strip("_-. "))
             self.student = re.sub(r"_assignsubmission_.*$", "", bare).strip("_-. ") or text
 
 

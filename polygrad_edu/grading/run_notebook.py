@@ -1,36 +1,29 @@
 """Run of a notebook: set-up and answers in the student's process, tests in this one.
 
-A test cell is read, not run: each of its calls of ``require`` is made here, with stand-ins of the student's answers.
+A test cell is read, not run: each of its calls of ``credit`` or ``require`` is made here, with stand-ins of the
+student's answers.
 """
 
 from __future__ import annotations
 
-import ast
 import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
-
-from nbformat import NotebookNode
-from nbformat.v4 import new_output
+from typing import Any
 
 from .. import checks
+from ..checks.parts import Judgement
 from .failures import Failure, describe
+from .question_cells import Call, required_calls
 from .student_process import CELL_SECONDS, START_SECONDS, StudentProcess
 from .wire import BrokenWireError
 
+Cell = dict[str, Any]  # of a notebook; nbformat takes longer to load than most answers to run
 ALL_SECONDS = 900
 MAX_RESTARTS = 3
-MAX_MESSAGE = 1_000
-
-
-class Call(NamedTuple):
-    """One call of ``require`` in a test cell."""
-
-    exercise: str
-    answers: list[str]
-    seed: int
+MAX_MESSAGE = 2_000
+UNSEEN = "On inputs that you have not seen: "
 
 
 class NotebookRunner:
@@ -44,8 +37,7 @@ class NotebookRunner:
     Attributes:
         problems: by cell, what went wrong in it beyond an error.
         errors: by cell, the error that it stopped with.
-        verdicts: by test, an empty text if all its calls were right, or what was not, and whether the student saw
-            the inputs.
+        verdicts: by test, the judgement on all its calls together.
     """
 
     def __init__(self, rules: ModuleType, namespaces: list[str], cell_seconds: int = CELL_SECONDS):
@@ -54,11 +46,11 @@ class NotebookRunner:
         self.cell_seconds = cell_seconds
         self.problems: dict[str, str] = {}
         self.errors: dict[str, Failure] = {}
-        self.verdicts: dict[str, tuple[str, bool]] = {}
+        self.verdicts: dict[str, Judgement] = {}
 
-    def run(self, notebook: NotebookNode) -> NotebookNode:
+    def run(self, notebook: dict[str, Any]) -> dict[str, Any]:
         """Run set-up, answers and tests of ``notebook``; their output is put into it."""
-        cells = [cell for cell in notebook.cells if cell.cell_type == "code" and _is_run(cell)]
+        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and _is_run(cell)]
         self.ends = time.monotonic() + ALL_SECONDS
         done = 0
         for _ in range(MAX_RESTARTS + 1):
@@ -69,7 +61,7 @@ class NotebookRunner:
             self.problems.setdefault(_name(cell), "the process ended too often before it was reached")
         return notebook
 
-    def _run_from(self, cells: list[NotebookNode], done: int) -> int:
+    def _run_from(self, cells: list[Cell], done: int) -> int:
         """Go on with cell number ``done`` in a new process; return the number of cells done when that one ends."""
         with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as name:
             student = StudentProcess(Path(name).resolve(), self.namespaces, self.cell_seconds)
@@ -79,7 +71,7 @@ class NotebookRunner:
                     student.link.request("forget")
                 sealed = False
                 for place, cell in enumerate(cells):
-                    if place < done and (cell.metadata.nbgrader.grade or _name(cell) in self.problems):
+                    if place < done and (_marks(cell)["grade"] or _name(cell) in self.problems):
                         continue  # known already; after a restart only what later cells need is run again
                     if not sealed and not _name(cell).startswith("setup"):
                         student.link.request("seal", *_taken_away(self.rules))
@@ -97,60 +89,58 @@ class NotebookRunner:
             finally:
                 student.close()
 
-    def _run_cell(self, student: StudentProcess, cell: NotebookNode) -> None:
+    def _run_cell(self, student: StudentProcess, cell: Cell) -> None:
         """Run one cell or test."""
         name = _name(cell)
-        cell.outputs = []
+        outputs: list[dict[str, Any]] = []
+        cell["outputs"] = outputs
         with student.step():
-            if cell.metadata.nbgrader.grade:
-                self.verdicts[name] = self._test(student, required_calls(cell.source))
-                cell.outputs.append(new_output("stream", name="stdout", text=self.verdicts[name][0] or "Right."))
+            if _marks(cell)["grade"]:
+                self.verdicts[name] = self._test(student, required_calls(cell["source"]))
+                outputs.append(_stream(self.verdicts[name].message or "Right."))
             else:
                 self.errors.pop(name, None)
                 try:
-                    student.link.request("run", cell.source, name)
+                    student.link.request("run", cell["source"], name)
                 except Exception as error:
                     self.errors[name] = describe(error)
-                    cell.outputs.append(new_output("error", ename=type(error).__name__, evalue=str(error)))
+                    outputs.append(_error(error))
                     if name.startswith("setup"):
                         raise RuntimeError(f"the set-up of the assignment stopped: {error!r} {error}") from error
             printed = student.printed()
             if printed:
-                cell.outputs.insert(0, new_output("stream", name="stdout", text=printed))
+                outputs.insert(0, _stream(printed))
             if student.problem:
                 self.problems[name] = student.problem
 
-    def _test(self, student: StudentProcess, calls: list[Call]) -> tuple[str, bool]:
-        """Make the calls of a test; the first failure in words, and whether the inputs were the visible ones."""
-        for place, call in enumerate(calls):
-            student.link.request("forget")
-            student.link.forget()
-            try:
-                answers = [student.link.request("fetch", name) for name in call.answers]
-                wrong = checks.fault(call.exercise, *answers, seed=call.seed)
-            except NameError as error:
-                wrong = f"NameError: {error}"
-            if wrong:
-                return (self._own_error(call.answers) or wrong)[:MAX_MESSAGE], place == 0
-        return "", True
+    def _test(self, student: StudentProcess, calls: list[Call]) -> Judgement:
+        """Judgement on all calls of a test; of those after the first the student has not seen the inputs."""
+        found = self._judge(student, calls[0])
+        for call in calls[1:]:
+            if not found.share:
+                break
+            found &= _unseen(self._judge(student, call))
+        stopped = next((self.errors[name] for name in calls[0].answers if name in self.errors), None)
+        if found.message and stopped:
+            told = [f"Your cell stopped with {stopped.name}: {stopped.text}"]
+            found = found._replace(message="\n".join(told + [found.message] * bool(found.share)))
+        return found._replace(message=found.message[:MAX_MESSAGE])
 
-    def _own_error(self, answers: list[str]) -> str:
-        """The error that the cell of one of the answers stopped with, if any."""
-        stopped = next((self.errors[name] for name in answers if name in self.errors), None)
-        return f"Your cell stopped with {stopped.name}: {stopped.text}" if stopped else ""
+    def _judge(self, student: StudentProcess, call: Call) -> Judgement:
+        student.link.request("forget")
+        student.link.forget()
+        try:
+            answers = [student.link.request("fetch", name) for name in call.answers]
+        except NameError as error:
+            return checks.nothing(call.exercise, f"NameError: {error}")
+        found = checks.explained(call.exercise, *answers, seed=call.seed)
+        return found if call.in_parts else found.all_or_nothing()
 
 
-def required_calls(test: str) -> list[Call]:
-    """Calls of ``require`` in a test cell, in order."""
-    calls = [node for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call)]
-    calls = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "require"]
-    calls.sort(key=lambda call: call.lineno)
-    found: list[Call] = []
-    for call in calls:
-        exercise, *answers = call.args
-        seed = next((ast.literal_eval(word.value) for word in call.keywords if word.arg == "seed"), 0)
-        found.append(Call(ast.literal_eval(exercise), [ast.unparse(answer) for answer in answers], seed))
-    return found
+def _unseen(found: Judgement) -> Judgement:
+    """The same judgement, in whose messages it is told that the student has not seen the inputs."""
+    parts = (each._replace(message=each.message and f"{UNSEEN}{each.message}") for each in found.parts)
+    return Judgement(found.message and f"{UNSEEN}{found.message}", tuple(parts))
 
 
 def _taken_away(rules: Any) -> tuple[list[str], list[str]]:
@@ -160,11 +150,22 @@ def _taken_away(rules: Any) -> tuple[list[str], list[str]]:
     ]
 
 
-def _name(cell: NotebookNode) -> str:
-    return cell.metadata.nbgrader.grade_id
+def _stream(text: str) -> dict[str, Any]:
+    return {"output_type": "stream", "name": "stdout", "text": text}
 
 
-def _is_run(cell: NotebookNode) -> bool:
+def _error(error: Exception) -> dict[str, Any]:
+    return {"output_type": "error", "ename": type(error).__name__, "evalue": str(error), "traceback": []}
+
+
+def _marks(cell: Cell) -> dict[str, Any]:
+    return cell["metadata"]["nbgrader"]
+
+
+def _name(cell: Cell) -> str:
+    return _marks(cell)["grade_id"]
+
+
+def _is_run(cell: Cell) -> bool:
     """True for set-up, answers and tests; pictures and explanations in between are not run."""
-    marks = cell.metadata.nbgrader
-    return marks.solution or marks.grade or marks.grade_id.startswith("setup")
+    return _marks(cell)["solution"] or _marks(cell)["grade"] or _name(cell).startswith("setup")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import csv
 import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from .tables import write_table
 
 PUBLISHED = "(the published solution)"
 LENGTH = 8  # nodes of the syntax tree that are compared together
@@ -75,7 +76,4 @@ def _collect(path: Path, student: str, answers: dict[tuple[str, str], dict[str, 
 
 def write_similar(pairs: Iterable[Pair], path: Path) -> None:
     """Write the pairs as a table."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(Pair._fields)
-        table.writerows([*pair[:-1], f"{pair.share:.2f}"] for pair in pairs)
+    write_table(path, [Pair._fields, *([*pair[:-1], f"{pair.share:.2f}"] for pair in pairs)])

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -32,6 +32,14 @@ def environment(scratch: Path) -> dict[str, str]:
     own = {name: str(scratch) for name in ("HOME", "TMPDIR", "MPLCONFIGDIR")}
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     return kept | own | threads | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class Step(NamedTuple):
+    """Step that the process is at: one cell or test."""
+
+    began: float
+    seconds: int  # that it may compute
+    cpu_before: float
 
 
 class StudentProcess:
@@ -69,10 +77,9 @@ class StudentProcess:
         self.link = Link("checks", ours_in, ours_out, may_use)
         self.problem = ""
         self.output = bytearray()
-        self.began = 0.0  # of the present step; 0 between steps
-        self.seconds = START_SECONDS
-        self.cpu_before = 0.0
+        self.present: Step | None = None
         self.interrupted_at = 0.0
+        self.lock = threading.Lock()  # a step is stopped while it is the present one, or not at all
         self.over = threading.Event()
         self.threads = [threading.Thread(target=each, daemon=True) for each in (self._read_output, self._watch)]
         for thread in self.threads:
@@ -91,24 +98,30 @@ class StudentProcess:
     @contextlib.contextmanager
     def step(self, seconds: int | None = None) -> Generator[None, None, None]:
         """Context of one cell or test, which is interrupted when its time or its output is used up."""
-        self.problem = ""
-        self.output.clear()
-        self.interrupted_at = 0.0
-        self.seconds = seconds or self.cell_seconds
-        self.cpu_before = self._cpu_seconds()
-        self.began = time.monotonic()
+        step = Step(time.monotonic(), seconds or self.cell_seconds, self._cpu_seconds())
+        with self.lock:
+            self.problem = ""
+            self.output.clear()
+            self.interrupted_at = 0.0
+            self.present = step
         try:
             yield
         finally:
-            self.began = 0.0
+            with self.lock:
+                self.present = None
 
     def printed(self) -> str:
         """Output of the present step so far."""
         time.sleep(0.01)  # the thread that reads it may still be at it
         return bytes(self.output[:MAX_OUTPUT_BYTES]).decode(errors="replace")
 
-    def _stop(self, problem: str) -> None:
-        """Interrupt the present step; if it does not come back, :meth:`_watch` ends the process."""
+    def _stop(self, step: Step, problem: str) -> None:
+        """Interrupt a step, unless it is over; if it does not come back, :meth:`_watch` ends the process."""
+        with self.lock:
+            if self.present is step:
+                self._interrupt(problem)
+
+    def _interrupt(self, problem: str) -> None:
         self.problem = self.problem or problem
         self.interrupted_at = self.interrupted_at or time.monotonic()
         with contextlib.suppress(psutil.Error, OSError):
@@ -134,27 +147,37 @@ class StudentProcess:
     def _read_output(self) -> None:
         pipe: Any = self.process.stdout
         while part := os.read(pipe.fileno(), 65_536):
+            step = self.present
             if len(self.output) <= MAX_OUTPUT_BYTES:
                 self.output += part
-            elif self.began and not self.interrupted_at:
-                self._stop(f"it printed more than {MAX_OUTPUT_BYTES // 1000} kB")
+            elif step is not None and not self.interrupted_at:
+                self._stop(step, f"it printed more than {MAX_OUTPUT_BYTES // 1000} kB")
         pipe.close()
 
     def _watch(self) -> None:
         """Look at the present step five times a second."""
         while not self.over.wait(0.2):
-            if not self.began:
+            step = self.present
+            if step is None:
                 continue
-            now = time.monotonic()
             if self.interrupted_at:
-                if now - self.interrupted_at > GRACE_SECONDS:
-                    self.kill()
+                if time.monotonic() - self.interrupted_at > GRACE_SECONDS:
+                    self._kill_at(step, self.problem)
                 continue
-            computed = self._cpu_seconds() - self.cpu_before
-            if computed > self.seconds or now - self.began > PATIENCE * self.seconds:
-                self._stop(f"it had not ended after {self.seconds} s of computing")
+            computed = self._cpu_seconds() - step.cpu_before
+            waited = time.monotonic() - step.began
+            if computed > step.seconds:
+                self._stop(step, f"it had not ended after {step.seconds} s of computing")
+            elif waited > PATIENCE * step.seconds:
+                self._stop(step, f"it had not ended after {waited:.0f} s, of which it computed {computed:.0f} s")
             elif self._bytes_of_files() > MAX_SCRATCH_BYTES:
-                self.problem = f"it wrote more than {MAX_SCRATCH_BYTES // 2**20} MiB of files"
+                self._kill_at(step, f"it wrote more than {MAX_SCRATCH_BYTES // 2**20} MiB of files")
+
+    def _kill_at(self, step: Step, problem: str) -> None:
+        """End the process at a step, unless that is over."""
+        with self.lock:
+            if self.present is step:
+                self.problem = problem
                 self.kill()
 
     def _bytes_of_files(self) -> int:

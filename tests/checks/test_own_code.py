@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from polygrad_edu.checks import own_code
-from polygrad_edu.checks.own_code import IN_THE_LOOP, PLACES, check, credit, use, use_mine
+from polygrad_edu.checks.own_code import IN_THE_LOOP, PLACES, check, use, use_mine, whose_code
 from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.noise_schedule import NoiseSchedule
 from polygrad_edu.presets import get_preset
@@ -64,10 +64,10 @@ def test_the_training_calls_every_function_that_the_student_wrote_and_learns_the
 
 
 def test_a_film_is_credited_to_whoever_wrote_the_code_that_runs():
-    assert credit() == "trained by the package's code alone"
+    assert whose_code() == "trained by the package's code alone"
     for exercise in ("02/posterior", "04/with_first", "13/kalman_update"):  # the last is no part of the loop
         check(exercise, solution(exercise)[0])
-    assert credit() == f"trained by your code, in 2 of {len(IN_THE_LOOP)} parts"
+    assert whose_code() == f"trained by your code, in 2 of {len(IN_THE_LOOP)} parts"
 
 
 def test_a_right_function_is_kept_and_found_by_a_later_lesson(elsewhere, capsys):

@@ -4,21 +4,26 @@ import csv
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
+from polygrad_edu.cli.main import main
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.grading import grade_all
 from polygrad_edu.grading.grade_all import _in_a_process, grade, read_results
 from tests.support.assignments import SOURCES
 from tests.support.synthetic_submissions import A1, CASES, Class
 
+SECONDS = 8  # that a cell may compute
+
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     students = Class(tmp_path_factory.mktemp("class"), [case for case in CASES if case.quick])
-    return students, students.grade("--cell-seconds", "20")
+    return students, students.grade("--cell-seconds", str(SECONDS))
 
 
 @pytest.mark.parametrize("student", [case.student for case in CASES if case.quick])
@@ -29,72 +34,97 @@ def test_everybody_gets_the_grade_that_is_due(graded, student):
     assert result["max_points"] == 20
 
 
+def test_each_notebook_is_kept_as_it_was_run(graded):
+    students, _ = graded
+    notebook = nbformat.read(students.course / "graded" / "half-right" / A1 / f"{A1}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    by_name = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells}
+    assert by_name["test_betas"].outputs[0].text == "Right."
+    assert "should keep variance 1" in by_name["test_add_noise"].outputs[0].text
+
+
 def test_what_is_graded_and_unchanged_is_kept(graded):
     students, results = graded
     kept = students.course / "graded" / "right" / A1 / "result.json"
     before = kept.stat().st_mtime_ns
-    assert students.grade("--cell-seconds", "20") == results
+    assert grade_again(students) == results
     assert kept.stat().st_mtime_ns == before
 
 
-def command(*arguments, **options):
-    words = [sys.executable, "-m", "polygrad_edu", "course", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, **options)
+def grade_again(students):
+    return grade(students.course, students.course / "submitted", cell_seconds=SECONDS)[0]
 
 
-def test_report_is_a_table_pages_and_pictures(graded):
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Function that runs a command of ``course`` in this process: its exit status, and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["polygrad-edu", "course", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_report_is_a_table_pages_and_pictures(graded, command):
     students, results = graded
-    done = command("report", "--course", students.course, "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["students"] == len(results)
+    status, told, _ = command("report", "--course", students.course, "--json")
+    assert status == 0
+    assert json.loads(told)["students"] == len(results)
     with (students.course / "report" / "grades.csv").open(newline="") as file:
         rows = {row["student"]: row for row in csv.DictReader(file)}
     assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0", "late": ""}
     with (students.course / "report" / "questions.csv").open(newline="") as file:
         questions = {row["student"]: row for row in csv.DictReader(file)}
-    assert questions["wrong-one"][f"{A1}: add_noise"] == "0"
+    assert questions["half-right"][f"{A1}: add_noise"] == "2"
     assert questions["right"][f"{A1}: add_noise"] == "4"
     assert (students.course / "report" / "canvas.csv").read_text().startswith(f"Student,{A1}")
-    told = json.loads((students.course / "report" / "gradescope" / A1 / "wrong-one.json").read_text())
-    assert told["score"] == 16
+    told = json.loads((students.course / "report" / "gradescope" / A1 / "half-right.json").read_text())
+    assert told["score"] == 18
+    assert "2 of 2: the signal's share is that of each row's own step" in told["tests"][2]["output"]
     assert "right,(the published solution),1.00" in (students.course / "report" / "similar.csv").read_text()
-    assert rows["wrong-one"][A1] == "16"
-    page = (students.course / "report" / "students" / "wrong-one.html").read_text()
+    assert rows["half-right"][A1] == "18"
+    page = (students.course / "report" / "students" / "half-right.html").read_text()
     assert "should keep variance 1" in page
+    assert "<li>0 of 2: data of variance 1 keeps variance 1" in page
+    assert "<li>2 of 2: the signal&#39;s share is that of each row" in page
     assert "explained in lesson 2" in page
     assert "seed=" not in page
     for picture in ("points.png", "missed.png"):
         assert (students.course / "report" / picture).stat().st_size > 5000
 
 
-def test_an_override_stays_whatever_is_graded_or_reported_again(graded):
+def test_an_override_stays_whatever_is_graded_or_reported_again(graded, command):
     students, _ = graded
-    done = command(
-        "override", "wrong-one", A1, "add_noise", "2", "--reason", "half of it is right", "--course", students.course
+    status, told, _ = command(
+        "override", "half-right", A1, "add_noise", "3", "--reason", "a slip", "--course", students.course
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"wrong-one now has 18 of 20 points in {A1}.\n"
-    students.grade("--cell-seconds", "20")
+    assert (status, told) == (0, f"half-right now has 19 of 20 points in {A1}.\n")
+    grade_again(students)
     command("report", "--course", students.course)
-    assert "wrong-one,18,18" in (students.course / "report" / "grades.csv").read_text()
-    page = (students.course / "report" / "students" / "wrong-one.html").read_text()
-    assert "half of it is right (Before: 0. Not yet: " in page
-    wrong = command("override", "nobody", A1, "betas", "2", "--reason", "x", "--course", students.course)
-    assert wrong.returncode == 2
-    assert "nothing was graded of nobody" in wrong.stderr
+    assert "half-right,19,19" in (students.course / "report" / "grades.csv").read_text()
+    page = (students.course / "report" / "students" / "half-right.html").read_text()
+    assert "a slip (Before: 2. Not yet: " in page
+    assert "the signal&#39;s share" not in page  # the grader's points, which count no more
+    status, _, told = command("override", "nobody", A1, "betas", "2", "--reason", "x", "--course", students.course)
+    assert status == 2
+    assert "nothing was graded of nobody" in told
 
 
-def test_stock_nbgrader_gives_the_same_points(tmp_path):
-    students = Class(tmp_path, [case for case in CASES if case.student in ("right", "wrong-one")])
+def test_stock_nbgrader_gives_the_same_points(graded):
+    students, results = graded
     nbgrader = [sys.executable, "-m", "nbgrader"]
-    for words in (["generate_assignment", A1, "--force"], ["autograde", A1]):
+    for words in (["generate_assignment", A1, "--force"], ["autograde", A1, "--student=*right"]):
         done = subprocess.run([*nbgrader, *words], cwd=students.course, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{students.course}/gradebook.db") as book:
         scores = {each.student.id: each.score for each in book.assignment_submissions(A1)}
-    assert scores == {"right": 20, "wrong-one": 16}
+    assert scores == {result["student"]: result["points"] for result in results if result["student"] in scores}
+    assert scores == {"right": 20, "half-right": 18}
 
 
 def job(source, submission, folder):
@@ -133,7 +163,10 @@ def course(tmp_path, monkeypatch):
 
     def graded_at_once(job, source, processes):
         asked.append(Path(job["folder"]).parent.name)
-        return grade_all.Graded(status="graded", points=3, max_points=20, notes=[], questions=[])
+        betas = {"name": "betas", "points": 3.0, "max_points": 3.0, "message": "Right.", "parts": []}
+        return grade_all.Graded(
+            status="graded", reason="", points=3, max_points=20, by_hand=0, notes=[], questions=[betas]
+        )
 
     monkeypatch.setattr(grade_all, "_in_a_process", graded_at_once)
     return tmp_path, asked
@@ -152,6 +185,32 @@ def test_progress_names_each_student_and_known_results_are_not_graded_again(cour
     (folder / "submitted" / "bob" / A1 / f"{A1}.ipynb").write_text("{} ")
     grade(folder, folder / "submitted")
     assert asked == ["ann", "bob", "bob"]  # only the work that has changed
+
+
+def test_an_afternoon_with_canvas_ends_with_its_gradebook(course, command):
+    folder, asked = course
+    with zipfile.ZipFile(folder / "submissions.zip", "w") as archive:
+        for name in (f"leeann_10002_555002_{A1}.ipynb", f"raybob_LATE_10003_555003_{A1}-1.ipynb"):
+            archive.writestr(name, "{}")
+        archive.writestr("oneillcy_10004_555004_notes.pdf", "x")
+    (folder / "gradebook.csv").write_text(
+        f"Student,ID,SIS Login ID,Section,{A1} (1234),Final Score\n"
+        "    Points Possible,,,,20,(read only)\n"
+        '"Lee, Ann",10002,lee,S1,,\n"Ray, Bob",10003,ray,S1,,\n"O\'Neill, Cy",10004,oneill,S1,,\n'
+        '"Student, Test",9,,S1,,\n'
+    )
+    words = (folder / "submissions.zip", "--roster", folder / "gradebook.csv", "--course", folder, "--jobs", "1")
+    assert command("grade", *words)[0] == 0
+    assert asked == ["Lee, Ann", "Ray, Bob"]
+    assert command("report", "--course", folder)[0] == 0
+    assert (folder / "report" / "canvas.csv").read_text().splitlines() == [
+        f"Student,ID,SIS Login ID,Section,{A1} (1234)",
+        '"Lee, Ann",10002,lee,S1,3',
+        '"Ray, Bob",10003,ray,S1,3',
+        '"O\'Neill, Cy",10004,oneill,S1,',
+    ]
+    assert f'"Ray, Bob",3,3,0,{A1}' in (folder / "report" / "grades.csv").read_text()
+    assert "oneillcy_10004_555004_notes.pdf: it is not a notebook" in (folder / "report" / "index.html").read_text()
 
 
 def test_what_is_no_course_assignment_or_submission_is_refused(course):

@@ -3,10 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from polygrad_edu.checks.parts import Judgement, Part
 from polygrad_edu.grading.grade_one import (
-    _failure,
     _question,
     checks_of,
     failed,
@@ -17,43 +16,48 @@ from polygrad_edu.grading.grade_one import (
 from tests.support.assignments import SOURCES
 from tests.support.synthetic_submissions import A1, ALL
 
-TEST = 'require("a1/betas", betas)\nrequire("a1/betas", betas, seed=7)'
+TEST = 'held = credit("a1/betas", betas)\nheld &= credit("a1/betas", betas, seed=7)\nheld.points(of=4)'
+HOLDS, FAILS = Part("p", 3, True, ""), Part("q", 1, False, "Not yet: /home/x.py.")
 
 
-def runner(verdict=("", True), problems=None):
+def runner(*parts, problems=None):
     """A runner that has run the test already."""
-    return SimpleNamespace(verdicts={"test_betas": verdict}, problems=problems or {})
+    judgement = Judgement("\n".join(part.message for part in parts if part.message), parts)
+    return SimpleNamespace(verdicts={"test_betas": judgement}, problems=problems or {})
 
 
 def cell(source=TEST):
     marks = {"grade_id": "test_betas", "points": 4, "solution": False}
-    return new_code_cell(source, metadata={"nbgrader": marks})
+    return {"cell_type": "code", "source": source, "metadata": {"nbgrader": marks}}
 
 
 @pytest.mark.parametrize(
-    ("verdict", "problems", "words"),
+    ("problems", "words"),
     [
-        (("", True), {}, ""),
-        (("", True), {"betas": "it ended its process"}, "Your cell was stopped: it ended its process."),
-        (("", True), {"helper": "it hung"}, ""),
-        (None, {"test_betas": "it hung"}, "Your answer, when it was tried, was stopped: it hung."),
-        (("Not yet: it is 0.", True), {}, "Not yet: it is 0."),
-        (("Not yet: it is 0.", False), {}, "On inputs that you have not seen: Not yet: it is 0."),
+        ({"betas": "it ended its process"}, "Your cell was stopped: it ended its process."),
+        ({"test_betas": "it hung"}, "Your answer, when it was tried, was stopped: it hung."),
     ],
 )
-def test_a_test_counts_only_if_all_its_calls_passed(verdict, problems, words):
-    tried = runner(verdict, problems)
-    told = _failure(cell(), tried)
-    assert told == words
-    question = _question(cell(), tried)
-    assert (question["name"], question["max_points"]) == ("betas", 4)
-    assert question["points"] == (0 if words else 4)
-    assert question["message"] == (told or "Right.")
+def test_an_answer_that_was_stopped_gets_nothing(problems, words):
+    question = _question(cell(), runner(HOLDS, problems=problems))
+    assert question == {"name": "betas", "points": 0, "max_points": 4, "message": words, "parts": []}
+
+
+def test_points_are_those_of_the_properties_that_hold():
+    whole = _question(cell(), runner(HOLDS, problems={"helper": "it hung"}))
+    assert (whole["points"], whole["message"]) == (4, "Right.")
+    question = _question(cell(), runner(HOLDS, FAILS))
+    assert (question["points"], question["message"]) == (3, "Not yet: x.py.")
+    assert question["parts"] == [
+        {"words": "p", "points": 3, "max_points": 3, "message": ""},
+        {"words": "q", "points": 0, "max_points": 1, "message": "Not yet: x.py."},
+    ]
 
 
 def test_a_helper_that_was_stopped_is_named():
     tried = cell('require("a1/betas", betas, helper)')
-    assert _failure(tried, runner(problems={"helper": "it hung"})) == "Your cell helper was stopped: it hung."
+    told = _question(tried, runner(HOLDS, problems={"helper": "it hung"}))["message"]
+    assert told == "Your cell helper was stopped: it hung."
 
 
 def test_no_folder_of_the_machine_is_told():
@@ -71,8 +75,15 @@ def test_no_folder_of_the_machine_is_told():
 )
 def test_answers_in_words_wait_for_a_person(text, points, message):
     marks = {"grade_id": "why", "points": 2, "solution": True}
-    question = _question(new_markdown_cell(text, metadata={"nbgrader": marks}), runner())
-    assert question == {"name": "why", "points": points, "max_points": 2, "message": message, "answer": text}
+    question = _question({"source": text, "metadata": {"nbgrader": marks}}, runner())
+    assert question == {
+        "name": "why",
+        "points": points,
+        "max_points": 2,
+        "message": message,
+        "answer": text,
+        "parts": [],
+    }
 
 
 def test_totals_leave_out_what_waits_for_a_person():

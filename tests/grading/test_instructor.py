@@ -10,6 +10,18 @@ from polygrad_edu.cli.main import main
 from tests.support.assignments import SOURCES, cells, released_course
 from tests.support.synthetic_submissions import A1
 
+CALL = r'\("a\d/\w+", [\w, ]+\)\n'
+HIDDEN = CALL.replace(r"\)\n", r", seed=\d+\)\n")
+REQUIRE = (
+    "from polygrad_edu.course import require\n\n"
+    f"require{CALL}### BEGIN HIDDEN TESTS\n(require{HIDDEN})+### END HIDDEN TESTS"
+)
+CREDIT = (
+    "from polygrad_edu.course import credit\n\n"
+    rf"held = credit{CALL}### BEGIN HIDDEN TESTS\n(held &= credit{HIDDEN})+### END HIDDEN TESTS\n"
+    r"held\.points\(of=\d+\)"
+)
+
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
@@ -31,17 +43,15 @@ def test_source_keeps_to_the_format(name):
         if marks[grade_id]["solution"]:
             continue  # read by a person
         assert any(marks.get(word, {}).get("solution") for word in re.findall(r"\w+", test)), "no answer is tried"
-        assert "from polygrad_edu.course import require\n" in test
-        lines = [line for line in test.splitlines() if line and not line.startswith(("###", "from polygrad_edu"))]
-        assert all(re.match(rf'require\("a{name[1]}/\w+", .+\)$', line) for line in lines), test
-        assert re.search(r"### BEGIN HIDDEN TESTS\n(require\(.*, seed=\d+\)\n)+### END HIDDEN TESTS", test)
+        form = re.compile(CREDIT if "credit" in test else REQUIRE)
+        assert form.fullmatch(test), test
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_released_notebooks_hold_no_trace_of_solutions_and_hidden_tests(released, name):
     _, made = released
     text, source = made[name].read_text(encoding="utf-8"), cells(SOURCES[name])
-    assert not re.search(r"BEGIN SOLUTION|END SOLUTION|HIDDEN|require\([^\n]*seed=", text)
+    assert not re.search(r"BEGIN SOLUTION|END SOLUTION|HIDDEN|(credit|require)\([^\n]*seed=", text)
     whole, blocks = "\n".join(cell["source"] for cell in source.values()), r"### BEGIN (?:SOL|HID).*?\n(.*?)### END"
     hidden_lines = {line.strip() for block in re.findall(blocks, whole, re.S) for line in block.splitlines()}
     in_the_open = {line.strip() for line in re.sub(blocks, "", whole, flags=re.S).splitlines()}

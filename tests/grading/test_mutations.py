@@ -1,12 +1,17 @@
 """The checks of the assignments, tested: wrong answers lose their points for the named reason, right ones lose none."""
 
+import collections
+import contextlib
 import functools
 import importlib
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+
+from tests.grading.mutations.half_right import HOLDS, points_kept, points_of
 
 ROOT = Path(__file__).parents[2]
 ASSIGNMENTS = {
@@ -18,7 +23,15 @@ def lists(number):
     return importlib.import_module(f"tests.grading.mutations.assignment_{number}")
 
 
-WRONG = [(number, *entry) for number in ASSIGNMENTS for entry in lists(number).WRONG]
+def numbered(number):
+    """Wrong answers of an assignment, each with its place among those of its function."""
+    places = collections.Counter()
+    for function, answer, words in lists(number).WRONG:
+        yield number, function, places[function], answer, words
+        places[function] += 1
+
+
+WRONG = [entry for number in ASSIGNMENTS for entry in numbered(number)]
 RIGHT = [(number, *entry) for number in ASSIGNMENTS for entry in lists(number).RIGHT]
 
 
@@ -41,15 +54,24 @@ def solved(number, function):
         if name == function:
             break
         if marks["solution"] or name.startswith("setup"):
-            exec(source, names)
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(source, names)
     return names
 
 
 def submit(number, function, answer, seed=None):
-    """Run an answer and then its test cell, hidden tests and all, these with another ``seed`` if there is one."""
+    """Run an answer and then its test cell, hidden tests and all, these with another ``seed`` if there is one.
+
+    Returns the share of the points, and what is wrong in words.
+    """
     names, test = dict(solved(number, function)), cells(number)[f"test_{function}"][0]
     exec(answer, names)
-    exec(test if seed is None else re.sub(r"seed=\d+", f"seed={seed}", test), names)
+    try:
+        exec(test if seed is None else re.sub(r"seed=\d+", f"seed={seed}", test), names)
+    except AssertionError as wrong:
+        return 0.0, str(wrong)
+    held = names.get("held")
+    return (held.share, held.message) if held else (1.0, "")
 
 
 @pytest.mark.parametrize("number", ASSIGNMENTS)
@@ -65,18 +87,27 @@ def test_every_graded_function_has_enough_wrong_and_right_answers(number):
     assert {name for name, *_ in lists(number).WRONG + lists(number).RIGHT} <= set(graded)
 
 
-@pytest.mark.parametrize(("number", "function", "answer", "words"), WRONG)
-def test_a_wrong_answer_is_told_which_property_broke(number, function, answer, words, capsys):
-    with pytest.raises(AssertionError) as told:
-        submit(number, function, answer)
-    assert words in str(told.value)
-    assert "Not yet: " in str(told.value)
-    assert re.search(r"[Ll]esson \d", str(told.value))
+@pytest.mark.parametrize(("number", "function", "place", "answer", "words"), WRONG)
+def test_a_wrong_answer_is_told_which_property_broke_and_keeps_what_holds(
+    number, function, place, answer, words, capsys
+):
+    share, told = submit(number, function, answer)
+    assert words in told
+    assert "Not yet: " in told
+    assert re.search(r"[Ll]esson \d", told)
+    kept, whole = points_kept(number, function, place), points_of(number, function)
+    assert share == pytest.approx(kept / whole)
+    assert kept < (1e-9 if words == "is empty so far" else whole)
+
+
+def test_every_half_right_answer_that_is_listed_is_there():
+    assert set(HOLDS) <= {entry[:3] for entry in WRONG}
+    assert {number for number, *_ in HOLDS} == {"1", "2", "3", "4", "5"}  # each class of 6 is all or nothing
 
 
 @pytest.mark.parametrize(("number", "function", "how", "answer"), RIGHT)
 def test_a_right_answer_put_differently_gets_its_points(number, function, how, answer, capsys):
-    submit(number, function, answer)
+    assert submit(number, function, answer) == (1.0, "")
     assert set(capsys.readouterr().out.split("\n")) == {"Right.", ""}
 
 
@@ -85,9 +116,9 @@ def test_the_solutions_pass_on_whatever_inputs_a_course_draws(number, capsys):
     for seed in (5037,) if number == 5 else (100, 2718, 5037, 9999):  # 5 trains a pendulum each time
         for name, (source, marks) in cells(number).items():
             if marks["solution"] and f"test_{name}" in cells(number):
-                submit(number, name, source, seed)
+                assert submit(number, name, source, seed) == (1.0, "")
 
 
 @pytest.mark.parametrize("seed", [8, 39])
 def test_a_right_loop_passes_although_its_policy_asks_for_more_than_the_world_has(seed, capsys):
-    submit("5", "imagination_loop", cells("5")["imagination_loop"][0], seed)
+    assert submit("5", "imagination_loop", cells("5")["imagination_loop"][0], seed) == (1.0, "")

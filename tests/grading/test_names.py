@@ -18,6 +18,8 @@ from tests.support.synthetic_submissions import A1
         (f"alice_{A1} (2)", "alice", False),
         (f"{A1}", A1, False),
         ("ann", "ann", False),
+        ("team-1", "team-1", False),
+        (f"team-1_{A1}-2", "team-1", False),
         ("s1234567", "s1234567", False),
         ("M\udcfcller", "Müller", False),
     ],

@@ -28,8 +28,8 @@ def test_a_notebook_is_run_as_it_will_be_graded(tmp_path, monkeypatch, capsys):
         main()
     assert ended.value.code == 1
     told = " ".join(capsys.readouterr().out.split())
-    assert "signal Right." in told
-    assert re.search("betas Your cell stopped with ImportError: .* asks you to write", told)
+    assert "signal 3 of 3 Right." in told
+    assert re.search("betas 0 of 3 Your cell stopped with ImportError: .* asks you to write", told)
     assert "not seen" not in told
     assert list(tmp_path.iterdir()) == [path]
 

@@ -4,10 +4,9 @@ import importlib
 import sys
 
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from polygrad_edu.grading import run_notebook
-from polygrad_edu.grading.run_notebook import Call, NotebookRunner, required_calls
+from polygrad_edu.grading.run_notebook import NotebookRunner
 from tests.support.assignments import SOURCES, cells
 from tests.support.synthetic_submissions import A1
 
@@ -15,17 +14,17 @@ SOLVED = cells(SOURCES[A1])
 RULES = importlib.import_module("polygrad_edu.checks.assignment_1")
 
 
-def code(grade_id, source, grade=False, solution=False):
-    return new_code_cell(source, metadata={"nbgrader": {"grade_id": grade_id, "grade": grade, "solution": solution}})
+def code(grade_id, source, grade=False, solution=False, kind="code"):
+    marks = {"grade_id": grade_id, "grade": grade, "solution": solution}
+    return {"cell_type": kind, "source": source, "metadata": {"nbgrader": marks}}
 
 
 def notebook():
     setup = next(cell["source"] for name, cell in SOLVED.items() if name.startswith("setup"))
-    talk = new_markdown_cell("words", metadata={"nbgrader": {"grade_id": "talk", "grade": False, "solution": False}})
-    return new_notebook(
-        cells=[
+    return {
+        "cells": [
             code("setup", setup),
-            talk,
+            code("talk", "words", kind="markdown"),
             code("picture", "1 / 0"),
             code("signal", SOLVED["signal"]["source"] + "\nprint('made')", solution=True),
             code("test_signal", SOLVED["test_signal"]["source"], grade=True),
@@ -34,37 +33,40 @@ def notebook():
             code("test_betas", 'require("a1/betas", betas)', grade=True),
             code("test_early", 'require("a1/signal", signal)', grade=True),
             code("test_wrong", 'require("a1/signal", math)\nrequire("a1/signal", signal, seed=3)', grade=True),
+            code("half", "def half(n, tau):\n    return signal(n, 1.0 if n == 18 else tau)", solution=True),
+            code(
+                "test_half", 'held = credit("a1/signal", half)\nheld &= credit("a1/signal", half, seed=3)', grade=True
+            ),
         ]
-    )
+    }
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 def test_what_goes_wrong_in_a_cell_stays_in_it():
     runner = NotebookRunner(RULES, [])
     run = runner.run(notebook())
-    by_name = {cell.metadata.nbgrader.grade_id: cell for cell in run.cells}
+    by_name = {cell["metadata"]["nbgrader"]["grade_id"]: cell for cell in run["cells"]}
     assert runner.problems == {"crash": "it ended its process"}
     assert runner.errors == {"betas": ("ZeroDivisionError", "division by zero")}
     assert "outputs" not in by_name["talk"]
-    assert by_name["picture"].outputs == []  # not run
-    assert [output.text for output in by_name["signal"].outputs] == ["made\n"]
-    assert runner.verdicts["test_signal"] == runner.verdicts["test_early"] == ("", True)
-    assert runner.verdicts["test_betas"] == ("Your cell stopped with ZeroDivisionError: division by zero", True)
-    told, seen = runner.verdicts["test_wrong"]
+    assert "outputs" not in by_name["picture"]  # not run
+    assert [output["text"] for output in by_name["signal"]["outputs"]] == ["made\n"]
+    assert [runner.verdicts[name].message for name in ("test_signal", "test_early")] == ["", ""]
+    told = runner.verdicts["test_betas"].message
+    assert told == "Your cell stopped with ZeroDivisionError: division by zero"
+    told = runner.verdicts["test_wrong"].message
     assert "should be a function, not a module" in told
-    assert seen
-    (output,) = by_name["test_wrong"].outputs
-    assert output.text == told
+    assert told.endswith("This question is all or nothing.")
+    (output,) = by_name["test_wrong"]["outputs"]
+    assert output["text"] == told
+    half = runner.verdicts["test_half"]  # another temperature does nothing where there are 18 steps, which seed 3 asks
+    assert half.points(of=3) == 2
+    assert half.message.startswith("On inputs that you have not seen: Not yet: signal(18, 0.10)")
+    assert half.parts[2].message == half.message.rpartition(" (It is explained")[0]
 
 
 def test_when_all_its_time_is_over_the_rest_is_not_run(monkeypatch):
     monkeypatch.setattr(run_notebook, "ALL_SECONDS", 0)
     runner = NotebookRunner(RULES, [])
-    runner.run(new_notebook(cells=[code("setup", "import time\ntime.sleep(500)")]))
+    runner.run({"cells": [code("setup", "import time\ntime.sleep(500)")]})
     assert runner.problems == {"setup": "the time for all of it, 0 s, was over"}
-
-
-def test_the_calls_of_a_test_are_found_in_their_order():
-    text = 'require("a1/betas", betas)\nrequire("a1/betas", betas, helper, seed=7)\nprint(require)'
-    assert required_calls(text) == [Call("a1/betas", ["betas"], 0), Call("a1/betas", ["betas", "helper"], 7)]
-    assert required_calls("print(require)\nother('a1/x')") == []

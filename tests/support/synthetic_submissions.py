@@ -1,22 +1,29 @@
 """A class of students who hand in everything there is, each with the grade it should get.
 
-``python -m tests.support.synthetic_submissions [DIR]`` makes a course in DIR (default: a temporary folder), hands in,
-grades unattended with the command line, and prints the table; it ends with 1 if anybody got another grade. The quick
-ones run in ``tests/grading/test_grade_all.py``.
+``python -m tests.support.synthetic_submissions`` makes a course, hands in, grades unattended with the command line,
+and prints the table; it ends with 1 if anybody got another grade. The quick ones run in
+``tests/grading/test_grade_all.py``. ``--students 200`` hands in that many times assignment 1: a tenth of it damaged or
+hostile, the others honest, with right and wrong answers drawn from the lists of ``tests/grading/mutations``.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import psutil
 
 from polygrad_edu.grading.instructor import new_course, release, shipped_assignments
 from tests.grading.mutations.assignment_1 import RIGHT, WRONG
+from tests.grading.mutations.half_right import points_kept
 
 A1 = "a1_noise_schedule"
 ALL = ("signal", "betas", "add_noise", "posterior_variance", "posterior_mean", "respaced")
@@ -29,6 +36,7 @@ class Case:
     student: str
     lost: dict[str, str]  # function -> words of the message; all others get their points
     answers: dict[str, str] = field(default_factory=dict)  # function -> what stands in its cell
+    kept: dict[str, float] = field(default_factory=dict)  # function -> points for the properties that hold
     make: str = ""  # how the file is made, if not from answers: see Class.hand_in
     quick: bool = False
     assignment: str = A1
@@ -95,9 +103,15 @@ CASES = [
     Case("right-tests-deleted", {}, make="tests deleted"),
     Case("right-with-magics", {}, {"signal": "%matplotlib inline\n!pip install nothing\n" + right(0)["signal"]}),
     Case("empty", everything("is empty so far"), make="released"),
-    Case("wrong-one", {"add_noise": "should keep variance 1"}, {"add_noise": wrong(1)[1]["add_noise"]}, quick=True),
+    Case(
+        "half-right",
+        {"add_noise": "should keep variance 1"},
+        {"add_noise": wrong(2)[1]["add_noise"]},
+        kept={"add_noise": 2},
+        quick=True,
+    ),
     Case("wrong-all-1", *wrong(1)),
-    Case("wrong-all-4", *wrong(4)),
+    Case("wrong-all-4", *wrong(4), kept={"add_noise": 2}),
     Case("wrong-last", *wrong(-1)),
     Case("memorised", {"respaced": "On inputs that you have not seen"}, {"respaced": MEMORISED}),
     Case("syntax-error", {"betas": "SyntaxError"}, {"betas": "def betas(alpha_bar)\n    return 1"}),
@@ -165,6 +179,60 @@ for other in shipped_assignments()[1:]:  # what everybody hands in, of each of t
     ]
 
 
+DAMAGED = ("broken-json", "empty-file", "no-notebook", "picture", "nested-json", "huge-file", "tests-faked")
+HOSTILE = ("crash", "system-exit", "exit", "fork-os", "read-tests", "write-over-tests", "network-socket")
+HOSTILE += ("memory-8-gb", "print-a-gigabyte", "report-forged", "tensor-agrees", "delete-files", "infinite-loop")
+
+
+def many(students: int, seed: int = 0) -> list[Case]:
+    """So many submissions of assignment 1, one in ten of them damaged or hostile."""
+    draw = random.Random(seed)
+    by_name = {case.student: case for case in CASES}
+    cases = []
+    for number in range(students // 10):
+        kind = (DAMAGED + HOSTILE)[number % 20]
+        cases.append(replace(by_name[kind], student=f"{kind}-{number}"))
+    for number in range(students - len(cases)):
+        lost, answers, kept = {}, {}, {}
+        for name in ALL:
+            if draw.random() < 0.7:
+                answers[name] = draw.choice([answer for function, _, answer in RIGHT if function == name])
+                continue
+            mistakes = [(answer, words) for function, answer, words in WRONG if function == name]
+            place = draw.randrange(len(mistakes))
+            answers[name], lost[name] = mistakes[place]
+            kept[name] = points_kept("1", name, place)
+        cases.append(Case(f"honest-{number}", lost, answers, kept=kept))
+    return cases
+
+
+class Meter(threading.Thread):
+    """Memory and computing of this process's children, looked at twice a second.
+
+    Attributes:
+        peak: the largest sum of their memory, in bytes.
+        seconds: that each has computed, by process.
+    """
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.peak = 0
+        self.seconds = {}
+        self.over = threading.Event()
+
+    def run(self):
+        own = psutil.Process()
+        while not self.over.wait(0.5):
+            used = 0
+            for process in own.children(recursive=True):
+                try:
+                    used += process.memory_full_info().uss
+                    self.seconds[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
+                except psutil.Error:
+                    continue
+            self.peak = max(self.peak, used)
+
+
 class Class:
     """A course in a folder, its students' submissions, and their grades."""
 
@@ -227,11 +295,12 @@ class Class:
 
     def mistakes(self, result: dict) -> list[str]:
         """What is wrong with a grade, in words; nothing if it is the one that was due."""
-        lost, found = self.cases[result["student"]].lost, []
+        case, found = self.cases[result["student"]], []
+        lost = case.lost
         for question in result["questions"]:
             name, points = question["name"], question["points"]
             by_hand = points is None and name not in lost  # an answer in words waits for a person
-            if not by_hand and points != (0 if name in lost else question["max_points"]):
+            if not by_hand and points != (case.kept.get(name, 0) if name in lost else question["max_points"]):
                 found.append(f"{name} got {points}: {question['message']}")
             elif name in lost and lost[name] not in question["message"]:
                 found.append(f"{name} was told {question['message']!r}, not {lost[name]!r}")
@@ -241,25 +310,35 @@ class Class:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path, nargs="?", help="of the course (default: a temporary one)")
+    parser.add_argument("--students", type=int, help="so many submissions of assignment 1 (default: one of each kind)")
+    parser.add_argument("--jobs", default="2", help="submissions at a time")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary)
+        students = Class(options.folder or Path(temporary), many(options.students) if options.students else CASES)
+        meter = Meter()
+        meter.start()
         begin = time.monotonic()
-        students = Class(folder, CASES)
-        results = students.grade()
+        results = students.grade("--jobs", options.jobs)
+        minutes = (time.monotonic() - begin) / 60
+        meter.over.set()
+        computed = sum(meter.seconds.values()) / 60
         wrong_grades = 0
         print(f"{'student':<20} {'due':>5} {'got':>5} {'s':>5}  remarks")
         for result in results:
-            lost = students.cases[result["student"]].lost
+            case = students.cases[result["student"]]
             asked = [question for question in result["questions"] if question["points"] is not None]
-            due = sum(question["max_points"] for question in asked if question["name"] not in lost)
+            due = sum(q["max_points"] for q in asked if q["name"] not in case.lost) + sum(case.kept.values())
             mistakes = students.mistakes(result)
             wrong_grades += bool(mistakes)
             first = next((q["message"] for q in result["questions"] if not q["points"]), "")
             remark = "WRONG: " + "; ".join(mistakes) if mistakes else first[:90]
             print(f"{result['student']:<20} {due:>5g} {result['points']:>5g} {result['seconds'] or 0:>5.0f}  {remark}")
-        print(
-            f"{len(results)} submissions in {(time.monotonic() - begin) / 60:.1f} minutes, {wrong_grades} wrong grades"
-        )
+        missing = sorted({*students.cases} - {result["student"] for result in results})
+        print(f"without a grade: {', '.join(missing) or 'nobody'}")
+        print(f"{len(results)} submissions in {minutes:.1f} minutes, {computed:.1f} of one core")
+        print(f"at most {meter.peak / 2**30:.2f} GiB of memory; {wrong_grades} wrong grades")
         sys.exit(bool(wrong_grades))
 
 
