@@ -46,6 +46,7 @@ def page_of(widget: widgets.LessonWidget) -> str:
 WIDGETS = {
     "schedule_playground": lambda: widgets.SchedulePlayground(tau=0.5, progress=0.3).freeze({"tau": [0.1, 0.5, 2.0]}),
     "guidance_explorer": lambda: widgets.GuidanceExplorer(strength=0.003).freeze({"strength": [0.001, 0.003, 0.01]}),
+    "delay_explorer": lambda: widgets.DelayExplorer(delay=2, place=0.5),
     "denoising_scrubber": lambda: widgets.DenoisingScrubber(visit=10, seed=8).freeze({"visit": [0, 10, 16]}),
     "denoising_scrubber_hopper": lambda: widgets.DenoisingScrubber("hopper", visit=11, seed=2),
     "imagined_or_real": lambda: widgets.ImaginedOrReal(ahead=7, seed=3).freeze({"ahead": [0, 3, 7]}),

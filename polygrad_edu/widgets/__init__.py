@@ -1,6 +1,7 @@
 """Widgets: the interactive pieces of the lessons, computed in the page, live in JupyterLab, or frozen in the book."""
 
 from .base import Control, LessonWidget
+from .delay_explorer import DelayExplorer
 from .denoising_scrubber import DenoisingScrubber
 from .guidance_explorer import GuidanceExplorer
 from .imagined_or_real import ImaginedOrReal
@@ -10,6 +11,7 @@ from .training_watcher import TrainingWatcher
 
 __all__ = [
     "Control",
+    "DelayExplorer",
     "DenoisingScrubber",
     "GuidanceExplorer",
     "ImaginedOrReal",
