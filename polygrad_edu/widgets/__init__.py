@@ -4,6 +4,7 @@ from .base import Control, LessonWidget
 from .delay_explorer import DelayExplorer
 from .denoising_scrubber import DenoisingScrubber
 from .guidance_explorer import GuidanceExplorer
+from .hopper_from_noise import HopperFromNoise
 from .imagined_or_real import ImaginedOrReal
 from .return_explorer import ReturnExplorer
 from .schedule_playground import SchedulePlayground
@@ -14,6 +15,7 @@ __all__ = [
     "DelayExplorer",
     "DenoisingScrubber",
     "GuidanceExplorer",
+    "HopperFromNoise",
     "ImaginedOrReal",
     "LessonWidget",
     "ReturnExplorer",

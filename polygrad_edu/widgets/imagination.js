@@ -29,7 +29,7 @@ export function readModel(buffer) {
     betas: tensor("schedule/betas"),
     starts: tensor("starts/observations"), // [N, O] real observations to begin at
     units: { observations: unitsOf("observations"), actions: unitsOf("actions"), rewards: unitsOf("rewards"), terminals: unitsOf("terminals") },
-    denoiser: DENOISERS[manifest.denoiser]({ tensor, linearAt, normAt }, manifest),
+    denoiser: DENOISERS[manifest.denoiser ?? "mlp"]({ tensor, linearAt, normAt }, manifest),
     policy: {
       layers: [linearAt("policy/network.0"), linearAt("policy/network.3"), linearAt("policy/network.6")],
       norms: [normAt("policy/network.1", 1e-3), normAt("policy/network.4", 1e-3)], std: tensor("policy/std"),
@@ -37,7 +37,7 @@ export function readModel(buffer) {
   };
 }
 
-// The layers of each kind of denoiser; staggered_imagination.js adds another.
+// The layers of each kind of denoiser, which older files do not name; staggered_imagination.js adds another.
 const DENOISERS = {
   mlp: ({ tensor, linearAt, normAt }, { depth }) => ({
     project: linearAt("denoiser/project"), enter: linearAt("denoiser/enter"), leave: linearAt("denoiser/leave"),
