@@ -17,7 +17,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .. import __version__
-from ..actor_critic import GaussianPolicy
 from ..files.input_error import InputError
 from ..files.safe_files import all_finite, whole_directory, write_whole
 from ..imagination_loop import ImaginationLoop
@@ -108,7 +107,7 @@ def refuse_others(loop: ImaginationLoop) -> None:
         )
     if preset.denoiser.endings == "read":
         raise InputError("a page imagines endings as it does states: this run reads them with a network of its own")
-    if not isinstance(loop.best_policy, GaussianPolicy):
+    if preset.actor_critic.policy_gradient == "pathwise":
         raise InputError(
             "a page knows a policy whose spread is the same in every state: this run's depends on the state"
         )
