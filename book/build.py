@@ -69,7 +69,11 @@ def build(out: Path) -> int:
     options = ["--path-output", str(out), "-W", "--keep-going"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(BOOK), str(ROOT)])}
     try:
-        return subprocess.run([*jupyter_book, *arguments, *options], cwd=ROOT, env=environment, check=False).returncode
+        command = [*jupyter_book, *arguments, *options]
+        status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        for path in (out / "_build" / "html" / "_static").rglob("*.map"):  # 3 MB for those who mend the theme
+            path.unlink()
+        return status
     finally:
         for path in (settings, *islands):
             path.unlink()
