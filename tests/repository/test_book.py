@@ -174,6 +174,7 @@ def barriers(page, contrast):
     from axe_playwright_python.sync_playwright import Axe
 
     options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
+    options |= {"preload": False}  # it would ask for style sheets of style sheets at addresses of its own making
     found = Axe().run(page, options=options).response["violations"]
     return [(one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")]
 
