@@ -1,9 +1,9 @@
 """Build the book from the stored notebooks: ``python book/build.py``, then open book/_build/html/book/index.html.
 
-Every warning of Sphinx is an error. No lesson is run and nothing is downloaded; the widget on the first page is made
-anew. If the clone's origin is on GitHub, each
-lesson gets its "Open in Colab" and Binder buttons, and each page the picture that links to it show; they are made from
-that address, so they cannot point elsewhere.
+Every warning of Sphinx is an error. No lesson is run and nothing is downloaded; the widgets on the first page and on
+the page about the delay are made anew. If the clone's origin is on GitHub, each lesson gets its "Open in Colab" and
+Binder buttons, and each page the picture that links to it show; they are made from that address, so they cannot point
+elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from polygrad_edu.widgets import GuidanceExplorer
+from polygrad_edu.widgets import DelayExplorer, HopperFromNoise
 
 BOOK = Path(__file__).parent
 ROOT = BOOK.parent
@@ -61,17 +61,22 @@ def build(out: Path) -> int:
     out.mkdir(parents=True, exist_ok=True)
     settings = BOOK / "_config_built.yml"  # beside the original, since paths in it are relative to its place
     settings.write_text(yaml.safe_dump(config), encoding="utf-8")
-    landing = BOOK / "_landing.html"
-    landing.write_text(GuidanceExplorer().to_html(), encoding="utf-8")
+    islands = {BOOK / "_landing.html": HopperFromNoise(), BOOK / "measured" / "_delay.html": DelayExplorer()}
+    for path, widget in islands.items():
+        path.write_text(widget.to_html(), encoding="utf-8")
     jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     arguments = ["build", str(ROOT), "--config", str(settings), "--toc", str(BOOK / "_toc.yml")]
     options = ["--path-output", str(out), "-W", "--keep-going"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(BOOK), str(ROOT)])}
     try:
-        return subprocess.run([*jupyter_book, *arguments, *options], cwd=ROOT, env=environment, check=False).returncode
+        command = [*jupyter_book, *arguments, *options]
+        status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        for path in (out / "_build" / "html" / "_static").rglob("*.map"):  # 3 MB for those who mend the theme
+            path.unlink()
+        return status
     finally:
-        settings.unlink()
-        landing.unlink()
+        for path in (settings, *islands):
+            path.unlink()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Sphinx extension: mathematics in docstrings, questions that hide answers, code in view, pictures for links.
 
-And no page waits for a kernel elsewhere.
+A bibliography can be heard as a list, and no page waits for a kernel elsewhere.
 """
 
 from __future__ import annotations
@@ -59,6 +59,11 @@ def with_code_pages(app: Any, doctree: Any, page: str) -> None:
             link.replace_self(nodes.reference("", "", *link.children, internal=True, refuri=address))
 
 
+def with_list_items(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Tell screen readers that a bibliography's entries are items of a list; Sphinx gives them a role no list holds."""
+    context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def open_graph(title: str, address: str, page: str) -> str:
     """Tags by which a link to a page is shown with its title and a picture (Open Graph).
 
@@ -89,6 +94,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("builder-inited", without_thebe, priority=0)
     app.connect("html-page-context", with_questions)
     app.connect("html-page-context", with_lines_of_today)
+    app.connect("html-page-context", with_list_items)
     app.connect("doctree-resolved", with_code_pages)
     app.connect("html-page-context", add_open_graph)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

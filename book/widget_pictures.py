@@ -47,6 +47,8 @@ WIDGETS = {
     "schedule_playground": lambda: widgets.SchedulePlayground(tau=0.5, progress=0.3).freeze({"tau": [0.1, 0.5, 2.0]}),
     "score_field": lambda: widgets.ScoreField(progress=0.5),
     "guidance_explorer": lambda: widgets.GuidanceExplorer(strength=0.003).freeze({"strength": [0.001, 0.003, 0.01]}),
+    "hopper_from_noise": lambda: widgets.HopperFromNoise(visit=12),
+    "delay_explorer": lambda: widgets.DelayExplorer(delay=2, place=0.5),
     "denoising_scrubber": lambda: widgets.DenoisingScrubber(visit=10, seed=8).freeze({"visit": [0, 10, 16]}),
     "denoising_scrubber_hopper": lambda: widgets.DenoisingScrubber("hopper", visit=11, seed=2),
     "imagined_or_real": lambda: widgets.ImaginedOrReal(ahead=7, seed=3).freeze({"ahead": [0, 3, 7]}),
@@ -66,7 +68,8 @@ def main(names: list[str]) -> None:
             path = Path(folder) / f"{name}.html"
             path.write_text(f"<!doctype html><meta charset=utf-8>{page_of(WIDGETS[name]())}", encoding="utf-8")
             for look, (width, scheme) in LOOKS.items():
-                page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+                look_at = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+                page = browser.new_page(**look_at, reduced_motion="reduce")  # a chain that plays would be anywhere
                 page.goto(path.as_uri())
                 taken = Image.open(io.BytesIO(page.locator(".pg").screenshot())).convert("RGB")
                 small = taken.quantize(200, dither=Image.Dither.NONE)

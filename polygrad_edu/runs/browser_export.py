@@ -2,7 +2,8 @@
 
 The file is a safetensors file: a header of JSON, then numbers; it holds no code. The denoiser's weights have 16 bits;
 the schedule, the normaliser, the policy, which is small, and 256 real states to start from have 32. Its metadata's
-``manifest`` says the sizes, and how the run imagined. ``polygrad_edu/widgets/imagination.js`` reads it and imagines.
+``manifest`` says the sizes, and how the run imagined. ``polygrad_edu/widgets/imagination.js`` reads it and imagines,
+with ``staggered_imagination.js`` where steps wait for each other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .. import __version__
 from ..files.input_error import InputError
 from ..files.safe_files import all_finite, whole_directory, write_whole
 from ..imagination_loop import ImaginationLoop
+from ..variants.diffusion_forcing import ForcedDiffusion
 from .checkpoint import load_checkpoint, read_config
 from .shipped import draw_starts, finished_result, load_result
 
@@ -68,13 +70,16 @@ def pack(loop: ImaginationLoop, observations: Tensor, dtype: torch.dtype = torch
         dtype: of the denoiser's weights: float16, or float32 to compare with.
 
     Raises:
-        InputError: the world model is another than the paper's with its residual MLP, or too large for 16 bits.
+        InputError: the world model or its policy is none that a page can run, or too large for 16 bits.
     """
     refuse_others(loop)
     network = loop.world_model.averaged_network
     narrowed = {name: value.to(dtype) for name, value in network.denoiser.state_dict().items() if name != _FREQUENCIES}
     tensors = {f"denoiser/{name}": value for name, value in narrowed.items()}
-    tensors |= {f"denoiser/{_FREQUENCIES}": network.denoiser.state_dict()[_FREQUENCIES]}
+    if isinstance(network, ForcedDiffusion):
+        tensors |= {"forcing/change_variance": network.change_variance}
+    else:
+        tensors |= {f"denoiser/{_FREQUENCIES}": network.denoiser.state_dict()[_FREQUENCIES]}
     tensors |= {f"policy/{name}": value for name, value in loop.best_policy.state_dict().items() if name != "log_std"}
     tensors |= {"policy/std": loop.best_policy.std, "schedule/betas": network.schedule.betas}
     tensors |= {"starts/observations": observations.float()}
@@ -95,9 +100,17 @@ def refuse_others(loop: ImaginationLoop) -> None:
         InputError: it is not; the message says what is.
     """
     preset = loop.preset
-    kinds = (preset.world_model.kind, preset.denoiser.kind)
-    if kinds != ("polygrad", "mlp"):
-        raise InputError(f"a page can run the world model polygrad with the denoiser mlp, not {' with '.join(kinds)}")
+    kind, denoiser = preset.world_model.kind, preset.denoiser.kind
+    if kind != "polygrad" or denoiser not in ("mlp", "step-mlp"):
+        raise InputError(
+            f"a page can run the world model polygrad with the denoiser mlp or step-mlp, not {kind} with {denoiser}"
+        )
+    if preset.denoiser.endings == "read":
+        raise InputError("a page imagines endings as it does states: this run reads them with a network of its own")
+    if preset.actor_critic.policy_gradient == "pathwise":
+        raise InputError(
+            "a page knows a policy whose spread is the same in every state: this run's depends on the state"
+        )
     if preset.guidance.update_states or preset.guidance.advantage_scale:
         raise InputError(
             "a page guides actions alone: this run's update_states or advantage_scale moves states as well"
@@ -115,10 +128,12 @@ def manifest_of(loop: ImaginationLoop) -> dict[str, Any]:
         "horizon": preset.world_model.horizon,
         "observation_size": normaliser.observations.size,
         "action_size": normaliser.actions.size,
+        "denoiser": preset.denoiser.kind,
         "depth": preset.denoiser.depth,
         "prediction": preset.diffusion.prediction,
         "step_unit": 1 / preset.diffusion.diffusion_steps if preset.denoiser.smooth_steps else 1.0,
         "visits": preset.sampler.sampling_steps,
+        "delay": preset.sampler.delay,
         "eta": preset.sampler.eta,
         "guidance": {name: getattr(preset.guidance, name) for name in _GUIDANCE} | {"scale": scale},
     }

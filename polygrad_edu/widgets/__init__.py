@@ -1,8 +1,10 @@
 """Widgets: the interactive pieces of the lessons, computed in the page, live in JupyterLab, or frozen in the book."""
 
 from .base import Control, LessonWidget
+from .delay_explorer import DelayExplorer
 from .denoising_scrubber import DenoisingScrubber
 from .guidance_explorer import GuidanceExplorer
+from .hopper_from_noise import HopperFromNoise
 from .imagined_or_real import ImaginedOrReal
 from .return_explorer import ReturnExplorer
 from .schedule_playground import SchedulePlayground
@@ -11,8 +13,10 @@ from .training_watcher import TrainingWatcher
 
 __all__ = [
     "Control",
+    "DelayExplorer",
     "DenoisingScrubber",
     "GuidanceExplorer",
+    "HopperFromNoise",
     "ImaginedOrReal",
     "LessonWidget",
     "ReturnExplorer",

@@ -27,9 +27,9 @@ function makeEngine(model, answered, failed) {
   };
 }
 
-// The exported model: bytes from the kernel, or text in a page.
+// The exported model, null where there is none: bytes from the kernel, or text in a page.
 function bytesOf(given) {
-  if (!given) return null;
+  if (!given || given.byteLength === 0) return null; // the kernel's are a view even when there are none
   if (typeof given === "string") return Uint8Array.from(atob(given), (letter) => letter.charCodeAt(0)).buffer;
   return given.buffer.slice(given.byteOffset, given.byteOffset + given.byteLength);
 }

@@ -210,7 +210,7 @@ function makeControl({ name, label, kind, values, unit, smooth, play }, state, f
   const tell = (value) => {
     const words = `${short(value)}${unit && " " + unit}`;
     output.textContent = kind === "menu" ? "" : words;
-    input.setAttribute("aria-valuetext", words);
+    if (kind !== "menu") input.setAttribute("aria-valuetext", words); // a menu's choice is read out as it is
   };
   const set = (wanted) => {
     const value = wanted[name];

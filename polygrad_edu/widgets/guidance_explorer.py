@@ -219,7 +219,7 @@ class GuidanceExplorer(LessonWidget):
 
     title = "Guidance explorer"
     script = "guidance_explorer.js"
-    page_scripts = ("imagination.js", "point_mass.js", "guidance_frame.js")
+    page_scripts = ("imagination.js", "point_mass.js", "measured.js", "guidance_frame.js")
 
     def __init__(self, task: str = "point-mass", **state: Any):
         if task not in TASKS:

@@ -1,7 +1,6 @@
 // The guidance explorer's frame, computed in the page: the same numbers as guidance_frame in guidance_explorer.py.
 // Settings come from Python: which stored states to begin at (rows), which trajectories (drawn) and actions (shown) to draw.
 const BINS = 24, N_PLAYED = 400, N_STRENGTHS = 60, RUNAWAY = 100;
-const range = (count) => Array.from({ length: count }, (_, i) => i);
 
 function* frameOf(model, settings, state) {
   const { observation_size: O, action_size: A, horizon: H } = model, { task } = settings, B = settings.rows.length;
@@ -65,19 +64,6 @@ function pathOf(states, task, dt, horizon) {
   const at = (state, h) => task === "point-mass" ? [state[0], state[1]] : [h ? (forward += state[5] * dt) : 0, state[0]];
   const places = range(horizon).map((h) => (states[h] ? at(states[h], h) : [null, null])); // after its end an episode shows nothing
   return [0, 1].map((k) => places.map((place) => place[k]));
-}
-
-// Median over the trajectories that still run, by time point: the error of the states in the data's standard deviation.
-function medianErrors(imagined, real, scale) {
-  return range(imagined[0].length).map((h) => {
-    const squared = real.flatMap((states, row) => (states[h] ? [states[h].reduce((sum, value, k) => sum + ((imagined[row][h][k] - value) / scale[k]) ** 2, 0) / scale.length] : []));
-    return squared.length ? Math.sqrt(median(squared)) : null;
-  });
-}
-
-function median(values) {
-  const sorted = values.sort((a, b) => a - b), middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 // A density over -4 to 4; what lies outside counts in the last bins.

@@ -29,19 +29,24 @@ export function readModel(buffer) {
     betas: tensor("schedule/betas"),
     starts: tensor("starts/observations"), // [N, O] real observations to begin at
     units: { observations: unitsOf("observations"), actions: unitsOf("actions"), rewards: unitsOf("rewards"), terminals: unitsOf("terminals") },
-    denoiser: {
-      project: linearAt("denoiser/project"), enter: linearAt("denoiser/enter"), leave: linearAt("denoiser/leave"),
-      norm: normAt("denoiser/norm", 1e-5), frequencies: tensor("denoiser/embed_step.0.frequencies"),
-      embed: [linearAt("denoiser/embed_step.1"), linearAt("denoiser/embed_step.3")],
-      blocks: Array.from({ length: manifest.depth }, (_, i) => ({
-        norm: normAt(`denoiser/blocks.${i}.norm`, 1e-5), linear: linearAt(`denoiser/blocks.${i}.linear`) })),
-    },
+    denoiser: DENOISERS[manifest.denoiser ?? "mlp"]({ tensor, linearAt, normAt }, manifest),
     policy: {
       layers: [linearAt("policy/network.0"), linearAt("policy/network.3"), linearAt("policy/network.6")],
       norms: [normAt("policy/network.1", 1e-3), normAt("policy/network.4", 1e-3)], std: tensor("policy/std"),
     },
   };
 }
+
+// The layers of each kind of denoiser, which older files do not name; staggered_imagination.js adds another.
+const DENOISERS = {
+  mlp: ({ tensor, linearAt, normAt }, { depth }) => ({
+    project: linearAt("denoiser/project"), enter: linearAt("denoiser/enter"), leave: linearAt("denoiser/leave"),
+    norm: normAt("denoiser/norm", 1e-5), frequencies: tensor("denoiser/embed_step.0.frequencies"),
+    embed: [linearAt("denoiser/embed_step.1"), linearAt("denoiser/embed_step.3")],
+    blocks: Array.from({ length: depth }, (_, i) => ({
+      norm: normAt(`denoiser/blocks.${i}.norm`, 1e-5), linear: linearAt(`denoiser/blocks.${i}.linear`) })),
+  }),
+};
 
 // The number that 16 bits stand for: a sign, five bits of exponent, ten of fraction.
 function fromHalf(half) {
@@ -128,25 +133,34 @@ function roundHalfToEven(value) {
 
 // ---- networks
 
-// y = W x + b for each row. Two rows and two outputs at a time: each number that is read serves twice.
+// y = W x + b for each row. Four rows and two outputs at a time: each number that is read serves several sums.
 function linear(x, rows, { weight, bias, inputs, outputs }) {
-  const y = new Float64Array(rows * outputs);
-  for (let row = 0; row < rows; row += 2) {
-    const nextRow = Math.min(row + 1, rows - 1), x0 = row * inputs, x1 = nextRow * inputs;
+  const y = new Float64Array(rows * outputs), lastRow = rows - 1, lastOut = outputs - 1;
+  for (let row = 0; row < rows; row += 4) {
+    const r1 = Math.min(row + 1, lastRow), r2 = Math.min(row + 2, lastRow), r3 = Math.min(row + 3, lastRow); // the last ones may repeat
+    const x0 = row * inputs, x1 = r1 * inputs, x2 = r2 * inputs, x3 = r3 * inputs;
     for (let out = 0; out < outputs; out += 2) {
-      const nextOut = Math.min(out + 1, outputs - 1), w0 = out * inputs, w1 = nextOut * inputs;
-      let s00 = bias[out], s01 = bias[nextOut], s10 = s00, s11 = s01;
+      const next = Math.min(out + 1, lastOut), w0 = out * inputs, w1 = next * inputs;
+      let s00 = bias[out], s01 = bias[next], s10 = s00, s11 = s01, s20 = s00, s21 = s01, s30 = s00, s31 = s01;
       for (let k = 0; k < inputs; k++) {
-        const a = x[x0 + k], b = x[x1 + k], u = weight[w0 + k], v = weight[w1 + k];
+        const u = weight[w0 + k], v = weight[w1 + k], a = x[x0 + k], b = x[x1 + k], c = x[x2 + k], d = x[x3 + k];
         s00 += a * u;
         s01 += a * v;
         s10 += b * u;
         s11 += b * v;
+        s20 += c * u;
+        s21 += c * v;
+        s30 += d * u;
+        s31 += d * v;
       }
       y[row * outputs + out] = s00;
-      y[row * outputs + nextOut] = s01;
-      y[nextRow * outputs + out] = s10;
-      y[nextRow * outputs + nextOut] = s11;
+      y[row * outputs + next] = s01;
+      y[r1 * outputs + out] = s10;
+      y[r1 * outputs + next] = s11;
+      y[r2 * outputs + out] = s20;
+      y[r2 * outputs + next] = s21;
+      y[r3 * outputs + out] = s30;
+      y[r3 * outputs + next] = s31;
     }
   }
   return y;
@@ -167,10 +181,26 @@ function layerNorm(x, rows, { weight, bias, epsilon }) {
   return y;
 }
 
-const add = (x, y) => x.map((value, i) => value + y[i]);
-const relu = (x) => x.map((value) => (value > 0 ? value : 0));
-const silu = (x) => x.map((value) => value / (1 + Math.exp(-value)));
-const elu = (x) => x.map((value) => (value > 0 ? value : Math.expm1(value)));
+// Functions of each number, in place of it: no layer needs what it was given again.
+function relu(x) {
+  for (let i = 0; i < x.length; i++) if (x[i] < 0) x[i] = 0;
+  return x;
+}
+
+function silu(x) {
+  for (let i = 0; i < x.length; i++) x[i] /= 1 + Math.exp(-x[i]);
+  return x;
+}
+
+function elu(x) {
+  for (let i = 0; i < x.length; i++) if (x[i] < 0) x[i] = Math.expm1(x[i]);
+  return x;
+}
+
+function add(x, y) {
+  for (let i = 0; i < x.length; i++) x[i] += y[i];
+  return x;
+}
 
 // What the step is to the denoiser: [t, \sin 2 \pi w t, \cos 2 \pi w t], then two layers.
 function embedStep({ denoiser, step_unit: unit }, step) {
@@ -241,7 +271,7 @@ export function guideActions(actions, mean, std, guidance, noise, trainedStds, u
   const { rule, scale, persistence, inertia, precondition } = guidance, A = units.length, steps = trainedStds.length;
   if (rule === "none") return actions;
   if (rule === "sample" || rule === "fixed-noise") {
-    const stays = rule === "fixed-noise" ? inertia ** steps : 0;
+    const stays = rule === "fixed-noise" && inertia ? inertia ** steps : 0;
     return actions.map((action, i) => {
       const wanted = mean[i] + std[i % A] * noise[i]; // a = \mu(s) + \sigma \epsilon
       return wanted + stays * (action - wanted);

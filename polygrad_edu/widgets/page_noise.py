@@ -16,6 +16,7 @@ from torch import Tensor
 from ..guided_sampler import GuidedSampler, SamplerNoise, SamplerState
 from ..score_guidance import Policy
 from ..trajectory_diffusion import with_first
+from ..variants.staggered_sampler import StaggeredVisit
 
 _BITS = np.uint64(0xFFFFFFFF)  # the hash has 32 of them
 
@@ -46,21 +47,23 @@ def chain_with_page_noise(
 
     Args:
         first_observations: [B, O] raw.
-        seed: of all draws: streams 0 and 1 are the start's, 2n and 2n + 1 those of the n-th visit.
+        seed: of all draws: streams 0 and 1 are the start's, 2n and 2n + 1 those of the n-th visit, which draws for the
+            time points that it is about.
     """
     normed_first = sampler.normaliser.observations.normalise(first_observations)  # [B, O]
-    points = (len(normed_first), horizon)
     sizes = (normed_first.shape[1] + 2, sampler.normaliser.actions.size)
 
-    def drawn(draw: int) -> SamplerNoise:
-        return SamplerNoise(*(standard_normal(seed, 2 * draw + i, *points, size) for i, size in enumerate(sizes)))
+    def drawn(draw: int, n_points: int) -> SamplerNoise:
+        shape = (len(normed_first), n_points)
+        return SamplerNoise(*(standard_normal(seed, 2 * draw + i, *shape, size) for i, size in enumerate(sizes)))
 
-    start = drawn(0)
+    start = drawn(0, horizon)
     state = SamplerState(with_first(start.trajectory, normed_first), start.actions)
     yield state
     for draw, visit in enumerate(sampler.walk, start=1):
-        noise = drawn(draw)
+        rows = visit.rows if isinstance(visit, StaggeredVisit) else slice(0, horizon)
+        noise = drawn(draw, rows.stop - rows.start)
         if sampler.guidance.rule == "fixed-noise":
-            noise = noise._replace(actions=start.actions)
+            noise = noise._replace(actions=start.actions[:, rows])
         state = sampler.step(visit, state, normed_first, policy, noise)
         yield state

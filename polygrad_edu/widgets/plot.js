@@ -37,12 +37,12 @@ function rangeOf(...arrays) {
   return numbers.length ? [low - margin, high + margin] : [0, 1];
 }
 
-// One picture. Layers, drawn in order, each with a colour and perhaps a label:
+// One picture, `bare` without axes. Layers, drawn in order, each with a colour and perhaps a label:
 //   { line: [xs, ys] }, { lines: [[xs, ys], ...] }, { points: [xs, ys] }, { bars: heights, from, to },
 //   { vertical: x }, { horizontal: y }, { ellipse: [x, y, radiusX, radiusY] },
 //   { handles: [[x, y], ...], of: "name" }, which the reader can move; `grip` hears of it.
-function plot({ title, x, y, xLabel = "", yLabel = "", xLog = false, yLog = false, square = false, layers }, grip) {
-  const width = 320, height = square ? 260 : 220, left = 46, right = 8, top = 6, bottom = xLabel ? 36 : 22;
+function plot({ title, x, y, xLabel = "", yLabel = "", xLog = false, yLog = false, square = false, bare = false, layers }, grip) {
+  const width = 320, height = square ? 260 : 220, left = bare ? 1 : 46, right = bare ? 1 : 8, top = 6, bottom = xLabel ? 36 : bare ? 1 : 22;
   const w = width - left - right, h = height - top - bottom;
   if (square) [x, y] = sameScale(x, y, w, h);
   const scale = ([low, high], log, size) => (value) =>
@@ -51,11 +51,11 @@ function plot({ title, x, y, xLabel = "", yLabel = "", xLog = false, yLog = fals
   const inside = element("svg:svg", { x: left, y: top, width: w, height: h, overflow: "hidden" });
   const role = grip && layers.some((layer) => layer.handles) ? "group" : "img"; // an image holds nothing to move
   const around = element("svg:svg", { viewBox: `0 0 ${width} ${height}`, role, "aria-label": title });
-  for (const value of ticks(x, xLog)) {
+  for (const value of bare ? [] : ticks(x, xLog)) {
     inside.append(element("svg:line", { x1: px(value), x2: px(value), y1: 0, y2: h, stroke: "var(--faint)", "stroke-width": 0.5 }));
     around.append(element("svg:text", { x: left + px(value), y: top + h + 14, "text-anchor": "middle" }, short(value)));
   }
-  for (const value of ticks(y, yLog)) {
+  for (const value of bare ? [] : ticks(y, yLog)) {
     inside.append(element("svg:line", { x1: 0, x2: w, y1: py(value), y2: py(value), stroke: "var(--faint)", "stroke-width": 0.5 }));
     around.append(element("svg:text", { x: left - 5, y: top + py(value) + 4, "text-anchor": "end" }, short(value)));
   }

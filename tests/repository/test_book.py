@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import importlib.util
 import json
 import re
 import threading
@@ -166,19 +167,52 @@ def served(pages):
     server.shutdown()
 
 
-@needs_chromium
-def test_every_page_opens_offline_in_a_browser_without_an_error(pages, served, browser):
+def barriers(page, contrast):
+    """Findings of axe-core on a page that would stop or seriously hinder a reader: rule and first place of each."""
+    if importlib.util.find_spec("axe_playwright_python") is None:
+        return None
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"resultTypes": ["violations"], "rules": {"color-contrast": {"enabled": contrast}}}
+    options |= {"preload": False}  # it would ask for style sheets of style sheets at addresses of its own making
+    found = Axe().run(page, options=options).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+@pytest.fixture(scope="module")
+def visited(pages, served, browser):
+    """Every page as a browser finds it: what it asked for outside, errors, formulas, barriers for some readers."""
     page, outside, errors = offline_page(browser, served)
-    typeset = {}
+    found = {}
     for name in pages[0]:
         if name.startswith("_modules") or name == "index.html":  # the last leads to the first page
             continue
         page.goto(served + name, wait_until="load")
+        formulas = 0
         if page.query_selector(".math"):
             page.wait_for_selector("mjx-container", state="attached")
-            typeset[name] = len(page.query_selector_all("mjx-container"))
+            formulas = len(page.query_selector_all("mjx-container"))
+        # thousands of names in the same few colours; one page of them is looked at
+        generated = name.startswith(("book/reference/", "genindex")) and name != "book/reference/widgets.html"
+        found[name] = (list(outside), list(errors), formulas, barriers(page, contrast=not generated))
+    page.context.close()
+    return found
+
+
+@needs_chromium
+def test_every_page_opens_offline_in_a_browser_without_an_error(visited):
+    for name, (outside, errors, _, _) in visited.items():
         assert (name, outside, errors) == (name, [], [])
-    assert any(name.startswith("notebooks/") for name in typeset)
+    assert any(name.startswith("notebooks/") and formulas for name, (_, _, formulas, _) in visited.items())
+
+
+@needs_chromium
+@pytest.mark.skipif(
+    importlib.util.find_spec("axe_playwright_python") is None,
+    reason="axe-core looks for barriers (axe-playwright-python, in the extra test)",
+)
+def test_no_page_has_a_barrier_for_readers_with_keyboard_or_screen_reader(visited):
+    assert {name: found for name, (_, _, _, found) in visited.items() if found} == {}
 
 
 @needs_chromium

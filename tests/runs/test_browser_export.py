@@ -10,6 +10,7 @@ from rich.console import Console
 from polygrad_edu.course.paths import find_shared
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.files.safe_files import parse_tensors
+from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.runs.browser_export import FILE_NAME, export_for_browser, pack
 from polygrad_edu.runs.shipped import export_result, load_result
 from polygrad_edu.runs.training import start_run
@@ -40,6 +41,7 @@ def test_a_shipped_run_becomes_one_small_file(tmp_path):
     assert manifest["task"] == "polygrad_edu/PointMass-v0"
     assert (manifest["horizon"], manifest["observation_size"], manifest["action_size"]) == (10, 4, 2)
     assert (manifest["prediction"], manifest["step_unit"], manifest["visits"]) == ("velocity", 1 / 128, 16)
+    assert (manifest["denoiser"], manifest["delay"]) == ("mlp", 0)
     assert manifest["guidance"]["rule"] == "fixed-noise"
     assert tensors["starts/observations"].shape == (256, 4)
     wide = {name.split("/")[0] for name, value in tensors.items() if value.dtype == torch.float32}
@@ -82,9 +84,22 @@ def test_what_a_page_cannot_run_is_refused_before_anything_is_written(run_direct
         export_for_browser(unfinished, tmp_path / "new")
     other = tmp_path / "transformer"
     start_run(other, "hopper-cpu", tiny("hopper-cpu", denoiser="transformer"), 3, "cpu").run(Console(quiet=True))
-    with pytest.raises(InputError, match="the denoiser mlp, not polygrad with transformer"):
+    with pytest.raises(InputError, match="mlp or step-mlp, not polygrad with transformer"):
         export_for_browser(other, tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["transformer", "unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"denoiser": "step-mlp", "endings": "read"}, "reads them with a network of its own"),
+        ({"denoiser": "step-mlp", "policy_gradient": "pathwise"}, "this run's depends on the state"),
+    ],
+)
+def test_endings_that_are_read_and_a_spread_that_depends_on_the_state_are_refused(changes, words):
+    loop = ImaginationLoop(tiny("hopper-cpu", **changes), 0)
+    with pytest.raises(InputError, match=words):
+        pack(loop, torch.zeros(2, 11))
 
 
 def test_weights_too_large_for_sixteen_bits_are_refused():

@@ -73,7 +73,7 @@ class Lab:
     def open(self, browser, name: str, **settings):
         """A page with the notebook ``name`` open and its kernel idle."""
         page = browser.new_context(**({"viewport": {"width": 1400, "height": 1000}} | settings)).new_page()
-        page.goto(f"{self.address}/lab/tree/{name}?reset&token={self.token}")
+        page.goto(f"{self.address}/lab/tree/{name}?reset&token={self.token}", timeout=120_000)
         self.wait_until_idle(page)
         return page
 
@@ -82,7 +82,7 @@ class Lab:
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
     def wait_until_idle(self, page) -> None:
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=180_000)
 
 
 @contextlib.contextmanager

@@ -129,6 +129,20 @@ def test_a_move_from_python_puts_the_slider_where_it_belongs(notebook):
         assert look(schedule)[0]["tau"] == value
 
 
+def test_in_jupyterlab_a_widget_that_needs_no_model_is_answered_by_the_page(notebook):
+    page, schedule = notebook
+    root = schedule.element_handle()
+    listen = """(root) => {
+      root.answers = [];
+      const options = { attributes: true, attributeFilter: ["data-by"] };
+      new MutationObserver(() => root.answers.push(root.dataset.by)).observe(root, options);
+    }"""
+    page.evaluate(listen, root)
+    slider(schedule, "progress").focus()
+    page.keyboard.press("ArrowRight")  # half a second later the kernel hears of it, and answers as well
+    page.wait_for_function("(root) => root.answers.includes('page')", arg=root)
+
+
 def test_a_menu_obeys_the_keyboard_too(lesson):
     page, guidance = lesson
     guidance.locator("[data-control=rule] select").focus()
