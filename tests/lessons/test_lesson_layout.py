@@ -7,8 +7,7 @@ import pytest
 
 from tests.lessons.test_lessons import NOTEBOOKS
 
-# Lesson 1 keeps its form for now: it is being written anew.
-PATHS = [path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]*_*.ipynb")) if not path.name.startswith("01")]
+PATHS = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
 WIDEST = 88  # characters that JupyterLab shows beside its sidebar on a laptop's screen
 FOLDED = "hide-input"
 
