@@ -113,7 +113,7 @@ def test_a_right_answer_put_differently_gets_its_points(number, function, how, a
 
 @pytest.mark.parametrize("number", ASSIGNMENTS)
 def test_the_solutions_pass_on_whatever_inputs_a_course_draws(number, capsys):
-    for seed in (5037,) if number == 5 else (100, 2718, 5037, 9999):  # 5 trains a pendulum each time
+    for seed in (5037,) if number == "5" else (100, 2718, 5037, 9999):  # 5 trains a pendulum each time
         for name, (source, marks) in cells(number).items():
             if marks["solution"] and f"test_{name}" in cells(number):
                 assert submit(number, name, source, seed) == (1.0, "")
