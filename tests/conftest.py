@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start, too: two of them run side by side
+# the long cells of lessons at the length for slow machines; `pytest notebooks` alone, and storing one, run them in full
+os.environ.setdefault("POLYGRAD_QUICK", "1")
 
 import numpy as np
 import pytest
