@@ -57,6 +57,14 @@ def offline_page(browser, here="file://", **settings):
     return page, outside, errors
 
 
+def page_with(folder, *widgets):
+    """Address of a page in ``folder`` that shows widgets without a kernel."""
+    path = folder / "page.html"
+    islands = "\n".join(widget.to_html() for widget in widgets)
+    path.write_text(f"<!doctype html><meta charset=utf-8><title>page</title>{islands}", encoding="utf-8")
+    return path.as_uri()
+
+
 class Lab:
     """A running JupyterLab: write a notebook into it, open it, run it."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from polygrad_edu.widgets import DelayExplorer
 from polygrad_edu.widgets.delay_explorer import N_POINTS, delay_frame
-from tests.support.browser import needs_chromium, offline_page
+from tests.support.browser import needs_chromium, offline_page, page_with
 
 
 def test_the_dial_leads_from_all_at_once_to_one_after_the_other_and_the_error_falls():
@@ -53,10 +53,8 @@ def numbers(data, *path):
 
 @needs_chromium
 def test_what_the_page_draws_is_what_the_package_computes(browser, tmp_path):
-    path = tmp_path / "page.html"
-    path.write_text(f"<!doctype html><meta charset=utf-8>{DelayExplorer().to_html()}", encoding="utf-8")
     page, outside, errors = offline_page(browser, viewport={"width": 390, "height": 844})
-    page.goto(path.as_uri())
+    page.goto(page_with(tmp_path, DelayExplorer()))
     widget = page.locator(".pg")
     for keys in ({"delay": 2}, {"visits": -2, "place": -20}, {"delay": 3, "visits": 3}):
         for control, times in keys.items():

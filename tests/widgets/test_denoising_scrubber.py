@@ -12,7 +12,7 @@ from polygrad_edu.widgets import DenoisingScrubber
 from polygrad_edu.widgets.denoising_scrubber import POLICY_STD, VISITS, first_row, scrubber_frame
 from polygrad_edu.widgets.guided_imagination import load_playground
 from polygrad_edu.widgets.page_noise import chain_with_page_noise
-from tests.support.browser import needs_chromium, offline_page
+from tests.support.browser import needs_chromium, offline_page, page_with
 from tests.support.frozen_widgets import check_frozen
 
 
@@ -68,10 +68,8 @@ def numbers(data):
 @needs_chromium
 def test_a_page_denoises_by_itself_what_the_package_does(browser, tmp_path):
     widget = DenoisingScrubber(seed=8).freeze({"visit": range(17), "seed": [0, 8]})
-    path = tmp_path / "page.html"
-    path.write_text(f"<!doctype html><meta charset=utf-8>{widget.to_html()}", encoding="utf-8")
     page, outside, errors = offline_page(browser)
-    page.goto(path.as_uri())
+    page.goto(page_with(tmp_path, widget))
     page.get_by_role("button", name="New noise").click()
     page.get_by_role("button", name="Play").click()
     seen = """({ visit, seed }) => {

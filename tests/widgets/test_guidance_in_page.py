@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 
 from polygrad_edu.widgets import GuidanceExplorer
-from tests.support.browser import jupyterlab, needs_chromium, offline_page
+from tests.support.browser import jupyterlab, needs_chromium, offline_page, page_with
 
 pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "page.html"
     widget = GuidanceExplorer().freeze({"strength": [0.001, 0.01, 1.0], "rule": ["gradient", "sample"]})
-    path.write_text(f"<!doctype html><meta charset=utf-8><title>page</title>{widget.to_html()}", encoding="utf-8")
-    return path.as_uri()
+    return page_with(tmp_path_factory.mktemp("page"), widget)
 
 
 @pytest.fixture
@@ -89,10 +87,8 @@ def test_the_slider_is_dragged_through_strengths_that_nobody_stored(shown):
 )
 def test_what_the_page_draws_is_what_the_package_computes(browser, tmp_path, state):
     wanted = GuidanceExplorer(**state)
-    path = tmp_path / "page.html"
-    path.write_text(f"<!doctype html><meta charset=utf-8>{wanted.to_html()}", encoding="utf-8")
     page, _, errors = offline_page(browser)
-    page.goto(path.as_uri())
+    page.goto(page_with(tmp_path, wanted))
     widget = page.locator(".pg")
     press(page, widget, "policy_std", "ArrowLeft")  # the page computes it, and what it began with again
     press(page, widget, "policy_std", "ArrowRight")

@@ -7,7 +7,7 @@ import pytest
 
 from polygrad_edu.widgets import HopperFromNoise
 from polygrad_edu.widgets.hopper_from_noise import VISITS, hopper_frame, page_settings
-from tests.support.browser import needs_chromium, offline_page
+from tests.support.browser import needs_chromium, offline_page, page_with
 
 OPEN = "document.querySelector('.pg-busy:not(.on)')"
 
@@ -44,9 +44,7 @@ def test_what_is_no_setting_is_refused(change, words):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(f"<!doctype html><meta charset=utf-8>{HopperFromNoise().to_html()}", encoding="utf-8")
-    return path.as_uri()
+    return page_with(tmp_path_factory.mktemp("page"), HopperFromNoise())
 
 
 @needs_chromium

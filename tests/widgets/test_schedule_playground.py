@@ -9,7 +9,7 @@ import pytest
 from polygrad_edu.noise_schedule import NoiseSchedule
 from polygrad_edu.widgets import SchedulePlayground
 from polygrad_edu.widgets.schedule_playground import schedule_frame
-from tests.support.browser import needs_chromium, offline_page
+from tests.support.browser import needs_chromium, offline_page, page_with
 
 SCHEDULE = {"tau": 1.0, "n_steps": 128, "sampling_steps": 16, "progress": 0.5}
 
@@ -46,10 +46,8 @@ def test_the_playground_refuses_what_is_no_schedule(change, words):
 
 @needs_chromium
 def test_a_page_computes_the_same_schedule_and_refuses_the_same(browser, tmp_path):
-    path = tmp_path / "page.html"
-    path.write_text(f"<!doctype html><meta charset=utf-8>{SchedulePlayground().to_html()}", encoding="utf-8")
     page, outside, errors = offline_page(browser)
-    page.goto(path.as_uri())
+    page.goto(page_with(tmp_path, SchedulePlayground()))
     settled = "document.querySelector('.pg-busy:not(.on)') !== null"
     keys = [("tau", "ArrowLeft"), ("n_steps", "ArrowRight"), ("progress", "ArrowRight"), ("sampling_steps", "End")]
     for control, key in keys:

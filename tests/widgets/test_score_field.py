@@ -10,7 +10,7 @@ import torch
 from polygrad_edu.tasks import road_fork
 from polygrad_edu.widgets import ScoreField
 from polygrad_edu.widgets.score_field import ROUTES, score_field_frame
-from tests.support.browser import needs_chromium, offline_page
+from tests.support.browser import needs_chromium, offline_page, page_with
 
 START = {"progress": 0.0, "eta": 1.0, "seed": 0}
 
@@ -50,10 +50,8 @@ def test_what_is_out_of_range_is_refused(change, words):
 
 @needs_chromium
 def test_a_page_computes_the_same_field(browser, tmp_path):
-    path = tmp_path / "page.html"
-    path.write_text(f"<!doctype html><meta charset=utf-8>{ScoreField().to_html()}", encoding="utf-8")
     page, outside, errors = offline_page(browser)
-    page.goto(path.as_uri())
+    page.goto(page_with(tmp_path, ScoreField()))
     settled = "document.querySelector('.pg-busy:not(.on)') !== null"
     for control, key in [("progress", "PageUp"), ("eta", "Home"), ("progress", "End"), ("seed", "Enter")]:
         page.locator(f"[data-control={control}] input, button[data-control={control}]").last.focus()

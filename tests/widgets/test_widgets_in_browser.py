@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from polygrad_edu.widgets import DenoisingScrubber, ImaginedOrReal, ReturnExplorer
-from tests.support.browser import jupyterlab, needs_chromium, offline_page
+from tests.support.browser import jupyterlab, needs_chromium, offline_page, page_with
 from tests.support.frozen_widgets import StoredPlayground
 
 pytestmark = needs_chromium
@@ -158,17 +158,14 @@ def frozen_page(tmp_path):
     returns = ReturnExplorer(gamma=0.5).freeze({"gamma": [0.0, 0.5, 1.0], "terminal": [2, "none"]})
     schedule = StoredPlayground().freeze({"n_steps": [8, 128], "progress": [0.24, 0.5]})
     alone = StoredPlayground(tau=0.1)
-    path = tmp_path / "page.html"
-    islands = "\n".join(widget.to_html() for widget in (returns, schedule, alone))
-    path.write_text(f"<!doctype html><meta charset=utf-8><title>page</title>{islands}", encoding="utf-8")
-    return path, returns
+    return page_with(tmp_path, returns, schedule, alone), returns
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
 def test_without_kernel_or_network_the_same_slider_moves_the_same_picture(browser, frozen_page, width, scheme):
-    path, frozen = frozen_page
+    address, frozen = frozen_page
     page, outside, errors = offline_page(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page.goto(path.as_uri())
+    page.goto(address)
     returns, schedule, alone = (page.locator(".pg").nth(i) for i in range(3))
     before = look(returns)
     slider(returns, "gamma").focus()
@@ -193,10 +190,8 @@ def test_without_kernel_or_network_the_same_slider_moves_the_same_picture(browse
 def test_a_robot_is_drawn_from_noise_to_motion_without_a_kernel(browser, tmp_path):
     scrubber = DenoisingScrubber("hopper", seed=2).freeze({"visit": [0, 8, 16]})
     comparison = ImaginedOrReal(seed=3).freeze({"ahead": [0, 9]})
-    path = tmp_path / "page.html"
-    path.write_text(f"<!doctype html><meta charset=utf-8>{scrubber.to_html()}{comparison.to_html()}", encoding="utf-8")
     page, outside, errors = offline_page(browser, viewport={"width": 400, "height": 900})
-    page.goto(path.as_uri())
+    page.goto(page_with(tmp_path, scrubber, comparison))
     for place, control, robots in ((0, "visit", 8), (1, "ahead", 2)):
         widget = page.locator(".pg").nth(place)
         slider(widget, control).focus()
