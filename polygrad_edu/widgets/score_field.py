@@ -34,14 +34,14 @@ def score_field_frame(progress: float, eta: float, seed: int) -> dict[str, Any]:
     check_number("the share of fresh noise", eta, 0, 1)
     check_number("the seed", seed, 0, 1000, whole=True)
     walk = NoiseSchedule.cosine(128).walk(VISITS, eta)
+    signals = [visit.signal.item() ** 2 for visit in walk] + [1.0]  # of each state, pure noise first
     states = [standard_normal(seed, 0, ROUTES, 2)]
     for number, visit in enumerate(walk, start=1):
-        seen = best_denoiser(states[-1], visit.signal.item() ** 2)
+        seen = best_denoiser(states[-1], signals[number - 1])
         fresh = standard_normal(seed, number, ROUTES, 2)
         states.append(visit.mean(seen, states[-1]) + visit.noise_std * fresh)  # [N, 2]
     done = round(progress * VISITS)
-    alpha_bar = [visit.signal.item() ** 2 for visit in walk][done] if done < VISITS else 1.0
-    routes, left = states[done], states[-1][:, 1] > 0
+    alpha_bar, routes, left = signals[done], states[done], states[-1][:, 1] > 0
     seen = best_denoiser(routes, alpha_bar)  # [N, 2]
     crashes = int(hits_wall(seen).sum())
     went = f"In the end {int(left.sum())} of {ROUTES} go left and {ROUTES - int(left.sum())} right."
