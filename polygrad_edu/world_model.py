@@ -29,8 +29,9 @@ from .settings import GuidanceSettings, Preset
 from .trajectory_diffusion import TrajectoryDiffusion, diffusion_loss
 from .variants.causal_denoiser import CausalMLPDenoiser
 from .variants.diffusion_forcing import ForcedDiffusion
+from .variants.ending_network import EndingMLP
 from .variants.staggered_sampler import StaggeredSampler
-from .variants.step_denoiser import StepMLPDenoiser, make_ending_mlp
+from .variants.step_denoiser import StepMLPDenoiser
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -260,7 +261,7 @@ def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_s
     if preset.denoiser.kind == "step-mlp":
         sizes = (observation_size, action_size)
         denoiser = StepMLPDenoiser(*sizes, preset.denoiser.width, preset.denoiser.depth, schedule)
-        ending = make_ending_mlp(observation_size) if preset.denoiser.endings == "read" else None
+        ending = EndingMLP(observation_size) if preset.denoiser.endings == "read" else None
         return ForcedDiffusion(denoiser, *learned, ending)
     return TrajectoryDiffusion(make_denoiser(preset, horizon, observation_size, action_size), *learned)
 

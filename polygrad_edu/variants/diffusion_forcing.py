@@ -23,6 +23,7 @@ from ..acceleration import autocast
 from ..noise_schedule import CLEAN, NoiseSchedule
 from ..settings import PREDICTIONS
 from ..trajectory_diffusion import TrajectoryDiffusion
+from .ending_network import EndingMLP
 
 VISITED, CLEAN_PAST, UNRELATED = 0.5, 0.4, 0.1  # shares of training sequences, see draw_levels
 CORRELATION_RATE = 0.01  # how fast the correlation of neighbours follows the batches
@@ -84,7 +85,7 @@ class ForcedDiffusion(TrajectoryDiffusion):
 
     An ending is rare, and a mean that stays below one half never ends anything: with little data hardly any imagined
     robot falls. A network of its own can read instead how *likely* it is that a step ended the episode, from the state
-    that it led to (``ending``).
+    that it led to (:mod:`polygrad_edu.variants.ending_network`).
 
     Args:
         ending: from a state [..., O], normalised, to log-odds [..., 1]; None: endings are diffused.
@@ -100,7 +101,7 @@ class ForcedDiffusion(TrajectoryDiffusion):
         observation_size: int,
         prediction: str = "change",
         precision: str = "float32",
-        ending: nn.Module | None = None,
+        ending: EndingMLP | None = None,
     ):
         super().__init__(denoiser, schedule, observation_size, prediction, precision)
         self.register_buffer("features", level_features(schedule), persistent=False)
@@ -142,7 +143,7 @@ class ForcedDiffusion(TrajectoryDiffusion):
         if self.ending is None:
             return loss
         ended = (trajectory[:, :-1, -1] > 0).float()  # [B, P-1]; normalised, 0 lies between no and yes
-        return loss + F.binary_cross_entropy_with_logits(self.ending_log_odds(trajectory), ended)
+        return loss + self.ending.loss(trajectory[:, 1:, : self.observation_size], ended)
 
     def ending_log_odds(self, trajectory: Tensor) -> Tensor:
         """Log-odds [B, P-1] that each step of a clean trajectory, normalised, ended the episode."""

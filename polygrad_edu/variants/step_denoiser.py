@@ -85,14 +85,3 @@ class StepMLPDenoiser(nn.Module):
         return torch.cat(
             [trajectory[:, 1:, : self.observation_size], trajectory[:, :-1, self.observation_size :]], dim=-1
         )
-
-
-def make_ending_mlp(observation_size: int, width: int = 128) -> nn.Sequential:
-    """From a state, normalised, to the log-odds that the step to it ended the episode."""
-    return nn.Sequential(
-        nn.Linear(observation_size, width),
-        nn.SiLU(),
-        nn.Linear(width, width),
-        nn.SiLU(),
-        nn.Linear(width, 1),
-    )

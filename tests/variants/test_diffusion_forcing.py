@@ -9,8 +9,9 @@ from polygrad_edu.replay import Normaliser
 from polygrad_edu.settings import PREDICTIONS, GuidanceSettings
 from polygrad_edu.trajectory_diffusion import TrajectoryDiffusion
 from polygrad_edu.variants.diffusion_forcing import ForcedDiffusion, draw_levels, level_features, of_step_after
+from polygrad_edu.variants.ending_network import EndingMLP
 from polygrad_edu.variants.staggered_sampler import StaggeredSampler
-from polygrad_edu.variants.step_denoiser import StepMLPDenoiser, make_ending_mlp
+from polygrad_edu.variants.step_denoiser import StepMLPDenoiser
 
 O, A, P, T = 3, 2, 5, 64  # noqa: E741 - the field's letters
 
@@ -179,7 +180,7 @@ def forced(endings):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         schedule = NoiseSchedule.cosine(T, 1.0)
-        ending = make_ending_mlp(O, width=16) if endings == "read" else None
+        ending = EndingMLP(O, width=16) if endings == "read" else None
         return ForcedDiffusion(StepMLPDenoiser(O, A, 32, 1, schedule), schedule, O, "change", ending=ending)
 
 
