@@ -1,4 +1,4 @@
-r"""How likely a state ended the episode: a network that pays for every number of the state it looks at.
+r"""The chance that a state ended the episode: a network that pays for every number of the state it looks at.
 
 Endings are rare: 140 among the first 10,000 steps of Walker2d, each a state of 17 numbers. A network fits these 140 and
 learns nothing from them. With the plain cross-entropy it found 95% of the endings in the replay and gave more than half
