@@ -100,6 +100,9 @@ class DenoiserSettings(_Group):
         "is learned beside them (ours, of step-mlp)",
         choices=ENDINGS,
     )
+    members: int = setting(
+        1, "networks that the denoiser consists of; each imagines trajectories of its own (ours, of step-mlp)", 1
+    )
 
 
 @dataclass(frozen=True)
@@ -306,6 +309,8 @@ class Preset:
             raise InputError(f"a delay needs the denoiser step-mlp: {self.denoiser.kind} knows one noise level for all")
         if self.denoiser.endings == "read" and self.denoiser.kind != "step-mlp":
             raise InputError(f"endings are read by the denoiser step-mlp; with {self.denoiser.kind} they are diffused")
+        if self.denoiser.members > 1 and self.denoiser.kind != "step-mlp":
+            raise InputError(f"members are for the denoiser step-mlp; {self.denoiser.kind} is one network")
         if self.diffusion.prediction == "change" and self.denoiser.kind != "step-mlp":
             raise InputError(
                 f"the prediction change is of the denoiser step-mlp; with {self.denoiser.kind} choose velocity"

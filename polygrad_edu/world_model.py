@@ -259,8 +259,8 @@ def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_s
         schedule = NoiseSchedule.cosine(settings.diffusion_steps, settings.noise_tau)
     learned = (schedule, observation_size, settings.prediction, preset.acceleration.precision)
     if preset.denoiser.kind == "step-mlp":
-        sizes = (observation_size, action_size)
-        denoiser = StepMLPDenoiser(*sizes, preset.denoiser.width, preset.denoiser.depth, schedule)
+        sizes = (observation_size, action_size, preset.denoiser.width, preset.denoiser.depth)
+        denoiser = StepMLPDenoiser(*sizes, schedule, preset.denoiser.members)
         ending = EndingMLP(observation_size) if preset.denoiser.endings == "read" else None
         return ForcedDiffusion(denoiser, *learned, ending)
     return TrajectoryDiffusion(make_denoiser(preset, horizon, observation_size, action_size), *learned)

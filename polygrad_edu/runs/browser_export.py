@@ -107,6 +107,8 @@ def refuse_others(loop: ImaginationLoop) -> None:
         )
     if preset.denoiser.endings == "read":
         raise InputError("a page imagines endings as it does states: this run reads them with a network of its own")
+    if preset.denoiser.members > 1:
+        raise InputError(f"a page imagines with one network, this run's denoiser consists of {preset.denoiser.members}")
     if preset.actor_critic.policy_gradient == "pathwise":
         raise InputError(
             "a page knows a policy whose spread is the same in every state: this run's depends on the state"

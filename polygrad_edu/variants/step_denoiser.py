@@ -15,16 +15,17 @@ from torch.nn import functional as F
 
 from ..noise_schedule import NoiseSchedule
 from .diffusion_forcing import level_features
+from .member_linear import linear
 
 
 class StepBlock(nn.Module):
     """x + a two-layer network of its normalised values."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, n_members: int = 1):
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.enter = nn.Linear(width, width)
-        self.leave = nn.Linear(width, width)
+        self.enter = linear(n_members, width, width)
+        self.leave = linear(n_members, width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.leave(F.silu(self.enter(self.norm(x))))  # [..., width]
@@ -37,22 +38,32 @@ class StepMLPDenoiser(nn.Module):
         observation_size, action_size: O and A.
         width, depth: of the residual stack.
         schedule: whose noise levels it is told.
+        n_members: networks that share out the rows of a batch, see :mod:`polygrad_edu.variants.member_linear`.
     """
 
     features: Tensor
     lookback = 1  # rows before a step's own state that are looked at
 
-    def __init__(self, observation_size: int, action_size: int, width: int, depth: int, schedule: NoiseSchedule):
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        width: int,
+        depth: int,
+        schedule: NoiseSchedule,
+        n_members: int = 1,
+    ):
         super().__init__()
         self.observation_size = observation_size
         self.register_buffer("features", level_features(schedule), persistent=False)
         step_size = observation_size + 2
-        self.enter = nn.Linear(2 * step_size + observation_size + action_size + 2 * self.features.shape[1], width)
-        self.blocks = nn.Sequential(*(StepBlock(width) for _ in range(depth)))
+        seen = 2 * step_size + observation_size + action_size + 2 * self.features.shape[1]
+        self.enter = linear(n_members, seen, width)
+        self.blocks = nn.Sequential(*(StepBlock(width, n_members) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, step_size)
-        nn.init.zeros_(self.leave.weight)  # it begins as the guess that it is to correct
-        nn.init.zeros_(self.leave.bias)
+        self.leave = linear(n_members, width, step_size)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)  # it begins as the guess that it is to correct
 
     def forward(self, trajectory: Tensor, actions: Tensor, step: Tensor, surprise: Tensor) -> Tensor:
         """Predict what the output stands for, see :class:`polygrad_edu.variants.diffusion_forcing.ForcedDiffusion`.

@@ -12,6 +12,7 @@ def test_models_are_chosen_by_name_and_not_by_a_setting():
         "depth",
         "smooth_steps",
         "endings",
+        "members",
         "schedule",
         "diffusion_steps",
         "noise_tau",

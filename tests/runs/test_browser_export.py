@@ -93,10 +93,11 @@ def test_what_a_page_cannot_run_is_refused_before_anything_is_written(run_direct
     ("changes", "words"),
     [
         ({"denoiser": "step-mlp", "endings": "read"}, "reads them with a network of its own"),
+        ({"denoiser": "step-mlp", "members": 2}, "this run's denoiser consists of 2"),
         ({"denoiser": "step-mlp", "policy_gradient": "pathwise"}, "this run's depends on the state"),
     ],
 )
-def test_endings_that_are_read_and_a_spread_that_depends_on_the_state_are_refused(changes, words):
+def test_what_a_page_cannot_compute_is_refused(changes, words):
     loop = ImaginationLoop(tiny("hopper-cpu", **changes), 0)
     with pytest.raises(InputError, match=words):
         pack(loop, torch.zeros(2, 11))

@@ -49,6 +49,7 @@ CASES = {
     **choices("delay", (1, 2), denoiser="step-mlp", prediction="change"),
     "step-mlp, velocity": ("inverted-pendulum", {"denoiser": "step-mlp", "prediction": "velocity", "delay": 1}),
     **choices("endings", denoiser="step-mlp", prediction="change", delay=1),
+    **choices("members", (3,), denoiser="step-mlp", prediction="change", delay=1),
     **choices("policy_gradient"),
     **choices("target_std", (0.2,), policy_gradient="pathwise"),
     **choices("policy_average", (0.9,)),
