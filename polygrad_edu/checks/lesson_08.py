@@ -105,7 +105,7 @@ class _Rows:
     def __init__(self) -> None:
         self.rows: list[tuple[float, float, float, bool, bool]] = []
 
-    def add(self, observation: Any, action: Any, reward: float, terminal: bool, truncated: bool) -> None:
+    def add(self, observation: Any, action: Any, reward: float, terminal: bool, truncated: bool, *_: Any) -> None:
         seen, done = float(np.ravel(observation)[0]), float(np.ravel(action)[0])
         self.rows.append((seen, done, float(reward), bool(terminal), bool(truncated)))
 
