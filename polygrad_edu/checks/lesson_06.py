@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,6 +79,38 @@ def check_spread_after(spread_after: Callable[[Sequence[float], Sequence[float],
         "lists' entries belong to the first step."
     )
     assert abs(late - 0.4) < 1e-6, f"only noise 0.3, then land on the mean with noise 0.4: 0.4; you say {late:g}."
+
+
+def check_keeping_scale(keeping_scale: Callable[[float, float], float]) -> None:
+    """Check ``keeping_scale(noise_std, policy_std)``: the scale whose step leaves the policy's spread as it is."""
+    quiet = given(keeping_scale(0.0, 0.5), "keeping_scale")
+    assert np.ndim(quiet) == 0, f"a scale is one number; yours has shape {np.shape(quiet)}."
+    noise, std = 0.3, 0.5
+    yours = float(keeping_scale(noise, std))
+    mistakes = {
+        noise**2 / 2: "that is Langevin's half itself, which is right for small noise only.",
+        noise**2: "the distance is multiplied by 1 - scale / sigma^2, and its variance by the *square* of that.",
+        noise * std: "it is variances that add up, not standard deviations.",
+        1 - (1 - noise**2 / std**2) ** 0.5: "that is scale / sigma^2; you were asked for the scale.",
+        std**2 - std**2 * (1 - noise**2) ** 0.5: "the noise's variance is to be held against the policy's, "
+        "s^2 / sigma^2, not against 1.",
+        std**2 + std * (std**2 - noise**2) ** 0.5: "that keeps the spread as well, by throwing each action across the "
+        "mean to its other side. Take the gentler of the two solutions.",
+    }
+    for wrong, why in mistakes.items():
+        assert abs(yours - wrong) > 1e-6, f"with noise {noise:g} and sigma {std:g} you say {yours:.3f}: {why}"
+    after = ((1 - yours / std**2) ** 2 * std**2 + noise**2) ** 0.5
+    assert abs(after - std) < 1e-6, (
+        f"with noise {noise:g} your scale of {yours:.3f} makes of a spread of {std:g} one of {after:.3f}. Let it stay."
+    )
+    assert abs(quiet) < 1e-9, (
+        f"without noise nothing drives the actions apart, so no pull is called for: 0, not {quiet:g}."
+    )
+    widest = keeping_scale(0.5, 0.5)
+    assert abs(widest - 0.25) < 1e-6, (
+        "noise as wide as the policy leaves no room for anything else, so the pull has to land on the mean, with scale "
+        f"sigma^2 = 0.25; you say {widest:g}."
+    )
 
 
 def check_effect(effect: Callable[[Tensor, Tensor], Tensor]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 
 from ..replay import Normaliser, SequenceReplay
@@ -67,6 +69,75 @@ def check_window_starts(window_starts: Callable[[int, bool, int], list[int]]) ->
         assert not missing, (
             f"{where}: all that a window from step {missing[0]} needs is known, but it is not in {starts}."
         )
+
+
+class _Scripted:
+    """Environment of three short episodes and one that goes on: a fall, a cut, and a fall in the very last step.
+
+    Step k of episode e is seen as ``10 e + k``; the reward is what was done.
+    """
+
+    ENDS = ((3, True, False), (2, False, True), (2, True, True), (99, False, False))  # steps, terminal, truncated
+
+    def __init__(self) -> None:
+        self.episode, self.step_number, self.steps = -1, 0, 0
+        self.over = False
+
+    def reset(self, **_: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        self.episode, self.step_number, self.over = self.episode + 1, 0, False
+        return self._seen(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        assert not self.over, "the environment was stepped on after an episode had ended, without a reset."
+        self.step_number += 1
+        self.steps += 1
+        length, terminal, truncated = self.ENDS[self.episode]
+        self.over = self.step_number == length
+        return self._seen(), float(np.ravel(action)[0]), self.over and terminal, self.over and truncated, {}
+
+    def _seen(self) -> np.ndarray:
+        return np.array([10.0 * self.episode + self.step_number])
+
+
+class _Rows:
+    """Replay that keeps its rows as they come: observation, action, reward, terminal, truncated."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[float, float, float, bool, bool]] = []
+
+    def add(self, observation: Any, action: Any, reward: float, terminal: bool, truncated: bool, *_: Any) -> None:
+        seen, done = float(np.ravel(observation)[0]), float(np.ravel(action)[0])
+        self.rows.append((seen, done, float(reward), bool(terminal), bool(truncated)))
+
+
+def check_record(record: Callable[..., None]) -> None:
+    """Check ``record(env, act, replay, n_steps)``: real steps, stored as they were."""
+    env, replay = _Scripted(), _Rows()
+    record(env, lambda observation: 0.5 * observation, replay, 9)
+    assert env.steps == 9, f"9 steps were asked for, and the environment was stepped {env.steps} times."
+    assert len(replay.rows) == 9, f"9 steps were taken, and {len(replay.rows)} are in the replay: each is worth a row."
+    seen, done, rewards, terminals, truncations = (list(column) for column in zip(*replay.rows, strict=True))
+    where = "Episodes of 3, 2 and 2 steps; step k of episode e is seen as 10 e + k."
+    assert seen[0] != 1, (
+        f"{where} The first row holds 1, what was seen *after* its action. A row says what was seen, what was done "
+        "then, and what that brought."
+    )
+    assert done[3] != 1.5, (
+        f"{where} The first action of the second episode answers observation 3, the last of an episode that is over. "
+        "After a reset the policy acts on what the reset hands out."
+    )
+    assert seen[3] != 3, f"{where} The second episode's first row holds the last observation of the episode before."
+    assert seen == [0, 1, 2, 10, 11, 20, 21, 30, 31], f"{where} The rows' observations are off: {seen}."
+    assert done == [0.5 * one for one in seen], f"{where} Each action should answer its row's observation; {done}."
+    assert rewards == done, f"{where} The rewards, equal to the actions here, are off: {rewards}."
+    assert not terminals[4], (
+        f"{where} The second episode was cut off by the clock, and its last row says that it fell. An end and a cut "
+        "are two things: one has no future, of the other it is not known."
+    )
+    assert terminals[6], f"{where} The third episode fell in its very last step: it fell, whatever the clock says."
+    assert [i for i, flag in enumerate(terminals) if flag] == [2, 6], f"{where} The terminals are off: {terminals}."
+    assert truncations[4], f"{where} The second episode was cut off, and no row says so: windows would run on past it."
+    assert [i for i, flag in enumerate(truncations) if flag] == [4, 6], f"{where} The cuts are off: {truncations}."
 
 
 def check_reported(reported: Callable[[torch.Tensor, torch.Tensor], float]) -> None:

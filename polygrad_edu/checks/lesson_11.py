@@ -43,6 +43,66 @@ def check_speed_up(speed_up: Callable[[list[float], list[float]], float]) -> Non
     )
 
 
+class _Machine:
+    """Machine with a clock of its own: A takes 2 seconds and B 1, the first call of each ``setting_up`` more."""
+
+    def __init__(self, setting_up: float = 0.0):
+        self.now, self.calls, self.setting_up = 0.0, "", setting_up
+
+    def clock(self) -> float:
+        return self.now
+
+    def a(self) -> None:
+        self._work("A", 2.0)
+
+    def b(self) -> None:
+        self._work("B", 1.0)
+
+    def _work(self, name: str, seconds: float) -> None:
+        self.now += seconds if name in self.calls else seconds + self.setting_up
+        self.calls += name
+
+
+def check_in_turn(in_turn: Callable[..., tuple[list[float], list[float]]]) -> None:
+    """Check ``in_turn(work_a, work_b, rounds, clock)``: seconds of two works, round by round."""
+    machine = _Machine()
+    answer = given(in_turn(machine.a, machine.b, 3, machine.clock), "in_turn")
+    two_lists = isinstance(answer, tuple | list) and len(answer) == 2
+    assert two_lists, "two lists come back: the seconds of A, and those of B."
+    seconds = [list(part) for part in answer]
+    assert machine.calls, "neither of the two works was ever called."
+    for name, found, right in zip("AB", seconds, (2.0, 1.0), strict=True):
+        assert len(found) == 3, f"3 rounds make 3 numbers of {name}, not {len(found)}."
+        assert min(found) > 0.1, (
+            f"{name} takes {right:g} s by the clock that was handed in, and you say {found[0]:.3g}. Read that clock, "
+            "before the call and after it."
+        )
+        assert not found[0] < found[1] < found[2], (
+            f"{name} takes {right:g} s in each round, and you say {_listed(found)}: the stopwatch runs on. When is it "
+            "started?"
+        )
+    a, b = seconds
+    assert b != [3.0] * 3, "B takes 1 s, and you say 3: A's seconds are in it. Start anew between the two."
+    assert (a, b) == ([2.0] * 3, [1.0] * 3), f"A takes 2 s and B 1 s in each round; you say {_listed(a)}, {_listed(b)}."
+    cold = _Machine(setting_up=10.0)
+    warmed = [list(part) for part in in_turn(cold.a, cold.b, 3, cold.clock)]
+    for name, found in zip("AB", warmed, strict=True):
+        assert max(found) < 10, (
+            f"the first call of {name} sets things up and takes 10 s more, here and nearly everywhere. You counted it: "
+            f"{_listed(found)}."
+        )
+    turns = cold.calls[-6:]
+    assert turns in ("ABABAB", "BABABA"), (
+        f"the calls that count came in the order {turns}. On a machine that becomes slower, the later of the two is "
+        "blamed for it; take turns."
+    )
+
+
+def _listed(seconds: list[float]) -> str:
+    """Seconds as a short list."""
+    return ", ".join(f"{value:g}" for value in seconds)
+
+
 def check_amdahl(amdahl: Callable[[float, float], float]) -> None:
     """Check ``amdahl(p, s)``: speed-up of the whole."""
     whole = given(amdahl(1.0, 5.0), "amdahl")

@@ -47,6 +47,36 @@ def check_share_within(share_within: Callable[[np.ndarray], float]) -> None:
     )
 
 
+def check_spread_ahead(spread_ahead: Callable[[float, int], float]) -> None:
+    """Check ``spread_ahead(share_within, steps)``: the spread after some steps, in parts of that of a constant wind."""
+    constant = given(spread_ahead(0.0, 7), "spread_ahead")
+    assert np.ndim(constant) == 0, f"a spread is one number; yours has shape {np.shape(constant)}."
+    half = float(spread_ahead(0.5, 4))
+    one_step = "that is the spread in units of a single step's; you were asked for parts of a constant wind's."
+    mistakes = {
+        0.625: "that is the ratio of the variances; spreads are their roots.",
+        10**0.5: one_step,
+        0.5**0.5: "gusts do not cancel altogether: four of them still blow somewhere.",
+        (0.5 + 0.5 / 16) ** 0.5: "four gusts have four times the variance of one, and yours have that of one alone.",
+        0.5**0.5 + 0.5**0.5 / 2: "the spreads of the constant and of the gusts do not add up; their variances do.",
+        0.5: "that is what gusts alone would leave; half of this wind's variance is constant.",
+        1.0: "you seem to treat the gusts as constant, too; each step has a new one.",
+    }
+    for wrong, why in mistakes.items():
+        assert abs(half - wrong) > 1e-6, f"with half of the variance within and four steps you say {half:.3f}: {why}"
+    assert abs(constant - 1) < 1e-9, f"where nothing varies within, the wind *is* constant: 1, not {constant:g}."
+    one = float(spread_ahead(0.7, 1))
+    assert abs(one - 1) < 1e-9, f"after a single step nobody can tell a gust from a constant: 1, not {one:g}."
+    gusts = float(spread_ahead(1.0, 16))
+    assert abs(gusts - 0.25) < 1e-9, (
+        f"sixteen gusts alone go four times as far as one, a constant sixteen times: 0.25, not {gusts:g}."
+    )
+    assert abs(half - 0.625**0.5) < 1e-6, (
+        f"with half of the variance within and four steps you say {half:.3f}. What is the variance of 4 c + e_1 + e_2 "
+        "+ e_3 + e_4, where c and each e have a variance of one half?"
+    )
+
+
 def check_kalman_update(kalman_update: Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]) -> None:
     """Check ``kalman_update(seen, cross, own, missing, std)``: Bayes' rule for Gaussians, a batch of them."""
     generator = torch.Generator().manual_seed(0)

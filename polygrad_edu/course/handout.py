@@ -9,6 +9,7 @@ A folder of lessons looks like this::
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,6 +17,9 @@ import shutil
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+
+import nbformat
+from nbformat.sign import NotebookNotary
 
 from ..files.input_error import InputError
 from .paths import find_shared
@@ -51,8 +55,13 @@ class HandedOut(NamedTuple):
     kept: int
 
 
-def hand_out(directory: Path) -> HandedOut:
+def hand_out(directory: Path, trusted: bool = False) -> HandedOut:
     """Copy lessons and assignments to a directory; a notebook that is there stays as it is.
+
+    Args:
+        directory: made if it is not there.
+        trusted: tell this user's Jupyter that what is copied now comes from the package. Without that it shows a film
+            that was not run yet as a black box.
 
     Raises:
         InputError: ``directory`` is a file.
@@ -64,7 +73,7 @@ def hand_out(directory: Path) -> HandedOut:
     assignments = {
         path: directory / "assignments" / path.name for path in sorted(source.glob("assignments/a*/a*.ipynb"))
     }
-    copied = 0
+    copied: list[Path] = []
     read: set[str] = set()
     for path, target in (lessons | assignments).items():
         notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -74,10 +83,20 @@ def hand_out(directory: Path) -> HandedOut:
         (_to_be_solved if path in assignments else _before_the_first_guess)(notebook)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        copied += 1
+        copied.append(target)
     for name in sorted(read):
         _copy_to_read(name, directory / READING)
-    return HandedOut(copied, len(lessons | assignments) - copied)
+    if trusted:
+        _trust(copied)
+    return HandedOut(len(copied), len(lessons | assignments) - len(copied))
+
+
+def _trust(paths: list[Path]) -> None:
+    """Note in this user's Jupyter that these notebooks, as they are now, may show films and widgets."""
+    with contextlib.suppress(OSError):  # where nothing can be noted they stay untrusted, and running a cell shows all
+        notary = NotebookNotary()
+        for path in paths:
+            notary.sign(nbformat.read(path, as_version=4))
 
 
 def _sources(notebook: dict[str, Any], kind: str) -> list[dict[str, Any]]:

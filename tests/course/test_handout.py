@@ -5,6 +5,7 @@ import stat
 
 import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
 from polygrad_edu.course.handout import FIRST, NAMES, hand_out
 from polygrad_edu.course.paths import find_shared
@@ -84,6 +85,17 @@ def test_a_second_time_nothing_of_the_students_is_touched_and_what_is_to_be_read
     assert (tmp_path / FIRST).read_text() == "my notes"
     assert not (tmp_path / "02_noise.ipynb").exists()
     assert old.read_text() != "an older version"
+
+
+def test_jupyter_is_told_to_trust_what_was_copied_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    theirs = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("a student's own")])
+    nbformat.write(theirs, mine / "03_denoise.ipynb")
+    hand_out(mine, trusted=True)
+    trusted = {path.name for path, notebook in notebooks(mine).items() if NotebookNotary().check_signature(notebook)}
+    assert trusted == {path.name for path in mine.rglob("*.ipynb")} - {"03_denoise.ipynb"}
 
 
 def test_a_file_is_no_directory_for_lessons(tmp_path):

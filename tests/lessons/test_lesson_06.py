@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from polygrad_edu.checks import verdict
+from polygrad_edu.guidance_theory import langevin_scale
 
 
 def step(**wrong):
@@ -45,6 +46,10 @@ def spread(square=True, pull=True, in_order=True):
     return spread_after
 
 
+def keeping(noise_std, policy_std):
+    return policy_std**2 - policy_std * (policy_std**2 - noise_std**2) ** 0.5
+
+
 @pytest.mark.parametrize(
     ("exercise", "wrong", "words"),
     [
@@ -67,6 +72,15 @@ def spread(square=True, pull=True, in_order=True):
         ("06/spread_after", spread(pull=False), "halves each distance"),
         ("06/spread_after", spread(in_order=False), "belong to the first step"),
         ("06/spread_after", lambda scales, noises, p, s: (s**2 + sum(n**2 for n in noises)) ** 0.5, "2 becomes 1"),
+        ("06/keeping_scale", lambda s, sigma: None, "keeping_scale is empty so far"),
+        ("06/keeping_scale", lambda s, sigma: [s, sigma], "a scale is one number"),
+        ("06/keeping_scale", lambda s, sigma: s**2 / 2, "Langevin's half itself"),
+        ("06/keeping_scale", lambda s, sigma: s**2, "by the *square* of that"),
+        ("06/keeping_scale", lambda s, sigma: s * sigma, "not standard deviations"),
+        ("06/keeping_scale", lambda s, sigma: keeping(s, sigma) / sigma**2, "you were asked for the scale"),
+        ("06/keeping_scale", lambda s, sigma: sigma**2 * keeping(s, 1), "s^2 / sigma^2, not against 1"),
+        ("06/keeping_scale", lambda s, sigma: 2 * sigma**2 - keeping(s, sigma), "Take the gentler"),
+        ("06/keeping_scale", lambda s, sigma: 2 * keeping(s, sigma), "makes of a spread of 0.5 one of 0.424"),
         ("06/effect", lambda noise, following: ..., "effect is empty so far"),
         ("06/effect", lambda noise, following: noise * following, "one number"),
         ("06/effect", lambda noise, following: np.corrcoef(noise, following)[0, 1], "an effect of 0.7"),
@@ -93,4 +107,6 @@ def test_right_answers_in_other_words_pass():
 
     assert verdict("06/guided_step", step()) == "Right."
     assert verdict("06/spread_after", all_at_once) == "Right."
+    assert verdict("06/keeping_scale", keeping) == "Right."
+    assert verdict("06/keeping_scale", langevin_scale) == "Right."
     assert verdict("06/effect", lambda noise, following: np.polyfit(noise, following, 1)[0]) == "Right."

@@ -36,6 +36,28 @@ def test_mistakes_in_the_share_within_are_named(answer, said):
     assert said in verdict("13/share_within", answer)
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda w, k: None, "spread_ahead is empty so far"),
+        (lambda w, k: np.array([w, k]), "a spread is one number"),
+        (lambda w, k: 1 - w + w / k, "the ratio of the variances"),
+        (lambda w, k: (k**2 * (1 - w) + k * w) ** 0.5, "in units of a single step's"),
+        (lambda w, k: (1 - w) ** 0.5, "do not cancel altogether"),
+        (lambda w, k: (1 - w + w / k**2) ** 0.5, "yours have that of one alone"),
+        (lambda w, k: (1 - w) ** 0.5 + (w / k) ** 0.5, "their variances do"),
+        (lambda w, k: k**-0.5, "half of this wind's variance is constant"),
+        (lambda w, k: 1.0, "treat the gusts as constant"),
+        (lambda w, k: (w + (1 - w) / k) ** 0.5, "the wind *is* constant"),
+        (lambda w, k: (1 - w + w / (k + 1)) ** 0.5, "after a single step"),
+        (lambda w, k: (1 - w + w / (2 * k - 1)) ** 0.5, "0.25, not 0.17"),
+        (lambda w, k: (1 - w**2 + w**2 / k) ** 0.5, "you say 0.901"),
+    ],
+)
+def test_mistakes_in_the_spread_ahead_are_named(answer, said):
+    assert said in verdict("13/spread_ahead", answer)
+
+
 def update(power=2, over=lambda own: own, along=lambda cross: cross, back=lambda seen: seen.clone()):
     def kalman(seen, cross, own, missing, std):
         known = over(own) + std**power * torch.eye(own.shape[-1])
