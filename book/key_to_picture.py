@@ -4,7 +4,8 @@ A real browser opens a page with the widget, as the book holds it, and the right
 one value after the other. Each move is timed from the key's own time stamp until the picture of the new strength is on
 the screen. Three ways to come by that picture are timed: ``page`` computes it, as the widgets do now; ``kernel`` is a
 kernel in JupyterLab that is asked for it; ``stored`` is a grid of frames, computed when the page was made. The table
-holds the median of the moves and the slowest one in milliseconds, and the line below it how busy the machine was.
+holds, in milliseconds, the median of the moves, the slowest one, and the processor time that the page's process took for
+a move, which other programs do not lengthen; the line below it says how busy the machine was.
 """
 
 from __future__ import annotations
@@ -96,6 +97,16 @@ def times_of(element: Any, way: str, moves: int) -> list[float]:
     return times
 
 
+def processor_ms(element: Any) -> float:
+    """Processor time in milliseconds that the page's process has taken so far: scripts, Worker, layout and painting."""
+    page = element.owner_frame().page
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    session.detach()
+    return 1000 * next(metric["value"] for metric in metrics if metric["name"] == "ProcessTime")
+
+
 def shown_by(element: Any) -> tuple[float, str]:
     """Strength of the picture that is shown, and who drew it."""
     strength, by = element.evaluate("root => [root.frame.state.strength, root.dataset.by]")
@@ -125,10 +136,12 @@ def opened(timed: Timed, way: str, moves: int, browser: Any, folder: Path) -> It
 
 
 def measure(timed: Timed, way: str, moves: int, browser: Any) -> str:
-    """Median and slowest move of one widget, in words."""
+    """Median move of one widget, the slowest one, and the processor time of a move, in words."""
     with tempfile.TemporaryDirectory() as folder, opened(timed, way, moves, browser, Path(folder)) as element:
+        before = processor_ms(element)
         times = times_of(element, way, moves)
-    return f"{statistics.median(times):.0f} ({max(times):.0f})"
+        processor = (processor_ms(element) - before) / moves
+    return f"{statistics.median(times):.0f} ({max(times):.0f}), {processor:.0f}"
 
 
 def machine(browser: Any) -> str:
@@ -140,7 +153,7 @@ def machine(browser: Any) -> str:
 
 def print_table(browser: Any, names: Sequence[str], ways: Sequence[str], moves: int) -> None:
     """Print a row for each widget as soon as it is measured, then the machine."""
-    print(f"| median of {moves} moves (slowest), ms | {' | '.join(ways)} | target |")
+    print(f"| ms: median of {moves} moves (slowest), processor | {' | '.join(ways)} | target |")
     print("|---" * (len(ways) + 2) + "|", flush=True)
     for name in names:
         cells = [measure(TIMED[name], way, moves, browser) for way in ways]
