@@ -4,8 +4,8 @@ A real browser opens a page with the widget, as the book holds it, and the right
 one value after the other. Each move is timed from the key's own time stamp until the picture of the new strength is on
 the screen. Three ways to come by that picture are timed: ``page`` computes it, as the widgets do now; ``kernel`` is a
 kernel in JupyterLab that is asked for it; ``stored`` is a grid of frames, computed when the page was made. The table
-holds, in milliseconds, the median of the moves, the slowest one, and the processor time that the page's process took for
-a move, which other programs do not lengthen; the line below it says how busy the machine was.
+holds, in milliseconds, the median of the moves, the slowest one, and the processor time that a move took of the page's
+process, which other programs hardly lengthen; the line below it says how busy the machine was.
 """
 
 from __future__ import annotations
