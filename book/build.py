@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from polygrad_edu.widgets import DelayExplorer, HopperFromNoise
+from polygrad_edu.widgets import DelayExplorer, GuidedPendulum, HopperFromNoise
 
 BOOK = Path(__file__).parent
 ROOT = BOOK.parent
@@ -61,7 +61,11 @@ def build(out: Path) -> int:
     out.mkdir(parents=True, exist_ok=True)
     settings = BOOK / "_config_built.yml"  # beside the original, since paths in it are relative to its place
     settings.write_text(yaml.safe_dump(config), encoding="utf-8")
-    islands = {BOOK / "_landing.html": HopperFromNoise(), BOOK / "measured" / "_delay.html": DelayExplorer()}
+    islands = {
+        BOOK / "_landing.html": HopperFromNoise(),
+        BOOK / "measured" / "_delay.html": DelayExplorer(),
+        BOOK / "measured" / "_pendulum.html": GuidedPendulum(),
+    }
     for path, widget in islands.items():
         path.write_text(widget.to_html(), encoding="utf-8")
     jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]

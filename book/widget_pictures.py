@@ -49,6 +49,7 @@ WIDGETS = {
     "guidance_explorer": lambda: widgets.GuidanceExplorer(strength=0.003).freeze({"strength": [0.001, 0.003, 0.01]}),
     "hopper_from_noise": lambda: widgets.HopperFromNoise(visit=12),
     "delay_explorer": lambda: widgets.DelayExplorer(delay=2, place=0.5),
+    "guided_pendulum": lambda: widgets.GuidedPendulum(strength=0.002, delay=8),
     "denoising_scrubber": lambda: widgets.DenoisingScrubber(visit=10, seed=8).freeze({"visit": [0, 10, 16]}),
     "denoising_scrubber_hopper": lambda: widgets.DenoisingScrubber("hopper", visit=11, seed=2),
     "imagined_or_real": lambda: widgets.ImaginedOrReal(ahead=7, seed=3).freeze({"ahead": [0, 3, 7]}),

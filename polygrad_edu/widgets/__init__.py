@@ -4,6 +4,7 @@ from .base import Control, LessonWidget
 from .delay_explorer import DelayExplorer
 from .denoising_scrubber import DenoisingScrubber
 from .guidance_explorer import GuidanceExplorer
+from .guided_pendulum import GuidedPendulum
 from .hopper_from_noise import HopperFromNoise
 from .imagined_or_real import ImaginedOrReal
 from .return_explorer import ReturnExplorer
@@ -16,6 +17,7 @@ __all__ = [
     "DelayExplorer",
     "DenoisingScrubber",
     "GuidanceExplorer",
+    "GuidedPendulum",
     "HopperFromNoise",
     "ImaginedOrReal",
     "LessonWidget",

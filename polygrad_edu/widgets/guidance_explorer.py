@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..settings import RULES, GuidanceSettings
-from .base import Control, LessonWidget, Place, check_number
+from .base import Control, LessonWidget, Place, check_number, compact
 from .guided_imagination import (
     CONVENTIONS,
     STRENGTHS,
@@ -142,7 +142,7 @@ def _frame(
         "errors": errors[1:].clip(0, 10).tolist(),
         "expected": curve,
         "strength": {"chosen": strength, "std": found.std, "tuned": tuned, "ks": found.ks_distance},
-        "text": sentence(rule, found.std, found.ks_distance, errors),
+        "text": sentence(rule, compact(found.std), compact(found.ks_distance), errors),  # rounded as the titles are
         "answer": answer(strength, tuned) if rule == "gradient" else "",
     }
 

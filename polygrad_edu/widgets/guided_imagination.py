@@ -25,6 +25,7 @@ from ..guided_sampler import GuidedSampler, Prediction
 from ..noise_schedule import Visit
 from ..replay import Normaliser
 from ..runs.browser_export import pack
+from ..runs.shipped import ShippedResult
 from ..score_guidance import clip_to_policy, guide_actions, standardise_actions
 from ..settings import GuidanceSettings
 from ..trajectory_diffusion import TrajectoryDiffusion
@@ -91,11 +92,15 @@ def load_playground(task: str) -> Playground:
     """
     if task not in TASKS:
         raise ValueError(f"there is no playground {task!r}; choose {' or '.join(TASKS)}")
-    result = shipped(TASKS[task])
+    return playground_of(task, shipped(TASKS[task]))
+
+
+def playground_of(name: str, result: ShippedResult) -> Playground:
+    """Take a shipped run apart."""
     loop, model = result.loop, result.loop.world_model
     network = model.averaged_network.requires_grad_(False)
     return Playground(
-        task,
+        name,
         network,
         loop.best_policy,
         model.normaliser,

@@ -1,5 +1,5 @@
 // A hopper out of the noise: its poses side by side, and one torque with the policy that pulls it.
-const SCENE = { left: -0.6, right: 0.5, top: 1.7, bottom: -0.15 }; // metres
+const SCENE = { left: -0.6, right: 0.5, top: 1.7, bottom: -0.3 }; // metres
 
 function draw(panels, data) {
   const figure = poses(data.robots, data.radii);
@@ -17,13 +17,14 @@ function draw(panels, data) {
   playOnce(figure);
 }
 
-// The poses in a row, or in two where there is no room: the real one in grey, then what is imagined.
+// The poses in two rows, beside the torque where there is room: the real one in grey, then what is imagined.
 function poses(robots, radii) {
   const { left, right, top, bottom } = SCENE, unit = 100;
-  const row = element("div", { style: "display: grid; grid-template-columns: repeat(auto-fit, minmax(62px, 1fr)); gap: 2px" });
+  const row = element("div", { style: "display: grid; grid-template-columns: repeat(5, 1fr); gap: 2px" });
   robots.forEach((links, step) => {
     const words = step ? `+${step}` : "real";
-    const picture = element("svg:svg", { viewBox: `0 0 ${unit * (right - left)} ${unit * (top - bottom)}`, role: "img", "aria-label": `Pose ${words}` });
+    const picture = element("svg:svg", { viewBox: `0 0 ${unit * (right - left)} ${unit * (top - bottom)}`, role: "img", "aria-label": `Pose ${words}`,
+      style: "overflow: visible" }); // a pose that is still noise may reach out of its place
     const place = ([x, z]) => `${(unit * (x - left)).toFixed(1)} ${(unit * (top - z)).toFixed(1)}`;
     picture.append(element("svg:path", { d: `M${place([left, 0])}L${place([right, 0])}`, stroke: "var(--ink)", "stroke-width": 1.5 }));
     links.forEach(([from, to], i) => {
@@ -35,7 +36,7 @@ function poses(robots, radii) {
     picture.append(element("svg:text", { x: 8, y: 20, style: "font-size: 18px" }, words));
     row.append(picture);
   });
-  return element("figure", { class: "pg-panel", style: "grid-column: 1 / -1; max-width: none" }, element("figcaption", {}, "Ten poses of Hopper-v5, eight milliseconds apart"), row);
+  return element("figure", { class: "pg-panel", style: "grid-column: 1 / -2; max-width: none" }, element("figcaption", {}, "Ten poses, eight milliseconds apart"), row);
 }
 
 // The chain plays by itself when the page opens, unless the reader asks for less motion.

@@ -69,7 +69,7 @@ def return_weights(lambda_: float, n_returns: int, terminal: int | str = NONE) -
 def return_frame(
     rewards: Sequence[float], values: Sequence[float], lambda_: float, gamma: float, terminal: int | str
 ) -> dict[str, Any]:
-    """Compute the frame of :class:`ReturnExplorer`.
+    """Compute the frame of :class:`ReturnExplorer`, as ``return_frame.js`` does in the page.
 
     Args:
         rewards, values: [H]; the last reward is not used, because no imagined state follows it.
@@ -148,6 +148,7 @@ class ReturnExplorer(LessonWidget):
 
     title = "Return explorer"
     script = "return_explorer.js"
+    page_scripts = ("return_frame.js",)
 
     def __init__(self, trajectory: str | tuple[Sequence[float], Sequence[float]] = "pencil", **state: Any):
         if isinstance(trajectory, str):
@@ -166,5 +167,6 @@ class ReturnExplorer(LessonWidget):
                 Control("gamma", "Discount γ", GAMMAS, 0.5 if trajectory == "pencil" else 0.99),
                 Control("terminal", "Terminal flag at step", (*steps, NONE), flag),
             ],
+            page_settings={"rewards": list(rewards), "values": list(values)},
             **state,
         )

@@ -3,13 +3,20 @@
 import itertools
 import json
 
-from polygrad_edu.widgets import SchedulePlayground
+from polygrad_edu.widgets import ReturnExplorer, SchedulePlayground
 
 
 class StoredPlayground(SchedulePlayground):
     """A widget whose frames no page can compute: they come from a kernel, or from a frozen grid."""
 
     script = SchedulePlayground.script
+    page_scripts = ()
+
+
+class StoredReturns(ReturnExplorer):
+    """Another one."""
+
+    script = ReturnExplorer.script
     page_scripts = ()
 
 

@@ -13,7 +13,7 @@ import torch
 from polygrad_edu import widgets
 from polygrad_edu.widgets import Control, GuidanceExplorer, ReturnExplorer, SchedulePlayground, base
 from polygrad_edu.widgets.base import HERE, LessonWidget, check_number, compact
-from tests.support.frozen_widgets import StoredPlayground
+from tests.support.frozen_widgets import StoredPlayground, StoredReturns
 
 LESSONS = sorted((Path(__file__).parents[2] / "notebooks").rglob("*.ipynb"))
 
@@ -25,7 +25,7 @@ def same(one, other):
 
 GRIDS = [
     (StoredPlayground, {"tau": [0.1, 1.0], "n_steps": [8, 64], "sampling_steps": [4, 16], "progress": [0.0, 0.5]}),
-    (ReturnExplorer, {"lambda_": [0.0, 0.5, 1.0], "gamma": [0.5, 0.9], "terminal": [1, "none"]}),
+    (StoredReturns, {"lambda_": [0.0, 0.5, 1.0], "gamma": [0.5, 0.9], "terminal": [1, "none"]}),
 ]
 
 
@@ -52,8 +52,8 @@ def test_common_parts_are_stored_once_and_a_grid_too_large_is_refused(monkeypatc
 
 
 def test_the_limit_counts_what_the_page_holds():
-    widget = ReturnExplorer().freeze({"lambda_": [0.0, 0.1, 0.2, 0.3], "gamma": [0.5, 0.9, 1.0]})
-    bare = ReturnExplorer()
+    widget = StoredReturns().freeze({"lambda_": [0.0, 0.1, 0.2, 0.3], "gamma": [0.5, 0.9, 1.0]})
+    bare = StoredReturns()
     held = len(widget.to_html()) - len(bare.to_html())
     counted = sum(len(base._json(part)) + 1 for part in widget._frozen["pool"])
     assert counted < held < counted + 2_000
@@ -78,7 +78,7 @@ def test_the_same_widget_makes_the_same_page():
         assert pages[0]["text/html"] == pages[1]["text/html"]
         assert pages[0]["text/plain"] == f"<{make.__name__}>"
         assert "application/vnd.jupyter.widget-view+json" in pages[0]
-    assert ReturnExplorer().freeze({"gamma": [0.5, 1.0]}).to_html() != ReturnExplorer().to_html()
+    assert StoredReturns().freeze({"gamma": [0.5, 1.0]}).to_html() != StoredReturns().to_html()
 
 
 class Echo(LessonWidget):

@@ -14,6 +14,7 @@ from polygrad_edu.course import shipped
 from polygrad_edu.widgets import ReturnExplorer
 from polygrad_edu.widgets.return_explorer import TRAJECTORIES, return_frame, return_weights
 from tests.lessons.test_lessons import LESSONS, cells
+from tests.support.browser import needs_chromium, offline_page, page_with
 
 PENCIL = TRAJECTORIES["pencil"]()
 BY_HAND = {"rewards": PENCIL[0], "values": PENCIL[1], "lambda_": 0.5, "gamma": 0.5, "terminal": "none"}
@@ -113,10 +114,39 @@ def test_a_trajectory_must_be_known_or_given():
         ReturnExplorer(([1.0, 2.0], [1.0]))
 
 
+@needs_chromium
 @pytest.mark.parametrize("trajectory", TRAJECTORIES)
-def test_at_every_grid_point_the_frozen_frame_is_the_live_one(trajectory):
+def test_what_the_page_draws_at_every_end_is_what_the_package_computes(browser, tmp_path, trajectory):
+    explorer = ReturnExplorer(trajectory)
+    page, outside, errors = offline_page(browser, viewport={"width": 390, "height": 844})
+    page.goto(page_with(tmp_path, explorer))
+    widget = page.locator(".pg")
+    for control, keys in {
+        "lambda_": ["ArrowRight"],
+        "gamma": ["ArrowLeft"],
+        "terminal": ["Home", *["ArrowRight"] * 20],
+    }.items():
+        widget.locator(f"[data-control={control}] input").focus()
+        for key in keys:
+            page.keyboard.press(key)
+            page.wait_for_function("document.querySelector('.pg-busy:not(.on)')")
+            found = widget.evaluate("root => root.frame")
+            explorer.move(**found["state"])
+            ours, theirs = explorer.frame["data"], found["data"]
+            for name in ("rewards", "values", "returns", "advantages", "n_step", "weights"):
+                assert theirs[name] == pytest.approx(ours[name], rel=1e-3, abs=2e-4), (name, found["state"])
+            for name in ("terminal", "real", "text"):
+                assert theirs[name] == ours[name], found["state"]
+    assert found["state"]["terminal"] == "none"
+    assert widget.get_attribute("data-by") == "page"
+    assert (outside, errors) == ([], [])
+    page.context.close()
+
+
+@pytest.mark.parametrize("trajectory", TRAJECTORIES)
+def test_what_was_frozen_for_a_page_that_cannot_compute_is_the_live_frame(trajectory):
     grid = {"lambda_": [0.0, 0.35, 1.0], "gamma": [0.0, 0.5, 0.99, 2.0], "terminal": [0, 2, "none"]}
-    frozen, live = ReturnExplorer(trajectory).freeze(grid), ReturnExplorer(trajectory)
+    frozen, live = ReturnExplorer(trajectory, in_page=False).freeze(grid), ReturnExplorer(trajectory)
     for values in itertools.product(*grid.values()):
         state = dict(zip(grid, values, strict=True))
         live.move(**state)

@@ -8,9 +8,10 @@ import pytest
 
 from polygrad_edu.runs.checkpoint import list_checkpoints
 from polygrad_edu.runs.supervised import PROGRESS
-from polygrad_edu.widgets import ReturnExplorer, TrainingWatcher
+from polygrad_edu.widgets import TrainingWatcher
 from polygrad_edu.widgets.training_watcher import read_lines
 from tests.support.browser import jupyterlab, needs_chromium, offline_page, page_with
+from tests.support.frozen_widgets import StoredReturns
 from tests.support.processes import children
 from tests.widgets.test_training_watcher import LONG, wait_until
 from tests.widgets.test_widgets_in_browser import look, settle, slider
@@ -53,7 +54,7 @@ def test_in_jupyterlab_a_key_moves_lambda_and_its_picture(notebook):
 
 
 def test_without_a_kernel_the_same_keys_move_the_same_pictures(browser, tmp_path):
-    frozen = ReturnExplorer().freeze({"lambda_": [0.0, 0.5, 1.0], "terminal": [1, "none"]})
+    frozen = StoredReturns().freeze({"lambda_": [0.0, 0.5, 1.0], "terminal": [1, "none"]})
     watcher = TrainingWatcher(directory=tmp_path / "run")
     page, outside, errors = offline_page(browser, viewport={"width": 400, "height": 900}, color_scheme="dark")
     page.goto(page_with(tmp_path, frozen, watcher))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from polygrad_edu.widgets import DenoisingScrubber, ImaginedOrReal, ReturnExplorer
+from polygrad_edu.widgets import DenoisingScrubber, ImaginedOrReal
 from tests.support.browser import jupyterlab, needs_chromium, offline_page, page_with
-from tests.support.frozen_widgets import StoredPlayground
+from tests.support.frozen_widgets import StoredPlayground, StoredReturns
 
 pytestmark = needs_chromium
 LESSONS = Path(__file__).parents[2] / "notebooks"
@@ -155,7 +155,7 @@ def test_a_menu_obeys_the_keyboard_too(lesson):
 
 @pytest.fixture
 def frozen_page(tmp_path):
-    returns = ReturnExplorer(gamma=0.5).freeze({"gamma": [0.0, 0.5, 1.0], "terminal": [2, "none"]})
+    returns = StoredReturns(gamma=0.5).freeze({"gamma": [0.0, 0.5, 1.0], "terminal": [2, "none"]})
     schedule = StoredPlayground().freeze({"n_steps": [8, 128], "progress": [0.24, 0.5]})
     alone = StoredPlayground(tau=0.1)
     return page_with(tmp_path, returns, schedule, alone), returns

@@ -1,0 +1,95 @@
+"""The guided pendulum: the package's staggered sampler beside Gymnasium's pendulum, in Python and in the page."""
+
+import re
+
+import numpy as np
+import pytest
+
+from polygrad_edu.widgets import GuidedPendulum
+from polygrad_edu.widgets.guided_pendulum import RODS_AT, VISITS, expected_curve, page_settings, pendulum_frame
+from tests.support.browser import needs_chromium, offline_page, page_with
+
+START = {"strength": 0.004, "delay": 0, "policy_std": 0.5, "seed": 0}
+
+
+def spreads(delay, strength):
+    """Std of the standardised actions with two draws of the noise."""
+    return [pendulum_frame(strength, delay, 0.5, seed)["spread"]["std"] for seed in (0, 1)]
+
+
+def test_one_after_the_other_the_actions_spread_as_if_the_policys_mean_stood_still():
+    scales, expected = expected_curve(0.5)
+    for place in (5, 18, 30):  # too weak, right, too strong
+        # in the policy's std; all at once it is more than twice as far off where the pull is right
+        assert np.mean(spreads(VISITS, scales[place])) == pytest.approx(expected[place], abs=0.1)
+
+
+def test_all_at_once_the_same_strength_leaves_them_wider_and_the_model_further_from_the_truth():
+    for seed in (0, 1):
+        together, in_turn = (pendulum_frame(0.004, delay, 0.5, seed) for delay in (0, VISITS))
+        assert together["spread"]["std"] > 1.2 * in_turn["spread"]["std"]
+        assert together["error"] > 5 * in_turn["error"]
+        assert together["text"].startswith("Too wide")
+
+
+def test_the_stronger_the_pull_the_narrower_the_actions():
+    found = [np.mean(spreads(2, strength)) for strength in (1e-4, 1e-3, 1e-2, 1e-1)]
+    assert found == sorted(found, reverse=True)
+
+
+def test_what_is_drawn_is_one_trajectory_from_a_real_state():
+    frame = pendulum_frame(0.004, 2, 0.5, 0)
+    assert np.shape(frame["rods"]["imagined"]) == np.shape(frame["rods"]["real"]) == (len(RODS_AT), 2)
+    np.testing.assert_allclose(frame["rods"]["imagined"][0], frame["rods"]["real"][0], atol=1e-4)  # they start together
+    np.testing.assert_allclose(np.linalg.norm(frame["rods"]["real"], axis=-1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.subtract(frame["actions"]["high"], frame["actions"]["low"]), 1.0, atol=1e-5)
+    assert page_settings()["visits"] == VISITS
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"strength": 0.0}, "the guidance strength must be a number from 0.0001 to 0.1, not 0.0"),
+        ({"delay": 0.5}, "the delay must be a whole number from 0 to 1000, not 0.5"),
+        ({"policy_std": 0.4}, "the policy's std must be one of 0.2, 0.3, 0.5, 0.8, not 0.4"),
+        ({"seed": -1}, "the seed must be a whole number from 0"),
+    ],
+)
+def test_what_is_no_setting_is_refused(change, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        pendulum_frame(**(START | change))
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"strength": 0.0123, "delay": 0, "policy_std": 0.8, "seed": 7},
+        {"strength": 0.00171, "delay": 4, "policy_std": 0.2, "seed": 31},
+        {"strength": 0.0004, "delay": 8, "policy_std": 0.3, "seed": 0},
+    ],
+)
+def test_what_the_page_draws_is_what_the_package_computes(browser, tmp_path, state):
+    wanted = GuidedPendulum(**state)
+    page, outside, errors = offline_page(browser, viewport={"width": 390, "height": 844})
+    page.goto(page_with(tmp_path, wanted))
+    widget = page.locator(".pg")
+    stored = widget.evaluate("root => root.frame.data.rods.imagined")
+    widget.locator("[data-control=policy_std] input").focus()
+    for key in ("ArrowRight", "ArrowLeft") if state["policy_std"] < 0.8 else ("ArrowLeft", "ArrowRight"):
+        page.keyboard.press(key)  # away and back again: the page computes both
+    page.wait_for_function("document.querySelector('.pg-busy:not(.on)')")
+    found = widget.evaluate("root => root.frame")
+    assert widget.get_attribute("data-by") == "page"
+    assert found["state"] == state
+    theirs, ours = found["data"], wanted.frame["data"]
+    assert theirs["rods"]["imagined"] != stored  # more digits than a stored frame has
+    for name in ("imagined", "real"):
+        np.testing.assert_allclose(theirs["rods"][name], ours["rods"][name], atol=5e-3)
+    for name in ("now", "mean", "low", "high"):
+        np.testing.assert_allclose(theirs["actions"][name], ours["actions"][name], atol=1e-2)
+    assert theirs["spread"]["std"] == pytest.approx(ours["spread"]["std"], rel=5e-3)
+    assert theirs["error"] == pytest.approx(ours["error"], rel=2e-2)
+    assert (outside, errors) == ([], [])
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.context.close()
