@@ -55,7 +55,7 @@ def add_runs(runs: list[Path], path: Path = TABLE) -> None:
 
 def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
     """Draw the table, a panel for each task."""
-    figure = Figure(figsize=(4.8 * len({row["env_id"] for row in rows}), 3.8), layout="constrained")
+    figure = Figure(figsize=(4.8 * len({row["env_id"] for row in rows}), 4.4), layout="constrained")
     draw_agents(rows, figure)
     FigureCanvasAgg(figure).print_png(path)
 

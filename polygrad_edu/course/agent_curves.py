@@ -13,9 +13,13 @@ from ..studies.figures import COLOURS, draw_published
 from ..tasks.published_curves import PublishedPoint, published_curves
 from .paths import find_shared
 
+LINE_STYLES = ("-", "--", ":")  # of a task's presets
+
 
 def agent_evaluations(path: Path | None = None) -> list[dict[str, str]]:
     """Rows of ``results/agents/evaluations.csv``: preset, env_id, seed, env_step, minutes, eval_return.
+
+    A preset that has changed since has its former runs under another name: "hopper-pathwise, before".
 
     Args:
         path: another table; none there yet has no rows.
@@ -34,24 +38,26 @@ def draw_agents(rows: list[dict[str, str]], figure: Figure) -> None:
         of_task = [row for row in rows if row["env_id"] == task]
         longest = max(int(row["env_step"]) for row in of_task)
         draw_published(axes, task, max(30_000, longest))
+        presets = sorted({row["preset"] for row in of_task})
         for preset, seed in dict.fromkeys((row["preset"], row["seed"]) for row in of_task):
             run = [row for row in of_task if (row["preset"], row["seed"]) == (preset, seed)]
             colour = COLOURS[int(seed) % len(COLOURS)]
             steps, returns = [int(row["env_step"]) for row in run], [float(row["eval_return"]) for row in run]
-            axes.plot(steps, returns, color=colour, linewidth=1.8, label=f"{preset}, seed {seed}")
+            style = LINE_STYLES[presets.index(preset) % len(LINE_STYLES)]
+            axes.plot(steps, returns, style, color=colour, linewidth=1.8, label=f"{preset}, seed {seed}")
         axes.set(title=task, xlabel="real steps")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.15)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=7)
+        axes.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     figure.axes[0].set_ylabel("return at that step")
 
 
 def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (5_000, 10_000, 20_000)) -> None:
     """Print mean returns at equal real steps: ours over the seeds that got so far, and the best published mean."""
-    print(f"{'':<22}{'real steps':>12}{'ours':>8}{'seeds':>7}{'best published':>17}")
+    print(f"{'':<24}{'real steps':>12}{'ours':>8}{'seeds':>7}{'best published':>17}")
     for preset, task in dict.fromkeys((row["preset"], row["env_id"]) for row in rows):
         published = [point for points in published_curves(task).values() for point in points]
         for step in steps:
@@ -61,7 +67,7 @@ def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (5_000, 10
             theirs = max((point for point in published if point.env_steps == step), key=_mean, default=None)
             if ours:
                 best = f"{theirs.mean:,.0f} {theirs.method}" if theirs else "-"
-                print(f"{preset:<22}{step:>12,}{mean(ours):>8,.0f}{len(ours):>7}{best:>17}")
+                print(f"{preset:<24}{step:>12,}{mean(ours):>8,.0f}{len(ours):>7}{best:>17}")
 
 
 def _mean(point: PublishedPoint) -> float:
