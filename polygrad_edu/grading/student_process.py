@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from .bubblewrap import with_folder
 from .exposed import may_use
 from .link import Link
 
 CELL_SECONDS = 60
 START_SECONDS = 180
-PATIENCE = 5  # by the clock a cell may take this many times its seconds, while it has not computed for them
+PATIENCE = 5  # by the clock the checks wait for a cell this many times its seconds, while it has not computed for them
 GRACE_SECONDS = 5  # between the interrupt of a cell and the end of its process
 MAX_OUTPUT_BYTES = 200_000  # of one cell
 MAX_SCRATCH_BYTES = 256 * 2**20  # of all files together
@@ -37,8 +38,8 @@ def environment(scratch: Path) -> dict[str, str]:
 class Step(NamedTuple):
     """Step that the process is at: one cell or test."""
 
-    began: float
     seconds: int  # that it may compute
+    waited_before: float  # by the checks for the process
     cpu_before: float
 
 
@@ -62,7 +63,8 @@ class StudentProcess:
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
         module = f"{__package__}.student"
-        command = [*namespaces, sys.executable, "-m", module, str(scratch), str(theirs_in), str(theirs_out)]
+        own = with_folder(namespaces, scratch)
+        command = [*own, sys.executable, "-m", module, str(scratch), str(theirs_in), str(theirs_out)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -100,7 +102,7 @@ class StudentProcess:
     @contextlib.contextmanager
     def step(self, seconds: int | None = None) -> Generator[None, None, None]:
         """Context of one cell or test, which is interrupted when its time or its output is used up."""
-        step = Step(time.monotonic(), seconds or self.cell_seconds, self._cpu_seconds())
+        step = Step(seconds or self.cell_seconds, self.link.seconds_waited(), self._cpu_seconds())
         with self.lock:
             self.problem = ""
             self.by_clock = False
@@ -167,7 +169,7 @@ class StudentProcess:
                     self._kill_at(step, self.problem)
                 continue
             computed = self._cpu_seconds() - step.cpu_before
-            waited = time.monotonic() - step.began
+            waited = self.link.seconds_waited() - step.waited_before
             if computed > step.seconds:
                 self._stop(step, f"it had not ended after {step.seconds} s of computing")
             elif waited > PATIENCE * step.seconds:
