@@ -151,9 +151,7 @@ def write_report(
     missed = most_missed(results)
     draw_missed(missed, folder / "missed.png")
     stopped = [result for result in results if was_stopped(result)]
-    index = page.render(
-        title="Grades", works=[], pages=pages, number=_number, stopped=stopped, left_out=list(left_out)
-    )
+    index = page.render(title="Grades", works=[], pages=pages, number=_number, stopped=stopped, left_out=list(left_out))
     (folder / "index.html").write_text(index, encoding="utf-8")
     worst = [{"assignment": name[0], "question": name[1], "missed": share} for name, share in missed[:5]]
     return {"folder": str(folder), "students": len(students), "submissions": len(results), "most_missed": worst}

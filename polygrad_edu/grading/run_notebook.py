@@ -148,7 +148,8 @@ class NotebookRunner:
 def _unseen(found: Judgement) -> Judgement:
     """The same judgement, in whose messages it is told that the student has not seen the inputs."""
     parts = (each._replace(message=each.message and f"{UNSEEN}{each.message}") for each in found.parts)
-    return Judgement(found.message and f"{UNSEEN}{found.message}", tuple(parts))
+    spoilt = found.spoilt and f"{UNSEEN}{found.spoilt}"
+    return Judgement(found.message and f"{UNSEEN}{found.message}", tuple(parts), spoilt)
 
 
 def _taken_away(rules: Any) -> tuple[list[str], list[str]]:

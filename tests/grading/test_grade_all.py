@@ -76,7 +76,9 @@ def test_report_is_a_table_pages_and_pictures(graded, command):
     assert json.loads(told)["students"] == len(results)
     with (students.course / "report" / "grades.csv").open(newline="") as file:
         rows = {row["student"]: row for row in csv.DictReader(file)}
-    assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0", "late": ""} | {"stopped": ""}
+    assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0", "late": ""} | {
+        "stopped": ""
+    }
     with (students.course / "report" / "questions.csv").open(newline="") as file:
         questions = {row["student"]: row for row in csv.DictReader(file)}
     assert questions["half-right"][f"{A1}: add_noise"] == "2"
