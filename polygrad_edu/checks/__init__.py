@@ -19,6 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .arguments import guarded
 from .parts import Judgement, declared, trial_of
 
 
@@ -46,10 +47,13 @@ def judge(exercise: str, *answer: Any, **options: Any) -> Judgement:
         # the student's own code, which may fail in any way
         return f"Not yet: your code stopped with {type(error).__name__}: {error}{_line_of(error, answer)}"
 
+    properties = declared(examine)
+    name = exercise.partition("/")[2]
+    tried = [guarded(each, name) for each in answer] if properties else answer
     end = ""
-    with trial_of(declared(examine), tell) as trial:
+    with trial_of(properties, tell) as trial:
         try:
-            examine(*answer, **options)
+            examine(*tried, **options)
         except Exception as error:
             end = tell(error)
     return trial.judgement(end)

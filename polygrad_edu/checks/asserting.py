@@ -83,7 +83,8 @@ def untouched(what: str, **inputs: Tensor) -> Generator[None, None, None]:
     yield
     for name, value in inputs.items():
         assert torch.equal(value.detach().nan_to_num(), before[name].nan_to_num()), (
-            f"{what} changed its argument {name}. The caller still needs that: work on a new tensor."
+            f"{what} changed its argument `{name}` in place, and its caller still needs that. Copy it first "
+            f"({name}.clone()), or work on something new."
         )
 
 
@@ -96,11 +97,6 @@ def own_randomness(what: str) -> Generator[None, None, None]:
         f"{what} drew from torch's global random numbers. Draw from the generator it is given: only then does the "
         "same generator lead to the same result, whatever else was drawn before."
     )
-
-
-def is_class(answer: Any) -> bool:
-    """True for a class, and for the stand-in of one that lives in another process."""
-    return isinstance(answer, type) or "type" in getattr(answer, "_bases", ())
 
 
 def is_a(answer: Any, base: type) -> bool:

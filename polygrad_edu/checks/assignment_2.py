@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .asserting import Draw, a_tensor, untouched
+from .arguments import watched
+from .asserting import Draw, a_tensor
 from .assignment_2_loss import check_masked_loss, check_trained, check_training_step
 from .parts import Property, part, worth
 from .properties import close
@@ -44,8 +45,7 @@ def check_step_embedding(step_embedding: Callable[[Tensor, int, int], Tensor], s
         step = torch.randint(n_steps, (7,), generator=draw.generator)
         step[:2] = torch.tensor([0, 1])
         where = f"for 7 steps of {n_steps} and size {size}"
-        with untouched("step_embedding", step=step):
-            rows = a_tensor(step_embedding(step, n_steps, size), (7, size), "step_embedding", where)
+        rows = a_tensor(step_embedding(step, n_steps, size), (7, size), "step_embedding", where)
         assert rows.is_floating_point(), f"{where}: the waves should be floating-point numbers, not {rows.dtype}."
         assert rows.isfinite().all(), f"{where}: some waves are not finite; look at how many frequencies there are."
         sines, cosines = rows.detach().double().chunk(2, dim=1)  # [7, size/2] each
@@ -110,15 +110,14 @@ def check_Denoiser(make: Callable[..., nn.Module], seed: int = 0) -> None:
     for sizes in ((5, 4, 2, 16), (draw.whole(3, 7), draw.whole(2, 6), draw.whole(1, 3), draw.whole(8, 40))):
         horizon, obs, act, n_steps = sizes
         torch.manual_seed(seed)
-        denoiser = _shaken(make(horizon, obs, act, n_steps, 32, 2), draw)
+        denoiser = watched(_shaken(make(horizon, obs, act, n_steps, 32, 2), draw), "forward")
         noisy = draw.normal(6, horizon, obs + 2)
         actions = draw.normal(6, horizon, act)
         first = draw.normal(6, obs)
         step = torch.randint(1, n_steps, (6,), generator=draw.generator)
         inputs = (noisy, actions, step, first)
         where = f"for 6 trajectories of {horizon} time points, {obs} observations and {act} actions"
-        with untouched("forward", noisy=noisy, actions=actions, first=first, step=step):
-            seen = a_tensor(denoiser(*inputs), noisy.shape, "forward", where)
+        seen = a_tensor(denoiser(*inputs), noisy.shape, "forward", where)
         assert any(True for _ in denoiser.parameters()), "a network without parameters learns nothing."
         with part("rows"):
             _check_rows(denoiser, inputs, seen)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..course.point_mass_data import ALPHAS, HORIZON, left_unexplained, point_mass_windows
 from . import given
-from .asserting import Draw, a_number, own_randomness, untouched
+from .asserting import Draw, a_number, own_randomness
 from .parts import Property, part, worth
 from .properties import close
 
@@ -42,8 +42,7 @@ def check_masked_loss(masked_loss: Callable[[Tensor, Tensor, Tensor, int], Tenso
         scored = real[..., None].repeat(1, 1, obs + 2)
         scored[:, 0, :obs] = False  # [B, H, O+2]
         prediction = clean + draw.normal(*clean.shape).to(dtype)
-        with untouched("masked_loss", prediction=prediction, clean=clean, real=real):
-            told = a_number(masked_loss(prediction, clean, real, obs), "masked_loss")
+        told = a_number(masked_loss(prediction, clean, real, obs), "masked_loss")
 
         def cost(error: Tensor, clean: Tensor = clean, real: Tensor = real, obs: int = obs) -> float:
             return float(masked_loss(clean + error, clean, real, obs))
@@ -128,10 +127,7 @@ def check_training_step(training_step: Callable[..., Any], seed: int = 0) -> Non
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.SGD(denoiser.parameters(), lr=0.1)
     arguments = (denoiser, optimiser, _mean_square, alphas, trajectory, actions, real, generator)
-    with (
-        untouched("training_step", trajectory=trajectory, actions=actions, real=real, alphas_cumprod=alphas),
-        own_randomness("training_step"),
-    ):
+    with own_randomness("training_step"):
         for update in range(40):
             before = denoiser.value.item()
             told = a_number(training_step(*arguments), "training_step")

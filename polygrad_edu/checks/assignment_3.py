@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Laplace, Normal
 
 from ..interop.outside_policies import SquashedGaussian
 from . import given
-from .asserting import Draw, a_number, a_tensor, place, two, untouched
+from .asserting import Draw, a_number, a_tensor, place, two
 from .assignment_3_chain import check_collapsed, check_guided_step, check_tune
 from .parts import Property, part, worth
 from .properties import close
@@ -54,8 +54,7 @@ def check_gaussian_score(gaussian_score: Callable[[Tensor, Tensor, Tensor], Tens
         std = (0.2 + draw.uniform(shape[-1])).to(dtype)
         actions = mean + draw.normal(*shape).to(dtype)
         where = f"for actions {shape} and std [{shape[-1]}]"
-        with untouched("gaussian_score", actions=actions, mean=mean, std=std):
-            score = a_tensor(gaussian_score(actions, mean, std), shape, "gaussian_score", where)
+        score = a_tensor(gaussian_score(actions, mean, std), shape, "gaussian_score", where)
         assert score.dtype == dtype, f"{where} in {dtype} the score should be {dtype} too; yours is {score.dtype}."
         with part("direction"):
             assert close(gaussian_score(mean, mean, std), 0), "at the policy's mean the score should be 0."
@@ -129,8 +128,7 @@ def check_policy_score(policy_score: Callable[..., Tensor], seed: int = 0) -> No
         states = draw.normal(batch, horizon, obs).double()
         actions = 0.8 * torch.tanh(draw.normal(batch, horizon, act).double())
         where = f"for a {family} policy and actions {tuple(actions.shape)}"
-        with untouched("policy_score", states=states, actions=actions):
-            score = policy_score(policy, states, actions)
+        score = policy_score(policy, states, actions)
         a_tensor(score, tuple(actions.shape), "policy_score", where)
         with torch.no_grad():
             wanted = _slope(lambda a, p=policy, s=states: p(s).log_prob(a), actions)
@@ -191,8 +189,7 @@ def check_verdict(verdict: Callable[..., tuple[float, str]], seed: int = 0) -> N
 
     def judged(z: Tensor, mean: Tensor = mean) -> tuple[float, str]:
         actions = mean + std * z
-        with untouched("verdict", actions=actions, mean=mean, std=std):
-            answer = given(verdict(actions, mean, std), "verdict")
+        answer = given(verdict(actions, mean, std), "verdict")
         distance, word = two(answer, "verdict should return a distance and a word")
         distance = a_number(distance, "the distance of verdict")
         assert word in WORDS, f"the word should be one of {', '.join(WORDS)}; yours is {word!r}."

@@ -9,7 +9,8 @@ from torch import nn
 
 from ..course.bug_hunt import HORIZON, N_STEPS, SmallPolyGRAD
 from . import given
-from .asserting import Draw, is_a, is_class, untouched
+from .arguments import is_class
+from .asserting import Draw, is_a, untouched
 from .properties import close, tensor
 
 MAY_NOT_IMPORT = ()

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
 
+SPOILT_SHARE = 0.5  # of its points that an answer keeps if it changes its arguments in place
+LEFT_ALONE = "what it is given is left as it was"
 Check = TypeVar("Check", bound=Callable[..., None])
 ALL = "all or nothing"  # words of the only property of a check that declares none
 
@@ -58,15 +60,22 @@ class Judgement(NamedTuple):
     Attributes:
         message: sentences on all that is wrong; empty if nothing is.
         parts: one for each property; a single one if the check is all or nothing.
+        spoilt: sentence on an argument that the answer changed in place; empty if it left all as they were.
     """
 
     message: str
     parts: tuple[Part, ...]
+    spoilt: str = ""
 
     @property
     def share(self) -> float:
         """Share of the points, 0 to 1."""
-        return sum(part.weight for part in self.parts if part.holds) / sum(part.weight for part in self.parts)
+        held = sum(part.weight for part in self.parts if part.holds) / sum(part.weight for part in self.parts)
+        return held * self._kept
+
+    @property
+    def _kept(self) -> float:
+        return SPOILT_SHARE if self.spoilt else 1.0
 
     def points(self, of: float) -> float:
         """Points of a question that has ``of`` of them."""
@@ -76,8 +85,8 @@ class Judgement(NamedTuple):
         """Rows ``words, points, max_points, message`` of the properties; none if the check is all or nothing."""
         if [part.words for part in self.parts] == [ALL]:
             return []
-        whole = sum(part.weight for part in self.parts)
-        return [
+        whole = sum(part.weight for part in self.parts) / self._kept
+        rows = [
             {
                 "words": part.words,
                 "points": round(of * part.weight / whole, 2) if part.holds else 0.0,
@@ -86,6 +95,10 @@ class Judgement(NamedTuple):
             }
             for part in self.parts
         ]
+        if self.spoilt:
+            lost = round(of * (1 - SPOILT_SHARE), 2)
+            rows.append({"words": LEFT_ALONE, "points": 0.0, "max_points": lost, "message": self.spoilt})
+        return rows
 
     def __and__(self, other: Judgement) -> Judgement:
         """Judgement on two tries of the same answer: a property holds if it held in both."""
@@ -93,7 +106,7 @@ class Judgement(NamedTuple):
             Part(a.words, a.weight, a.holds and b.holds, a.message or b.message)
             for a, b in zip(self.parts, other.parts, strict=True)
         )
-        return Judgement(self.message or other.message, parts)
+        return Judgement(self.message or other.message, parts, self.spoilt or other.spoilt)
 
     def all_or_nothing(self) -> Judgement:
         """The same judgement, in which nothing counts unless everything holds, and which says so."""
@@ -114,17 +127,19 @@ class Trial:
         self.tell = tell
         self.tried: set[str] = set()
         self.failed: dict[str, str] = {}  # property -> why, in the order in which they failed
+        self.spoilt = ""
 
     def judgement(self, end: str) -> Judgement:
         """Judgement on the answer; ``end`` says why the check could not come to its end, if it could not."""
+        spoilt = [self.spoilt] * bool(self.spoilt)
         first = list(self.failed.values())[:1]
         if end or not self.properties:
             properties = self.properties or {ALL: Property(1, ALL)}
             nothing = tuple(Part(each.words, each.weight, not end, "") for each in properties.values())
-            return Judgement("\n".join([*first, end] if end else first), nothing)
+            return Judgement("\n".join([*spoilt, *first, end] if end else first), nothing)
         parts = tuple(self._part(name) for name in self.properties)
-        told = dict.fromkeys([*first, *(part.message for part in parts if part.message)])
-        return Judgement("\n".join(told), parts)
+        told = dict.fromkeys([*spoilt, *first, *(part.message for part in parts if part.message)])
+        return Judgement("\n".join(told), parts, self.spoilt)
 
     def _part(self, name: str) -> Part:
         weight, words, needs = self.properties[name]
@@ -167,6 +182,14 @@ def part(name: str) -> Generator[None, None, None]:
         if trial is None or not trial.properties or type(error).__name__ == "KeyboardInterrupt":
             raise
         trial.failed.setdefault(name, trial.tell(error))
+
+
+def spoil(told: str) -> None:
+    """Note that the answer has changed an argument in place; ``told`` says which. The first one is kept."""
+    trial = _TRIAL.get()
+    if trial is None:
+        raise AssertionError(told)
+    trial.spoilt = trial.spoilt or told
 
 
 def so_far(*names: str) -> bool:

@@ -2,6 +2,7 @@
 
 from ..checks import credit, require
 from ..checks.own_code import check, use_mine, whose_code
+from .as_graded import as_it_will_be_graded
 from .figures import house_style
 from .guesses import scorecard
 from .pace import quick
@@ -10,6 +11,7 @@ from .questions import predict, reveal
 from .source_view import source
 
 __all__ = [
+    "as_it_will_be_graded",
     "check",
     "credit",
     "find_shared",

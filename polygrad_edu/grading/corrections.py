@@ -60,9 +60,11 @@ def corrected(results: Iterable[Mapping[str, Any]], corrections: Iterable[Correc
                     "" if question["points"] is None else f" (Before: {question['points']:g}. {question['message']})"
                 )
                 given = {"points": correction.points, "message": correction.reason + before, "parts": []}
-                question = question | given
+                question = question | given | {"waited": False}
             questions.append(question)
-        answer.append({**result, "questions": questions} | totals(questions))
+        seen_to = result["status"] == "stopped" and not any(question.get("waited") for question in questions)
+        reason = "" if seen_to else result["reason"]
+        answer.append({**result, "questions": questions, "reason": reason} | totals(questions))
     return answer
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,16 @@ img { max-width: 100%; }
 <ul>
 {% for student, page, points in pages %}
 <li><a href="{{ page }}">{{ student }}</a>: {{ points }}</li>
+{% endfor %}
+</ul>
+{% endif %}
+{% if stopped %}
+<h2>Stopped, and yours to look at</h2>
+<p>Graded twice, the second time alone. Grade them again on a machine with less to do, or give points with
+<code>polygrad-edu course override</code>.</p>
+<ul>
+{% for work in stopped %}
+<li>{{ work.student }}, {{ work.assignment }}: {{ work.reason }}</li>
 {% endfor %}
 </ul>
 {% endif %}
@@ -140,21 +150,26 @@ def write_report(
     draw_points(results, assignments, folder / "points.png")
     missed = most_missed(results)
     draw_missed(missed, folder / "missed.png")
-    index = page.render(title="Grades", works=[], pages=pages, number=_number, left_out=list(left_out))
+    stopped = [result for result in results if was_stopped(result)]
+    index = page.render(title="Grades", works=[], pages=pages, number=_number, stopped=stopped, left_out=list(left_out))
     (folder / "index.html").write_text(index, encoding="utf-8")
     worst = [{"assignment": name[0], "question": name[1], "missed": share} for name, share in missed[:5]]
     return {"folder": str(folder), "students": len(students), "submissions": len(results), "most_missed": worst}
 
 
 def _write_table(students: dict[str, list[dict[str, Any]]], assignments: list[str], path: Path) -> None:
-    """Write one row per student: points by assignment (empty if not handed in), their sum, points not yet given."""
-    rows = [["student", *assignments, "total", "waiting_for_a_person", "late"]]
+    """Write one row per student: points by assignment (empty if not handed in), their sum, and what is to be seen to.
+
+    That is points not yet given, and the assignments that were late or may have lost points to the clock.
+    """
+    rows = [["student", *assignments, "total", "waiting_for_a_person", "late", "stopped"]]
     for student, works in sorted(students.items()):
         by_name = {work["assignment"]: work for work in works}
         points = [_number(by_name[name]["points"]) if name in by_name else "" for name in assignments]
         sums = [_number(sum(work[key] for work in works)) for key in ("points", "by_hand")]
         late = " ".join(name for name in assignments if name in by_name and by_name[name].get("late"))
-        rows.append([student, *points, *sums, late])
+        stopped = " ".join(name for name in assignments if name in by_name and was_stopped(by_name[name]))
+        rows.append([student, *points, *sums, late, stopped])
     write_table(path, rows)
 
 
@@ -200,6 +215,11 @@ def _template(text: str) -> jinja2.Template:
 
 def _number(value: float) -> str:
     return f"{value:g}"
+
+
+def was_stopped(result: Mapping[str, Any]) -> bool:
+    """True if a question may have lost points to the clock or to a crash, and nobody has given it others since."""
+    return any(question.get("waited") for question in result["questions"])
 
 
 def most_missed(results: Iterable[dict[str, Any]]) -> list[tuple[tuple[str, str], float]]:

@@ -36,6 +36,7 @@ from .submissions import MAX_NOTEBOOK_BYTES
 
 LEFT_OUT = "left_out.json"  # in graded/, of the last grading
 GRACE_SECONDS = 600  # for a process beyond the time of its cells: the last cell ends, kernels start
+AGAIN = "So it was the second time, with no other submission beside it; a person should look at this."
 
 SECONDS = {"a1": 9, "a2": 25, "a3": 20, "a4": 15, "a5": 150, "a6": 16}  # that right work takes on one core
 
@@ -44,7 +45,8 @@ class Graded(dict[str, Any]):
     """Content of ``result.json``.
 
     Keys: ``student``, ``assignment``, ``status``, ``reason``, ``points``, ``max_points``, ``by_hand``, ``questions``,
-    ``notes``, ``late``, ``seconds`` and ``digest``.
+    ``notes``, ``late``, ``seconds`` and ``digest``. The status is graded, unreadable, or stopped: by the clock, or with
+    the grader's process.
     """
 
 
@@ -118,33 +120,16 @@ def _grade_all(
     regrade: bool,
     on_progress: OnProgress,
 ) -> list[Graded]:
-    """Grade the submissions in ``jobs`` processes at a time; results in the order of ``found``."""
-    namespaces = sandbox.namespaces()
+    """Grade the submissions in ``jobs`` processes at a time; results in the order of ``found``.
+
+    Those that were stopped are graded once more at the end, one at a time: the machine may have had too much to do.
+    """
+    grader = _Grader(course, sources, cell_seconds)
     results: dict[Submission, Graded] = {}
-    processes: set[subprocess.Popen[bytes]] = set()
     on_progress(f"about {max(1, round(estimate_minutes(found, jobs)))} minutes", 0, len(found))
 
     def grade_one(submission: Submission) -> Graded:
-        folder = course / "graded" / file_name(submission.student) / submission.assignment
-        source = sources[submission.assignment]
-        digest = _digest(submission.path, source)
-        with contextlib.suppress(OSError, ValueError):
-            known = Graded(json.loads((folder / "result.json").read_text(encoding="utf-8")))
-            if known.get("digest") == digest and known.get("status") != "stopped" and not regrade:
-                return known
-        job = {
-            "source": str(source),
-            "submission": str(submission.path),
-            "folder": str(folder),
-            "namespaces": namespaces,
-            "cell_seconds": cell_seconds,
-        }
-        result = _in_a_process(job, source, processes)
-        result |= {"student": submission.student, "assignment": submission.assignment, "digest": digest}
-        result["late"] = submission.late
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "result.json", result)
-        return result
+        return (None if regrade else grader.known(submission)) or grader.grade(submission)
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(grade_one, submission): submission for submission in found}
@@ -155,10 +140,65 @@ def _grade_all(
                 on_progress(submission.student, done, len(found))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(processes):
+            for process in list(grader.processes):
                 process.kill()
             raise
+    for submission in [submission for submission in found if results[submission]["status"] == "stopped"]:
+        results[submission] = grader.grade_again(submission, results[submission])
+        on_progress(f"{submission.student} once more, alone", len(found), len(found))
     return [results[submission] for submission in found]
+
+
+class _Grader:
+    """One grading of a course: its limits, and the processes at work."""
+
+    def __init__(self, course: Path, sources: dict[str, Path], cell_seconds: int):
+        self.course = course
+        self.sources = sources
+        self.cell_seconds = cell_seconds
+        self.namespaces = sandbox.namespaces()
+        self.processes: set[subprocess.Popen[bytes]] = set()
+
+    def _folder(self, submission: Submission) -> Path:
+        return self.course / "graded" / file_name(submission.student) / submission.assignment
+
+    def known(self, submission: Submission) -> Graded | None:
+        """Result of an earlier grading, if it still holds."""
+        with contextlib.suppress(OSError, ValueError):
+            result = Graded(json.loads((self._folder(submission) / "result.json").read_text(encoding="utf-8")))
+            digest = _digest(submission.path, self.sources[submission.assignment])
+            if result.get("digest") == digest and result.get("status") != "stopped":
+                return result
+        return None
+
+    def grade(self, submission: Submission) -> Graded:
+        """Grade a submission and keep its result."""
+        source = self.sources[submission.assignment]
+        digest = _digest(submission.path, source)
+        job = {
+            "source": str(source),
+            "submission": str(submission.path),
+            "folder": str(self._folder(submission)),
+            "namespaces": self.namespaces,
+            "cell_seconds": self.cell_seconds,
+        }
+        result = _in_a_process(job, source, self.processes)
+        result |= {"student": submission.student, "assignment": submission.assignment, "digest": digest}
+        return self._keep(submission, Graded(result | {"late": submission.late}))
+
+    def grade_again(self, submission: Submission, first: Graded) -> Graded:
+        """Grade what was stopped a second time; of two times that it was stopped the better one counts."""
+        second = self.grade(submission)
+        if second["status"] != "stopped":
+            return second
+        better = max(first, second, key=lambda result: result["points"])
+        return self._keep(submission, Graded(better | {"reason": f"{better['reason']} {AGAIN}"}))
+
+    def _keep(self, submission: Submission, result: Graded) -> Graded:
+        folder = self._folder(submission)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "result.json", result)
+        return result
 
 
 def estimate_minutes(found: Iterable[Submission], jobs: int) -> float:

@@ -32,9 +32,10 @@ def grade_submission(
     """Grade ``submission`` against ``source``; write the notebook as it was run into ``folder``.
 
     Returns:
-        ``status`` (graded or unreadable), ``reason``, ``points``, ``max_points``, ``by_hand`` (points that a person has
-        to give), ``questions`` (``name, points, max_points, message, parts`` each; parts as in
-        :meth:`.Judgement.table`), ``notes`` for the student, ``seconds``.
+        ``status`` (graded, unreadable, or stopped: by the clock), ``reason``, ``points``, ``max_points``, ``by_hand``
+        (points that a person has to give), ``questions`` (``name, points, max_points, message, parts, waited`` each;
+        parts as in :meth:`.Judgement.table`; waited: it may have lost points to the clock), ``notes`` for the student,
+        ``seconds``.
     """
     begin = time.monotonic()
     original = json.loads(source.read_text(encoding="utf-8"))
@@ -52,6 +53,8 @@ def grade_submission(
     else:
         questions = [_question(cell, runner) for cell in notebook["cells"] if _marks(cell)["grade"]]
         result: dict[str, Any] = {"status": "graded", "reason": "", "questions": questions, "notes": notes}
+        if runner.waited:
+            result |= _waited(questions)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / source.name, notebook)
     return result | totals(result["questions"]) | {"seconds": round(time.monotonic() - begin, 1)}
@@ -65,8 +68,24 @@ def failed(tests: list[dict[str, Any]], status: str, reason: str) -> dict[str, A
         name = marks["grade_id"].removeprefix("test_")
         questions.append(
             {"name": name, "points": 0.0, "max_points": float(marks["points"]), "message": reason, "parts": []}
+            | {"waited": status == "stopped"}
         )
     return {"status": status, "reason": reason, "questions": questions, "notes": []}
+
+
+def _waited(questions: list[dict[str, Any]]) -> dict[str, str]:
+    """Mark the questions of a run that the clock has stopped somewhere; return its status and the reason.
+
+    All that lost points are marked: what was stopped may have been needed by what came later.
+    """
+    lost = [question for question in questions if question["points"] not in (None, question["max_points"])]
+    for question in lost:
+        question["waited"] = True
+    if not lost:
+        return {}
+    names = ", ".join(question["name"] for question in lost)
+    told = f"A cell was stopped by the clock, not for computing too long, so points may be missing in {names}."
+    return {"status": "stopped", "reason": told}
 
 
 def totals(questions: list[dict[str, Any]]) -> dict[str, float]:
@@ -97,7 +116,7 @@ def _question(cell: Cell, runner: NotebookRunner) -> dict[str, Any]:
     marks = _marks(cell)
     name = marks["grade_id"].removeprefix("test_")
     max_points = float(marks["points"])
-    question: dict[str, Any] = {"name": name, "max_points": max_points, "parts": []}
+    question: dict[str, Any] = {"name": name, "max_points": max_points, "parts": [], "waited": False}
     if marks["solution"]:
         empty = re.sub(r"\W", "", cell["source"]).lower() in ("", "youranswerhere")
         points = 0.0 if empty else None

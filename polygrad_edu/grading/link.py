@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from collections.abc import Callable, Generator
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ class Link(Crossing):
     Attributes:
         services: name -> function that the other end may call, beyond those of every link.
         failure: first failed assertion of this end's own code while it served the other end.
+        waited: seconds that this end has waited for messages, not counting the wait that it is in.
     """
 
     def __init__(self, side: str, reader: int, writer: int, may_use: Callable[[Any, str], bool]):
@@ -38,6 +40,8 @@ class Link(Crossing):
         self.busy = False  # with a message, which an interrupt must not cut in two
         self.interrupted = False
         self.failure: AssertionError | None = None
+        self.waited = 0.0
+        self.waits_since: float | None = None
         self.services: dict[str, Callable[..., Any]] = {
             "call": self._call,
             "get": self._get,
@@ -110,12 +114,26 @@ class Link(Crossing):
             send(self.writer, content, self.tensors)
 
     def _receive(self, idle: bool = False) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        with self._undivided(), _understood():
+        with self._undivided(), _understood(), self._waiting():
             content, tensors = receive(self.reader)
             self.apply(content["changes"], tensors)
             if idle:  # an interrupt that came before this message was meant for what had just ended
                 self.interrupted = False
         return cast(dict[str, Any], content), tensors
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Generator[None, None, None]:
+        self.waits_since = begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.waits_since = None
+            self.waited += time.monotonic() - begin
+
+    def seconds_waited(self) -> float:
+        """Time that this end has waited for the other so far; another thread may ask."""
+        waited, since = self.waited, self.waits_since
+        return waited + (time.monotonic() - since if since is not None else 0.0)
 
     def _understand(self, told: Any, tensors: dict[str, Tensor]) -> Any:
         with _understood():

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 
 class Link(Protocol):
-    """Way to the other process."""
+    """Way to the other process.
+
+    Attributes:
+        side: whose end this is: checks or student.
+    """
+
+    side: str
 
     def request(self, what: str, *parts: Any) -> Any:
         """Ask the other process for something, and wait for its answer."""
@@ -19,6 +25,8 @@ class Link(Protocol):
 
 class Remote:
     """Object of the other process; reading an attribute, an item or the length of it asks there.
+
+    In the student's process a method of it is asked for once: the checks' own objects keep theirs.
 
     Args:
         link: to the other process.
@@ -32,7 +40,10 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self._link.request("get", self._number, name)
+        value = self._link.request("get", self._number, name)
+        if isinstance(value, RemoteCallable) and self._link.side == "student":
+            self.__dict__[name] = value
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._link.request("set", self._number, name, value)

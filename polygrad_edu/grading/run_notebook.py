@@ -20,7 +20,7 @@ from .student_process import CELL_SECONDS, START_SECONDS, StudentProcess
 from .wire import BrokenWireError
 
 Cell = dict[str, Any]  # of a notebook; nbformat takes longer to load than most answers to run
-ALL_SECONDS = 900
+ALL_SECONDS = 1800  # of a notebook, by the clock
 MAX_RESTARTS = 3
 MAX_MESSAGE = 2_000
 UNSEEN = "On inputs that you have not seen: "
@@ -36,6 +36,7 @@ class NotebookRunner:
 
     Attributes:
         problems: by cell, what went wrong in it beyond an error.
+        waited: cells that were stopped by the clock, or not reached because of it: perhaps no fault of the answers.
         errors: by cell, the error that it stopped with.
         verdicts: by test, the judgement on all its calls together.
     """
@@ -45,6 +46,7 @@ class NotebookRunner:
         self.namespaces = namespaces
         self.cell_seconds = cell_seconds
         self.problems: dict[str, str] = {}
+        self.waited: set[str] = set()
         self.errors: dict[str, Failure] = {}
         self.verdicts: dict[str, Judgement] = {}
 
@@ -78,13 +80,14 @@ class NotebookRunner:
                         sealed = True
                     if time.monotonic() > self.ends:
                         self.problems.setdefault(_name(cell), f"the time for all of it, {ALL_SECONDS} s, was over")
+                        self.waited.add(_name(cell))
                         continue
                     self._run_cell(student, cell)
                 return len(cells)
             except BrokenWireError as error:
                 if place < 0:
                     raise RuntimeError(f"no process could be started ({student.printed()[-300:] or error})") from None
-                self.problems.setdefault(_name(cells[place]), student.problem or "it ended its process")
+                self._note(_name(cells[place]), student.problem or "it ended its process", student.by_clock)
                 return max(place + 1, done)
             finally:
                 student.close()
@@ -111,7 +114,12 @@ class NotebookRunner:
             if printed:
                 outputs.insert(0, _stream(printed))
             if student.problem:
-                self.problems[name] = student.problem
+                self._note(name, student.problem, student.by_clock)
+
+    def _note(self, name: str, problem: str, by_clock: bool) -> None:
+        self.problems.setdefault(name, problem)
+        if by_clock:
+            self.waited.add(name)
 
     def _test(self, student: StudentProcess, calls: list[Call]) -> Judgement:
         """Judgement on all calls of a test; of those after the first the student has not seen the inputs."""
@@ -140,7 +148,8 @@ class NotebookRunner:
 def _unseen(found: Judgement) -> Judgement:
     """The same judgement, in whose messages it is told that the student has not seen the inputs."""
     parts = (each._replace(message=each.message and f"{UNSEEN}{each.message}") for each in found.parts)
-    return Judgement(found.message and f"{UNSEEN}{found.message}", tuple(parts))
+    spoilt = found.spoilt and f"{UNSEEN}{found.spoilt}"
+    return Judgement(found.message and f"{UNSEEN}{found.message}", tuple(parts), spoilt)
 
 
 def _taken_away(rules: Any) -> tuple[list[str], list[str]]:

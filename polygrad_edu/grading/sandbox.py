@@ -4,7 +4,8 @@ It needs no privileges, and it is entered from inside, for good, before any of t
 
 - Files: Landlock lets the process read Python and the packages, and write only to one empty folder.
 - Network, signals and processes: a seccomp filter refuses every socket, every signal and every new process.
-- Namespaces of its own, where the system allows them, hide other processes and the network a second time.
+- Namespaces of its own, where the system allows them, hide other processes and the network a second time; with
+  bubblewrap, where it is installed, also all files that the process may not read.
 - Memory, time and file sizes: resource limits.
 """
 
@@ -20,6 +21,8 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+from . import bubblewrap
 
 MAX_MEMORY_BYTES = 5 * 2**30  # of address space; a kernel with torch uses about 1.5 GiB
 MAX_CPU_SECONDS = 600
@@ -82,7 +85,12 @@ def landlock_version() -> int:
 
 
 def namespaces() -> list[str]:
-    """Command prefix that gives a program its own namespaces: no network, no other processes; empty if refused."""
+    """Command prefix that gives a program its own namespaces: no network, no other processes; empty if refused.
+
+    With bubblewrap there are no other files, either; :func:`.bubblewrap.with_folder` makes it whole.
+    """
+    if wrapped := bubblewrap.prefix(tuple(readable())):
+        return list(wrapped)
     if sys.platform != "linux" or shutil.which("unshare") is None:
         return []
     dies_with_grader = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
@@ -107,10 +115,10 @@ def has_filter() -> bool:
 def missing_walls() -> list[str]:
     """Walls that this machine lacks, each with what a submission can do without it; empty where all stand."""
     missing: list[str] = []
-    if not landlock_version():
+    if not landlock_version() and not bubblewrap.prefix(tuple(readable())):
         missing.append(
-            "around files (Landlock, Linux 5.13 and later): a submission can read the solutions, the hidden tests and "
-            "other students' work, and change grades"
+            "around files (Landlock, Linux 5.13 and later, or bubblewrap, installed and allowed): a submission can "
+            "read the solutions, the hidden tests and other students' work, and change grades"
         )
     if not has_filter():
         missing.append(

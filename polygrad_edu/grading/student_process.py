@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from .bubblewrap import with_folder
 from .exposed import may_use
 from .link import Link
 
 CELL_SECONDS = 60
 START_SECONDS = 180
-PATIENCE = 5  # on a busy machine a cell may wait this many times its seconds, while it has not computed for them
+PATIENCE = 5  # by the clock the checks wait for a cell this many times its seconds, while it has not computed for them
 GRACE_SECONDS = 5  # between the interrupt of a cell and the end of its process
 MAX_OUTPUT_BYTES = 200_000  # of one cell
 MAX_SCRATCH_BYTES = 256 * 2**20  # of all files together
@@ -37,8 +38,8 @@ def environment(scratch: Path) -> dict[str, str]:
 class Step(NamedTuple):
     """Step that the process is at: one cell or test."""
 
-    began: float
     seconds: int  # that it may compute
+    waited_before: float  # by the checks for the process
     cpu_before: float
 
 
@@ -53,6 +54,7 @@ class StudentProcess:
     Attributes:
         link: to the process.
         problem: reason why the present step was interrupted; empty if it was not.
+        by_clock: True if that was the clock, and not computing time or output: perhaps no fault of the answer.
     """
 
     def __init__(self, scratch: Path, namespaces: list[str], cell_seconds: int = CELL_SECONDS):
@@ -61,7 +63,8 @@ class StudentProcess:
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
         module = f"{__package__}.student"
-        command = [*namespaces, sys.executable, "-m", module, str(scratch), str(theirs_in), str(theirs_out)]
+        own = with_folder(namespaces, scratch)
+        command = [*own, sys.executable, "-m", module, str(scratch), str(theirs_in), str(theirs_out)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -76,6 +79,7 @@ class StudentProcess:
         self.pipes = (ours_in, ours_out)
         self.link = Link("checks", ours_in, ours_out, may_use)
         self.problem = ""
+        self.by_clock = False
         self.output = bytearray()
         self.present: Step | None = None
         self.interrupted_at = 0.0
@@ -98,9 +102,10 @@ class StudentProcess:
     @contextlib.contextmanager
     def step(self, seconds: int | None = None) -> Generator[None, None, None]:
         """Context of one cell or test, which is interrupted when its time or its output is used up."""
-        step = Step(time.monotonic(), seconds or self.cell_seconds, self._cpu_seconds())
+        step = Step(seconds or self.cell_seconds, self.link.seconds_waited(), self._cpu_seconds())
         with self.lock:
             self.problem = ""
+            self.by_clock = False
             self.output.clear()
             self.interrupted_at = 0.0
             self.present = step
@@ -115,17 +120,16 @@ class StudentProcess:
         time.sleep(0.01)  # the thread that reads it may still be at it
         return bytes(self.output[:MAX_OUTPUT_BYTES]).decode(errors="replace")
 
-    def _stop(self, step: Step, problem: str) -> None:
+    def _stop(self, step: Step, problem: str, by_clock: bool = False) -> None:
         """Interrupt a step, unless it is over; if it does not come back, :meth:`_watch` ends the process."""
         with self.lock:
-            if self.present is step:
-                self._interrupt(problem)
-
-    def _interrupt(self, problem: str) -> None:
-        self.problem = self.problem or problem
-        self.interrupted_at = self.interrupted_at or time.monotonic()
-        with contextlib.suppress(psutil.Error, OSError):
-            self._innermost().send_signal(signal.SIGINT)
+            if self.present is not step or self.problem:
+                return
+            self.problem = problem
+            self.by_clock = by_clock
+            self.interrupted_at = time.monotonic()
+            with contextlib.suppress(psutil.Error, OSError):
+                self._innermost().send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """End the process and its namespaces."""
@@ -165,11 +169,12 @@ class StudentProcess:
                     self._kill_at(step, self.problem)
                 continue
             computed = self._cpu_seconds() - step.cpu_before
-            waited = time.monotonic() - step.began
+            waited = self.link.seconds_waited() - step.waited_before
             if computed > step.seconds:
                 self._stop(step, f"it had not ended after {step.seconds} s of computing")
             elif waited > PATIENCE * step.seconds:
-                self._stop(step, f"it had not ended after {waited:.0f} s, of which it computed {computed:.0f} s")
+                told = f"it had not ended after {waited:.0f} s, of which it computed {computed:.0f} s"
+                self._stop(step, told, by_clock=True)
             elif self._bytes_of_files() > MAX_SCRATCH_BYTES:
                 self._kill_at(step, f"it wrote more than {MAX_SCRATCH_BYTES // 2**20} MiB of files")
 

@@ -1,6 +1,7 @@
 """Wire: messages of plain data and tensors over a pipe; nothing in them can run, and their size is limited.
 
-A message is two lengths, a JSON text, and the tensors that the text refers to by name, in safetensors' format.
+A message is two lengths, a JSON text, and the tensors that the text refers to by name, in safetensors' format; nothing
+where there are none.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def send(pipe: int, content: Any, tensors: dict[str, Tensor]) -> None:
     """
     text = json.dumps(content).encode()
     # each a copy of its own, because safetensors refuses tensors that share memory
-    blob = tensor_files.save({name: part.detach().clone().contiguous() for name, part in tensors.items()})
+    copies = {name: part.detach().clone().contiguous() for name, part in tensors.items()}
+    blob = tensor_files.save(copies) if copies else b""
     if len(text) + len(blob) > MAX_MESSAGE_BYTES:
         raise ValueError(f"more than {MAX_MESSAGE_BYTES // 2**20} MiB cannot be handed over at once")
     rest = memoryview(_LENGTHS.pack(len(text), len(blob)) + text + blob)
@@ -57,7 +59,7 @@ def receive(pipe: int) -> tuple[Any, dict[str, Tensor]]:
     text = _read(pipe, text_bytes)
     blob = _read(pipe, blob_bytes)
     try:
-        return json.loads(text), tensor_files.load(blob)
+        return json.loads(text), tensor_files.load(blob) if blob else {}
     except (ValueError, RecursionError, KeyError, SafetensorError) as error:
         raise BrokenWireError(f"no message: {error}") from None
 

@@ -4,6 +4,7 @@ import pytest
 
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.grading.corrections import FILE, Correction, correct, corrected, read_by_hand, read_corrections
+from polygrad_edu.grading.feedback import was_stopped
 from tests.grading.test_feedback import result
 
 
@@ -21,6 +22,15 @@ def test_the_last_correction_counts_and_all_are_kept(tmp_path):
     assert (second["points"], second["by_hand"], second["questions"][0]["message"]) == (4, 0, "because")
     assert len(read_corrections(tmp_path)) == 3
     assert machine[0]["points"] == 0
+
+
+def test_who_gives_points_for_what_was_stopped_has_seen_to_it():
+    (question,) = result("a", 0.0)["questions"]
+    stopped = result("a", 0.0) | {"status": "stopped", "reason": "By the clock.", "questions": [question]}
+    question["waited"] = True
+    assert [each["reason"] for each in corrected([stopped], [give(2.0, student="b")])] == ["By the clock."]
+    (seen,) = corrected([stopped], [give(2.0)])
+    assert (seen["reason"], seen["points"], was_stopped(seen)) == ("", 2, False)
 
 
 @pytest.mark.parametrize(

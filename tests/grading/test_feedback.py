@@ -45,13 +45,29 @@ def test_every_student_of_the_roster_has_a_row_and_every_question_a_column(tmp_p
     left_out = [LeftOut("b/work.pdf", "it is <no> notebook")]
     write_report([result("a", 4.0) | {"late": True}], tmp_path / "report", read_roster(table), left_out)
     rows = (tmp_path / "report" / "grades.csv").read_text().splitlines()
-    assert rows == ["student,a2_denoiser,total,waiting_for_a_person,late", "a,4,4,0,a2_denoiser", "nobody,,0,0,"]
+    assert rows == [
+        "student,a2_denoiser,total,waiting_for_a_person,late,stopped",
+        "a,4,4,0,a2_denoiser,",
+        "nobody,,0,0,,",
+    ]
     assert (tmp_path / "report" / "questions.csv").read_text().splitlines() == [
         "student,a2_denoiser: loss",
         "a,4",
         "nobody,",
     ]
     assert "b/work.pdf: it is &lt;no&gt; notebook" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_what_was_stopped_is_marked_for_the_instructor(tmp_path):
+    stopped = result("a", 0.0) | {"status": "stopped", "reason": "By the <clock>."}
+    stopped["questions"][0]["waited"] = True
+    write_report([stopped, result("b", 0.0)], tmp_path)
+    assert (tmp_path / "grades.csv").read_text().splitlines()[1:] == ["a,0,0,0,,a2_denoiser", "b,0,0,0,,"]
+    index = (tmp_path / "index.html").read_text()
+    assert "yours to look at" in index
+    assert "<li>a, a2_denoiser: By the &lt;clock&gt;.</li>" in index
+    write_report([result("b", 0.0)], tmp_path)
+    assert "yours to look at" not in (tmp_path / "index.html").read_text()
 
 
 def test_answers_in_words_stand_on_one_page_with_a_table_for_their_points(tmp_path):

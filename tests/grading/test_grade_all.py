@@ -18,6 +18,7 @@ from tests.support.assignments import SOURCES
 from tests.support.synthetic_submissions import A1, CASES, Class
 
 SECONDS = 8  # that a cell may compute
+ONLY_BETAS = ("setup", "betas", "test_betas")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,9 @@ def test_report_is_a_table_pages_and_pictures(graded, command):
     assert json.loads(told)["students"] == len(results)
     with (students.course / "report" / "grades.csv").open(newline="") as file:
         rows = {row["student"]: row for row in csv.DictReader(file)}
-    assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0", "late": ""}
+    assert rows["right"] == {"student": "right", A1: "20", "total": "20", "waiting_for_a_person": "0", "late": ""} | {
+        "stopped": ""
+    }
     with (students.course / "report" / "questions.csv").open(newline="") as file:
         questions = {row["student"]: row for row in csv.DictReader(file)}
     assert questions["half-right"][f"{A1}: add_noise"] == "2"
@@ -185,6 +188,62 @@ def test_progress_names_each_student_and_known_results_are_not_graded_again(cour
     (folder / "submitted" / "bob" / A1 / f"{A1}.ipynb").write_text("{} ")
     grade(folder, folder / "submitted")
     assert asked == ["ann", "bob", "bob"]  # only the work that has changed
+
+
+def test_what_was_stopped_is_graded_once_more_alone_and_marked_if_it_is_stopped_again(course, monkeypatch):
+    folder, _ = course
+    told = iter(
+        [
+            ("ann", "stopped", 3.0),
+            ("bob", "stopped", 2.0),
+            ("ann", "graded", 20.0),
+            ("bob", "stopped", 1.0),
+            ("bob", "graded", 20.0),
+        ]
+    )
+
+    def graded_as_told(job, source, processes):
+        student, status, points = next(told)
+        assert Path(job["folder"]).parent.name == student
+        betas = {"name": "betas", "points": points, "max_points": 20.0, "message": "?", "parts": [], "waited": True}
+        return grade_all.Graded(status=status, reason="By the clock.", points=points, questions=[betas])
+
+    monkeypatch.setattr(grade_all, "_in_a_process", graded_as_told)
+    calls = []
+    (ann, bob), _ = grade(folder, folder / "submitted", jobs=1, on_progress=lambda *call: calls.append(call))
+    assert (ann["status"], ann["points"]) == ("graded", 20)
+    assert (bob["status"], bob["points"]) == ("stopped", 2)
+    assert bob["reason"] == f"By the clock. {grade_all.AGAIN}"
+    assert calls[-2:] == [("ann once more, alone", 2, 2), ("bob once more, alone", 2, 2)]
+    assert read_results(folder) == [ann, bob]
+    _, bob = grade(folder, folder / "submitted")[0]  # next time, on a machine with less to do
+    assert (bob["status"], bob["points"]) == ("graded", 20)
+    assert next(told, None) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+def test_an_endless_loop_is_a_mistake_and_an_endless_sleep_is_looked_at_twice(tmp_path):
+    notebook = json.loads(SOURCES[A1].read_text(encoding="utf-8"))
+    asked = [cell for cell in notebook["cells"] if cell["metadata"]["nbgrader"]["grade_id"] in ONLY_BETAS]
+    bodies = {"loops": "while True:\n        pass", "sleeps": "import time\n    time.sleep(10**6)"}
+    for path, body in [
+        (tmp_path / "source" / A1 / f"{A1}.ipynb", None),
+        *((tmp_path / "submitted" / student / A1 / f"{A1}.ipynb", body) for student, body in bodies.items()),
+    ]:
+        for cell in asked:
+            if body and cell["metadata"]["nbgrader"]["grade_id"] == "betas":
+                cell["source"] = f"def betas(alpha_bar):\n    {body}"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(notebook | {"cells": asked}), encoding="utf-8")
+    loops, sleeps = grade(tmp_path, tmp_path / "submitted", jobs=1, cell_seconds=2)[0]
+    assert loops["points"] == sleeps["points"] == 0
+    assert "had not ended after" in loops["questions"][0]["message"]
+    assert (sleeps["status"], sleeps["questions"][0]["waited"]) == ("stopped", True)
+    assert "of which it computed 0 s" in sleeps["questions"][0]["message"]
+    assert sleeps["reason"].startswith("A cell was stopped by the clock")
+    assert sleeps["reason"].endswith(f"points may be missing in betas. {grade_all.AGAIN}")
+    if "s of computing" in loops["questions"][0]["message"]:  # on a machine that has no time for it, it waits as well
+        assert (loops["status"], loops["questions"][0]["waited"], loops["reason"]) == ("graded", False, "")
 
 
 def test_an_afternoon_with_canvas_ends_with_its_gradebook(course, command):

@@ -7,6 +7,7 @@ import pytest
 from polygrad_edu.checks.parts import Judgement, Part
 from polygrad_edu.grading.grade_one import (
     _question,
+    _waited,
     checks_of,
     failed,
     grade_submission,
@@ -40,7 +41,8 @@ def cell(source=TEST):
 )
 def test_an_answer_that_was_stopped_gets_nothing(problems, words):
     question = _question(cell(), runner(HOLDS, problems=problems))
-    assert question == {"name": "betas", "points": 0, "max_points": 4, "message": words, "parts": []}
+    due = {"name": "betas", "points": 0, "max_points": 4, "message": words, "parts": [], "waited": False}
+    assert question == due
 
 
 def test_points_are_those_of_the_properties_that_hold():
@@ -52,6 +54,19 @@ def test_points_are_those_of_the_properties_that_hold():
         {"words": "p", "points": 3, "max_points": 3, "message": ""},
         {"words": "q", "points": 0, "max_points": 1, "message": "Not yet: x.py."},
     ]
+
+
+def test_all_that_lost_points_in_a_run_that_the_clock_stopped_is_marked():
+    def some():
+        points = {"a": 4.0, "b": 0.0, "c": None, "d": 1.0}
+        return [{"name": name, "points": given, "max_points": 4.0, "waited": False} for name, given in points.items()]
+
+    questions = some()
+    told = _waited(questions)
+    assert told["status"] == "stopped"
+    assert told["reason"].endswith("points may be missing in b, d.")
+    assert [question["waited"] for question in questions] == [False, True, False, True]
+    assert _waited(some()[::2]) == {}  # nothing was lost by it
 
 
 def test_a_helper_that_was_stopped_is_named():
@@ -83,6 +98,7 @@ def test_answers_in_words_wait_for_a_person(text, points, message):
         "message": message,
         "answer": text,
         "parts": [],
+        "waited": False,
     }
 
 

@@ -41,6 +41,16 @@ def test_of_what_it_is_handed_a_student_may_use_what_is_meant_for_it(student):
             f(lambda: 1)
 
 
+def test_what_is_waited_for_the_student_counts_and_the_checks_own_work_does_not(student, process):
+    link, during = process.link, []
+    before = link.seconds_waited()
+    f = student("def f(work):\n    work()")
+    f(lambda: during.append((link.waits_since, link.seconds_waited())))
+    ((since, waited),) = during
+    assert since is None
+    assert before < waited < link.seconds_waited()
+
+
 def test_nonsense_on_the_pipe_ends_the_process_and_nothing_else(tmp_path):
     student = StudentProcess(tmp_path.resolve(), [])
     try:

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -89,3 +90,21 @@ def test_objects_stay_where_they_are_and_are_themselves_when_they_come_back(stud
     assert thing.same(thing, lambda x: x + 1) == (True, 6)
     policy = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
     assert torch.allclose(student("f = lambda d: d.log_prob(torch.ones(2))")(policy), policy.log_prob(torch.ones(2)))
+
+
+def test_a_method_of_the_checks_is_asked_for_once_and_what_may_change_each_time(student, process, monkeypatch):
+    asked = []
+    get = process.link.services["get"]
+    monkeypatch.setitem(process.link.services, "get", lambda number, name: asked.append(name) or get(number, name))
+    env = SimpleNamespace(size=0)
+
+    def step():
+        env.size += 1
+
+    env.step = step
+    f = student(
+        "def f(env):\n    sizes = []\n    for _ in range(3):\n        env.step()\n        sizes.append(env.size)"
+    )
+    f(env)
+    assert env.size == 3
+    assert asked == ["step", "size", "size", "size"]

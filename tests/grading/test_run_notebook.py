@@ -47,6 +47,7 @@ def test_what_goes_wrong_in_a_cell_stays_in_it():
     run = runner.run(notebook())
     by_name = {cell["metadata"]["nbgrader"]["grade_id"]: cell for cell in run["cells"]}
     assert runner.problems == {"crash": "it ended its process"}
+    assert runner.waited == set()
     assert runner.errors == {"betas": ("ZeroDivisionError", "division by zero")}
     assert "outputs" not in by_name["talk"]
     assert "outputs" not in by_name["picture"]  # not run
@@ -70,3 +71,4 @@ def test_when_all_its_time_is_over_the_rest_is_not_run(monkeypatch):
     runner = NotebookRunner(RULES, [])
     runner.run({"cells": [code("setup", "import time\ntime.sleep(500)")]})
     assert runner.problems == {"setup": "the time for all of it, 0 s, was over"}
+    assert runner.waited == {"setup"}

@@ -3,12 +3,14 @@
 ``python -m tests.support.synthetic_submissions`` makes a course, hands in, grades unattended with the command line,
 and prints the table; it ends with 1 if anybody got another grade. The quick ones run in
 ``tests/grading/test_grade_all.py``. ``--students 200`` hands in that many times assignment 1: a tenth of it damaged or
-hostile, the others honest, with right and wrong answers drawn from the lists of ``tests/grading/mutations``.
+hostile, the others honest, with right and wrong answers drawn from the lists of ``tests/grading/mutations``. With
+``--assignment 4`` all of them are honest, and of assignment 4.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import random
 import subprocess
@@ -184,26 +186,31 @@ HOSTILE = ("crash", "system-exit", "exit", "fork-os", "read-tests", "write-over-
 HOSTILE += ("memory-8-gb", "print-a-gigabyte", "report-forged", "tensor-agrees", "delete-files", "infinite-loop")
 
 
-def many(students: int, seed: int = 0) -> list[Case]:
-    """So many submissions of assignment 1, one in ten of them damaged or hostile."""
+def many(students: int, number: str = "1", seed: int = 0) -> list[Case]:
+    """So many submissions of an assignment; of assignment 1 one in ten is damaged or hostile."""
     draw = random.Random(seed)
     by_name = {case.student: case for case in CASES}
     cases = []
-    for number in range(students // 10):
-        kind = (DAMAGED + HOSTILE)[number % 20]
-        cases.append(replace(by_name[kind], student=f"{kind}-{number}"))
-    for number in range(students - len(cases)):
-        lost, answers, kept = {}, {}, {}
-        for name in ALL:
-            if draw.random() < 0.7:
-                answers[name] = draw.choice([answer for function, _, answer in RIGHT if function == name])
-                continue
-            mistakes = [(answer, words) for function, answer, words in WRONG if function == name]
-            place = draw.randrange(len(mistakes))
-            answers[name], lost[name] = mistakes[place]
-            kept[name] = points_kept("1", name, place)
-        cases.append(Case(f"honest-{number}", lost, answers, kept=kept))
-    return cases
+    for place in range(students // 10 if number == "1" else 0):
+        kind = (DAMAGED + HOSTILE)[place % 20]
+        cases.append(replace(by_name[kind], student=f"{kind}-{place}"))
+    return cases + [honest(f"honest-{place}", number, draw) for place in range(students - len(cases))]
+
+
+def honest(student: str, number: str, draw: random.Random) -> Case:
+    """What an honest student hands in: of ten answers seven are right, and the others mistakes that people make."""
+    listed = importlib.import_module(f"tests.grading.mutations.assignment_{number}")
+    assignment = next(path.stem for path in shipped_assignments() if path.stem.startswith(f"a{number}_"))
+    lost, answers, kept = {}, {}, {}
+    for name in dict.fromkeys(function for function, _, _ in listed.RIGHT):
+        if draw.random() < 0.7:
+            answers[name] = draw.choice([answer for function, _, answer in listed.RIGHT if function == name])
+            continue
+        mistakes = [(answer, words) for function, answer, words in listed.WRONG if function == name]
+        place = draw.randrange(len(mistakes))
+        answers[name], lost[name] = mistakes[place]
+        kept[name] = points_kept(number, name, place)
+    return Case(student, lost, answers, kept=kept, assignment=assignment)
 
 
 class Meter(threading.Thread):
@@ -300,7 +307,8 @@ class Class:
         for question in result["questions"]:
             name, points = question["name"], question["points"]
             by_hand = points is None and name not in lost  # an answer in words waits for a person
-            if not by_hand and points != (case.kept.get(name, 0) if name in lost else question["max_points"]):
+            due = round(case.kept.get(name, 0.0), 2) if name in lost else question["max_points"]
+            if not by_hand and points != due:
                 found.append(f"{name} got {points}: {question['message']}")
             elif name in lost and lost[name] not in question["message"]:
                 found.append(f"{name} was told {question['message']!r}, not {lost[name]!r}")
@@ -312,11 +320,13 @@ class Class:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, nargs="?", help="of the course (default: a temporary one)")
-    parser.add_argument("--students", type=int, help="so many submissions of assignment 1 (default: one of each kind)")
+    parser.add_argument("--students", type=int, help="so many submissions of one assignment, not one of each kind")
+    parser.add_argument("--assignment", default="1", choices=list("12345"), help="that they are of")
     parser.add_argument("--jobs", default="2", help="submissions at a time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        students = Class(options.folder or Path(temporary), many(options.students) if options.students else CASES)
+        cases = many(options.students, options.assignment) if options.students else CASES
+        students = Class(options.folder or Path(temporary), cases)
         meter = Meter()
         meter.start()
         begin = time.monotonic()

@@ -179,7 +179,7 @@ class Denoiser(nn.Module):
     # the step forgotten
     ("Denoiser", slip(DENOISER, "step_embedding(step,", "step_embedding(0 * step,"), "how far to trust"),
     # its input mutated
-    ("Denoiser", slip(DENOISER, "shown = noisy.clone()", "shown = noisy"), "changed its argument noisy"),
+    ("Denoiser", slip(DENOISER, "shown = noisy.clone()", "shown = noisy"), "changed its argument `noisy` in place"),
     # not residual
     ("Denoiser", slip(DENOISER, "x = x + block(x)", "x = block(x)"), "passes on what came in"),
     # side by side, not one after the other
@@ -299,7 +299,7 @@ class Denoiser(nn.Module):
             "    scored = ",
             "    prediction[:, 0, :observation_size] = clean[:, 0, :observation_size]\n    scored = ",
         ),
-        "changed its argument prediction",
+        "changed its argument `prediction` in place",
     ),
     # summed
     ("masked_loss", slip(LOSS, ".square().mean()", ".square().sum()"), "Over how many numbers"),
@@ -371,7 +371,7 @@ class Denoiser(nn.Module):
     (
         "training_step",
         slip(STEP, "noisy = left.sqrt() * trajectory +", "noisy = trajectory.mul_(left.sqrt()) +"),
-        "changed its argument trajectory",
+        "changed its argument `trajectory` in place",
     ),
     # told the noisy first observation
     ("training_step", slip(STEP, "step, trajectory[:, 0, :-2]", "step, noisy[:, 0, :-2]"), "*clean* first observation"),

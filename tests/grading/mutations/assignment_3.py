@@ -77,7 +77,7 @@ WRONG = [
     (
         "gaussian_score",
         "def gaussian_score(actions, mean, std):\n    std *= std\n    return (mean - actions) / std",
-        "changed its argument std",
+        "changed its argument `std` in place",
     ),
     # hard-coded shape
     ("gaussian_score", score("((mean - actions) / std**2).reshape(4, 3, 2)"), "your code stopped with RuntimeError"),
@@ -230,7 +230,7 @@ def guided_step(actions, mean, std, scale, clip_std, step_std, action_unit, nois
     (
         "guided_step",
         slip(STEP, "return actions + scale * pull", "actions += scale * pull\n    return actions"),
-        "changed its argument actions",
+        "changed its argument `actions` in place",
     ),
     (
         "collapsed",
@@ -283,12 +283,12 @@ def guided_step(actions, mean, std, scale, clip_std, step_std, action_unit, nois
             "r ** len(step_stds)",
             "r**k",
         ),
-        "changed the list step_stds",
+        "changed its argument `step_stds` in place",
     ),
     (
         "collapsed",
         slip(COLLAPSED, "    r = 1", "    actions -= mean\n    r = 1").replace("(actions - mean)", "actions"),
-        "changed its argument actions",
+        "changed its argument `actions` in place",
     ),
     # wrong axis: one factor for all dimensions
     ("collapsed", slip(COLLAPSED, "scale / std**2", "scale / (std**2).mean()"), "single steps end"),
@@ -394,7 +394,7 @@ def tune(spread_of, scale, learning_rate, rounds):
     (
         "verdict",
         slip(VERDICT, "((actions - mean) / std)", "actions.sub_(mean).div_(std)"),
-        "changed its argument actions",
+        "changed its argument `actions` in place",
     ),
 ]
 

@@ -144,13 +144,13 @@ WRONG = [
     (
         "lambda_returns",
         slip(RETURNS, "rewards[:, t] + gamma", "rewards[:, t].add_(0.1) + gamma"),
-        "changed its argument rewards",
+        "changed its argument `rewards` in place",
     ),
     # its input mutated when everything is right already
     (
         "lambda_returns",
         slip(RETURNS, "    return torch.stack", "    rewards *= 2\n    return torch.stack"),
-        "changed its argument rewards",
+        "changed its argument `rewards` in place",
     ),
     # true and false cannot be subtracted
     ("lambda_returns", slip(RETURNS, "terminals.to(values.dtype)", "terminals"), "your code stopped with RuntimeError"),
@@ -225,7 +225,7 @@ def standardise(advantages, weights):
     (
         "standardise",
         slip(STANDARDISE, "    real =", "    advantages -= advantages[weights > 0].mean()\n    real ="),
-        "changed its argument advantages",
+        "changed its argument `advantages` in place",
     ),
     (
         "actor_loss",
@@ -316,7 +316,7 @@ def standardise(advantages, weights):
     (
         "critic_loss",
         slip(CRITIC, "    with torch", "    rewards *= 1 - terminals\n    with torch"),
-        "changed its argument rewards",
+        "changed its argument `rewards` in place",
     ),
     # hard-coded shape
     (
@@ -395,7 +395,7 @@ def standardise(advantages, weights):
     (
         "step_policy",
         slip(STEP, "    loss.backward()", "    loss.backward()\n    actions.clamp_(-0.1, 0.1)"),
-        "changed its argument actions",
+        "changed its argument `actions` in place",
     ),
 ]
 

@@ -157,7 +157,7 @@ WRONG = [
             "    replay.add",
             "    before = observation.copy()\n    observation[:] = following\n    observation = before\n    replay.add",
         ),
-        "has been changed",
+        "changed its argument `observation` in place",
     ),
     # not stored
     ("act", slip(ACT, "    replay.add(observation, action.numpy(), reward, terminal, truncated)\n", ""), "stored once"),

@@ -246,7 +246,7 @@ WRONG = [
     (
         "ReportFour",
         four("self.denormalise(seen[..., :1], slice(0, 1))", "seen.mul_(self.scale[:3]).add_(self.mean[:3])[..., :1]"),
-        "changed its argument seen",
+        "changed its argument `seen` in place",
     ),
     ("ReportFive", mend("ReportFive", "..."), "the way back never undoes it"),
     ("ReportFive", "ReportFive = ...", "is empty so far"),

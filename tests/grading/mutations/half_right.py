@@ -5,8 +5,9 @@ An answer is named by its assignment, its function, and its place among the wron
 """
 
 from polygrad_edu.checks import find
-from polygrad_edu.checks.parts import declared
+from polygrad_edu.checks.parts import SPOILT_SHARE, declared
 
+SPOILT = "spoilt"  # an argument was changed in place: half of what holds remains
 HOLDS = {
     ("1", "signal", 5): "falls cosine",  # with twice the temperature
     ("1", "signal", 6): "falls cosine",  # with twice the temperature
@@ -14,17 +15,21 @@ HOLDS = {
     ("1", "signal", 8): "cosine",  # should end with nothing left
     ("1", "signal", 9): "falls temperature",  # the cosine starts slowly
     ("1", "betas", 6): "product",  # a step that takes everything
+    ("1", "betas", 7): "product limit spoilt",  # in place
     ("1", "add_noise", 2): "share",  # should keep variance 1
     ("1", "add_noise", 3): "variance",  # share of the variance should be
     ("1", "add_noise", 4): "share",  # its sign turned
     ("1", "add_noise", 6): "variance",  # share of the variance should be
     ("1", "add_noise", 7): "variance",  # share of the variance should be
+    ("1", "add_noise", 9): "variance share spoilt",  # in place
     ("1", "posterior_variance", 6): "bayes",  # nothing is left to draw
+    ("1", "posterior_variance", 8): "bayes first spoilt",  # in place
     ("1", "posterior_mean", 2): "ends",  # no luck at all
     ("1", "posterior_mean", 3): "spread ends",  # no luck at all
     ("1", "posterior_mean", 5): "spread ends",  # no luck at all
     ("1", "posterior_mean", 6): "path",  # one step in and one step back
     ("1", "posterior_mean", 7): "path ends",  # one step in and one step back
+    ("1", "respaced", 8): "between start spoilt",  # in place
     ("2", "step_embedding", 2): "waves",  # by one radian from a step
     ("2", "step_embedding", 3): "waves",  # by one radian from a step
     ("2", "step_embedding", 4): "waves fastest",  # the slowest wave
@@ -38,6 +43,7 @@ HOLDS = {
     ("2", "Denoiser", 4): "first rows learns blocks precision",  # where it starts
     ("2", "Denoiser", 5): "first rows learns blocks precision",  # another action at time point
     ("2", "Denoiser", 6): "first rows learns blocks precision",  # how far to trust
+    ("2", "Denoiser", 7): "first listens rows learns blocks precision spoilt",  # in place
     ("2", "Denoiser", 8): "first listens rows learns precision",  # passes on what came in
     ("2", "Denoiser", 9): "first listens rows learns precision",  # both read the same input
     ("2", "Denoiser", 10): "first listens rows learns precision",  # weights of its own
@@ -57,6 +63,7 @@ HOLDS = {
     ("2", "masked_loss", 7): "squares given real mean",  # choose, do not multiply
     ("2", "masked_loss", 8): "squares given real garbage",  # count more than others
     ("2", "masked_loss", 11): "squares given real garbage",  # no gradient leads back
+    ("2", "masked_loss", 12): "squares given real garbage spoilt",  # in place
     ("2", "masked_loss", 13): "squares given real garbage",  # Over how many numbers
     ("2", "training_step", 1): "loss update shown",  # step 0 of
     ("2", "training_step", 2): "loss update shown",  # was never drawn
@@ -69,12 +76,14 @@ HOLDS = {
     ("2", "training_step", 9): "loss steps shown",  # took no step
     ("2", "training_step", 11): "steps shown",  # compared with
     ("2", "training_step", 12): "loss update steps",  # the same noise
+    ("2", "training_step", 13): "steps spoilt",  # in place
     ("2", "training_step", 14): "loss update steps",  # *clean* first observation
     ("2", "training_step", 15): "loss update steps",  # should be standard normal
     ("3", "gaussian_score", 2): "direction",  # a tenth
     ("3", "gaussian_score", 3): "direction",  # a tenth
     ("3", "gaussian_score", 5): "direction",  # not the slope of log N
     ("3", "gaussian_score", 8): "direction",  # not the slope of log N
+    ("3", "gaussian_score", 10): "direction slope spoilt",  # in place
     ("3", "policy_score", 3): "gaussian sampler plain",  # not every policy is a Gaussian
     ("3", "policy_score", 4): "gaussian families plain",  # where samplers run
     ("3", "policy_score", 5): "gaussian families sampler",  # still tied to the policy's weights
@@ -92,6 +101,7 @@ HOLDS = {
     ("3", "guided_step", 11): "pull clip order",  # normalised units
     ("3", "guided_step", 12): "pull clip order",  # normalised units
     ("3", "guided_step", 13): "pull clip order",  # the noise
+    ("3", "guided_step", 14): "pull clip order noise spoilt",  # in place
     ("3", "collapsed", 1): "spread",  # single steps end
     ("3", "collapsed", 2): "spread",  # single steps end
     ("3", "collapsed", 5): "slide none",  # variances that add up
@@ -101,6 +111,8 @@ HOLDS = {
     ("3", "collapsed", 9): "slide none",  # variances that add up
     ("3", "collapsed", 10): "slide none",  # variances that add up
     ("3", "collapsed", 11): "slide none",  # variances that add up
+    ("3", "collapsed", 12): "slide spread none spoilt",  # in place
+    ("3", "collapsed", 13): "slide spread none spoilt",  # in place
     ("3", "collapsed", 15): "slide none",  # which is not negative
     ("3", "tune", 2): "direction",  # same *factor*
     ("3", "tune", 4): "direction factor rest",  # gone astray
@@ -121,6 +133,7 @@ HOLDS = {
     ("3", "verdict", 16): "distance",  # the verdict should not be
     ("3", "verdict", 17): "distance",  # the verdict should not be
     ("3", "verdict", 18): "distance",  # should be one of
+    ("3", "verdict", 19): "distance words chance spoilt",  # in place
     ("4", "lambda_returns", 1): "weights",  # lambda
     ("4", "lambda_returns", 2): "weights",  # the return of the last step
     ("4", "lambda_returns", 3): "ends weights kinds",  # the return of the last step
@@ -135,11 +148,14 @@ HOLDS = {
     ("4", "lambda_returns", 12): "returns ends kinds",  # after the end still has a weight
     ("4", "lambda_returns", 13): "returns ends kinds",  # after the end still has a weight
     ("4", "lambda_returns", 16): "weights",  # the return of the last step
+    ("4", "lambda_returns", 17): "weights spoilt",  # in place
+    ("4", "lambda_returns", 18): "returns ends weights kinds spoilt",  # in place
     ("4", "lambda_returns", 19): "returns ends weights",  # your code stopped with RuntimeError
     ("4", "lambda_returns", 20): "returns ends weights",  # the returns should be float64
     ("4", "standardise", 8): "real equal",  # should come out as 0
     ("4", "standardise", 11): "real masked",  # no better and no worse
     ("4", "standardise", 12): "real masked",  # a single real step
+    ("4", "standardise", 13): "real masked equal spoilt",  # in place
     ("4", "actor_loss", 2): "reinforce real detached",  # *more* random
     ("4", "actor_loss", 3): "reinforce real detached",  # the entropy is not in the loss
     ("4", "actor_loss", 4): "reinforce detached",  # steps that are not real
@@ -160,6 +176,7 @@ HOLDS = {
     ("4", "step_policy", 10): "along",  # you report the fraction
     ("4", "step_policy", 11): "along size still",  # you report the change
     ("4", "step_policy", 13): "along size told",  # divides by that nothing
+    ("4", "step_policy", 14): "along spoilt",  # in place
     ("5", "act", 1): "ends following random policy generator",
     ("5", "act", 2): "stored following random policy generator",
     ("5", "act", 3): "stored following random policy generator",
@@ -172,6 +189,7 @@ HOLDS = {
     ("5", "act", 10): "stored ends following policy generator",
     ("5", "act", 12): "stored ends following random generator",
     ("5", "act", 13): "stored ends following random generator",
+    ("5", "act", 17): "stored ends following random policy generator spoilt",  # in place
     ("5", "improve", 1): "starts learned tuned",
     ("5", "improve", 2): "asked learned tuned",
     ("5", "improve", 3): "asked learned tuned",
@@ -209,7 +227,9 @@ HOLDS = {
 def points_kept(number, function, place):
     """Points that an answer keeps for the properties that hold."""
     properties = declared(find(f"a{number}/{function}"))
-    return float(sum(properties[name].weight for name in HOLDS.get((number, function, place), "").split()))
+    held = HOLDS.get((number, function, place), "").split()
+    whole = float(sum(properties[name].weight for name in held if name != SPOILT))
+    return whole * SPOILT_SHARE if SPOILT in held else whole
 
 
 def points_of(number, function):
