@@ -154,7 +154,7 @@ class FutureReport(NamedTuple):
             xticks=self.results[0].errors.steps_ahead,
             xlabel="steps ahead",
             ylabel="spread of the hidden drift's way,\nover the true spread",
-            title=f"{self.world}: are the futures spread as widely as the real ones?",
+            title=f"{self.world}:\nare the futures spread as widely as the real ones?",
         )
         by_steps.legend(frameon=False, fontsize=9)
         by_share.set(
