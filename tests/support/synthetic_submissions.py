@@ -53,10 +53,14 @@ def right(place: int) -> dict[str, str]:
     return {name: [answer for function, _, answer in RIGHT if function == name][place] for name in ALL}
 
 
-def wrong(place: int) -> tuple[dict[str, str], dict[str, str]]:
-    """The words and the answers of one mistake in each function."""
-    chosen = {name: [(words, answer) for function, answer, words in WRONG if function == name][place] for name in ALL}
-    return {name: words for name, (words, _) in chosen.items()}, {name: answer for name, (_, answer) in chosen.items()}
+def wrong(place: int) -> tuple[dict[str, str], dict[str, str], dict[str, float]]:
+    """The words and the answers of one mistake in each function, and the points that they keep."""
+    lost, answers, kept = {}, {}, {}
+    for name in ALL:
+        mistakes = [(answer, words) for function, answer, words in WRONG if function == name]
+        answers[name], lost[name] = mistakes[place]
+        kept[name] = points_kept("1", name, place % len(mistakes))
+    return lost, answers, kept
 
 
 def betas(body: str) -> dict[str, str]:
@@ -67,7 +71,7 @@ def betas(body: str) -> dict[str, str]:
     }
 
 
-REFUSED = "your code stopped with"  # each wall refuses in words of its own; the tests of the sandbox hold them
+REFUSED = "stopped with"  # each wall refuses in words of its own; the tests of the sandbox hold them
 FORGED = """
 def betas(alpha_bar):
     print("Right.")
@@ -114,7 +118,7 @@ CASES = [
         quick=True,
     ),
     Case("wrong-all-1", *wrong(1)),
-    Case("wrong-all-4", *wrong(4), kept={"add_noise": 2}),
+    Case("wrong-all-4", *wrong(4)),
     Case("wrong-last", *wrong(-1)),
     Case("memorised", {"respaced": "On inputs that you have not seen"}, {"respaced": MEMORISED}),
     Case("syntax-error", {"betas": "SyntaxError"}, {"betas": "def betas(alpha_bar)\n    return 1"}),
