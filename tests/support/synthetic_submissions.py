@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,13 +54,17 @@ def right(place: int) -> dict[str, str]:
     return {name: [answer for function, _, answer in RIGHT if function == name][place] for name in ALL}
 
 
+def mistakes(listed: Sequence[tuple[str, str, str]], number: str, name: str) -> list[tuple[str, str, float]]:
+    """Wrong answers of one function, each with the words that it is due and the points that it keeps."""
+    of_name = [(answer, words) for function, answer, words in listed if function == name]
+    return [(answer, words, points_kept(number, name, place)) for place, (answer, words) in enumerate(of_name)]
+
+
 def wrong(place: int) -> tuple[dict[str, str], dict[str, str], dict[str, float]]:
     """The words and the answers of one mistake in each function, and the points that they keep."""
     lost, answers, kept = {}, {}, {}
     for name in ALL:
-        mistakes = [(answer, words) for function, answer, words in WRONG if function == name]
-        answers[name], lost[name] = mistakes[place]
-        kept[name] = points_kept("1", name, place % len(mistakes))
+        answers[name], lost[name], kept[name] = mistakes(WRONG, "1", name)[place]
     return lost, answers, kept
 
 
@@ -211,10 +216,7 @@ def honest(student: str, number: str, draw: random.Random) -> Case:
         if draw.random() < 0.7:
             answers[name] = draw.choice([answer for function, _, answer in listed.RIGHT if function == name])
             continue
-        mistakes = [(answer, words) for function, answer, words in listed.WRONG if function == name]
-        place = draw.randrange(len(mistakes))
-        answers[name], lost[name] = mistakes[place]
-        kept[name] = points_kept(number, name, place)
+        answers[name], lost[name], kept[name] = draw.choice(mistakes(listed.WRONG, number, name))
     return Case(student, lost, answers, kept=kept, assignment=assignment)
 
 
