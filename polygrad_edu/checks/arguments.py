@@ -76,10 +76,15 @@ def _compare(answer: Any, name: str, handed: list[Any], before: list[Any]) -> No
         argument = _argument(answer, place)
         copy = next(how for kind, how in HOW_TO_COPY.items() if isinstance(value, kind)).format(argument or "a")
         called = f"`{argument}`" if argument else f"number {place + 1}"
-        spoil(
-            f"Not yet: {name} changed its argument {called} in place, and its caller still needs that. Copy it first "
-            f"({copy}), or work on something new."
-        )
+        spoil(f"Not yet: {told_to_copy(name, called, copy)}")
+
+
+def told_to_copy(name: str, argument: str, copy: str) -> str:
+    """Sentence for an answer that has changed an argument, with the way to copy it."""
+    return (
+        f"{name} changed its argument {argument} in place, and its caller still needs that. Copy it first ({copy}), or "
+        "work on something new."
+    )
 
 
 def _copy(argument: Any) -> Any:

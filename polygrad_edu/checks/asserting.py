@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from . import given
+from .arguments import told_to_copy
 from .properties import tensor
 
 
@@ -82,9 +83,8 @@ def untouched(what: str, **inputs: Tensor) -> Generator[None, None, None]:
     before = {name: value.detach().clone() for name, value in inputs.items()}
     yield
     for name, value in inputs.items():
-        assert torch.equal(value.detach().nan_to_num(), before[name].nan_to_num()), (
-            f"{what} changed its argument `{name}` in place, and its caller still needs that. Copy it first "
-            f"({name}.clone()), or work on something new."
+        assert torch.equal(value.detach().nan_to_num(), before[name].nan_to_num()), told_to_copy(
+            what, f"`{name}`", f"{name}.clone()"
         )
 
 
