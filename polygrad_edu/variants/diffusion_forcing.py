@@ -143,12 +143,16 @@ class ForcedDiffusion(TrajectoryDiffusion):
         if self.ending is None:
             return loss
         ended = (trajectory[:, :-1, -1] > 0).float()  # [B, P-1]; normalised, 0 lies between no and yes
-        return loss + self.ending.loss(trajectory[:, 1:, : self.observation_size], ended)
+        return loss + self.ending.loss(self._led_to(trajectory), ended)
 
     def ending_log_odds(self, trajectory: Tensor) -> Tensor:
         """Log-odds [B, P-1] that each step of a clean trajectory, normalised, ended the episode."""
         assert self.ending is not None
-        return self.ending(trajectory[:, 1:, : self.observation_size])[..., 0]
+        return self.ending(self._led_to(trajectory))[..., 0]
+
+    def _led_to(self, trajectory: Tensor) -> Tensor:
+        """States that the steps of a trajectory led to, [B, P-1, O]."""
+        return trajectory[:, 1:, : self.observation_size]
 
     def reconstruct(
         self, noisy: Tensor, scaled_actions: Tensor, step: Tensor, normed_first: Tensor | None = None

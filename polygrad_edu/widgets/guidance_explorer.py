@@ -20,6 +20,7 @@ from .guided_imagination import (
     expected_curve,
     load_playground,
     measure,
+    verdict_on,
 )
 from .page_noise import chain_with_page_noise
 
@@ -194,10 +195,9 @@ def far_apart(points: np.ndarray, n: int) -> list[int]:
 def sentence(rule: str, std: float, ks: float, errors: np.ndarray) -> str:
     """Sentence that says what the picture shows."""
     ahead = int(np.flatnonzero(np.isfinite(errors))[-1])  # the last step that any trajectory reached
-    verdict = "As wide as the policy" if abs(std - 1) < 0.1 else "Too narrow" if std < 1 else "Too wide"
-    words = f"{verdict}: standardised, the actions' std is {std:.2f} (1 is right), their distance to N(0, 1) {ks:.2f} "
-    words += f"(KS; 0 is right). {ahead} steps ahead, imagined and true states are {errors[ahead]:.2f} of the data's "
-    words += "std apart."
+    words = f"{verdict_on(std)}: standardised, the actions' std is {std:.2f} (1 is right), their distance to N(0, 1) "
+    words += f"{ks:.2f} (KS; 0 is right). {ahead} steps ahead, imagined and true states are {errors[ahead]:.2f} of the "
+    words += "data's std apart."
     return words if rule == "gradient" else f"{words} The rule {rule} has no strength and one convention."
 
 

@@ -229,3 +229,8 @@ def expected_curve(
         (x, next_x), (y, next_y) = (values[below[0] - 1 : below[0] + 1].log().tolist() for values in (scales, spread))
         right = math.exp(x + (next_x - x) * y / (y - next_y))
     return scales.tolist(), spread.tolist(), right
+
+
+def verdict_on(std: float) -> str:
+    """Words on how wide actions spread, in units of the policy's std."""
+    return "As wide as the policy" if abs(std - 1) < 0.1 else "Too narrow" if std < 1 else "Too wide"

@@ -14,7 +14,7 @@ from ..settings import GuidanceSettings
 from ..variants.diffusion_forcing import ForcedDiffusion
 from ..variants.staggered_sampler import StaggeredSampler
 from .base import Control, LessonWidget, check_number
-from .guided_imagination import Playground, expected_std, measure, playground_of
+from .guided_imagination import Playground, expected_std, measure, playground_of, verdict_on
 from .page_noise import chain_with_page_noise
 
 VISITS = 8  # of each step
@@ -106,11 +106,10 @@ def _playground() -> Playground:
 
 def sentence(std: float, expected: float, error: float) -> str:
     """Sentence that says what the picture shows."""
-    verdict = "As wide as the policy" if abs(std - 1) < 0.1 else "Too narrow" if std < 1 else "Too wide"
     return (
-        f"{verdict}: the actions spread {std:.2f} times as far as the policy does; about a mean that stands still it "
-        f"would be {expected:.2f}. Imagined and true states are {error:.2f} of the data's std apart {AHEAD} steps "
-        "ahead."
+        f"{verdict_on(std)}: the actions spread {std:.2f} times as far as the policy does; about a mean that stands "
+        f"still it would be {expected:.2f}. Imagined and true states are {error:.2f} of the data's std apart {AHEAD} "
+        "steps ahead."
     )
 
 
