@@ -42,6 +42,11 @@ def error(
     updates: Annotated[
         int | None, typer.Option(help="Of each model.", min=1, show_default="7 to 16 minutes' worth on one core")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="The same training for each model, in the processor's time.", min=0.01, show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Training seeds of each model, from --seed on.", min=1)] = 1,
     policy: Annotated[
         Path | None,
         typer.Option(help="A run directory or policy file that acts.", show_default="the one that made the data"),
@@ -79,6 +84,8 @@ def error(
         ahead=ahead,
         trajectories=trajectories,
         updates=updates,
+        minutes=minutes,
+        seeds=seeds,
         policy=policy,
         seed=seed,
         device=choose_device(device),

@@ -19,7 +19,7 @@ from torch.distributions import Distribution, Independent, Normal
 from .. import environments
 from ..files.input_error import InputError
 from ..files.progress import OnProgress, tell_nobody
-from ..imagination_loop import REPORT_SEED, ImaginationLoop, NotFiniteError
+from ..imagination_loop import REPORT_SEED, ImaginationLoop
 from ..interop.datasets import OfflineData, load_dataset
 from ..interop.outside_policies import check_policy_fits, load_policy
 from ..runs.checkpoint import load_checkpoint, read_config
@@ -27,13 +27,12 @@ from ..score_guidance import Policy
 from ..settings import IMAGINE_ONLY, closest_name
 from ..world_model import WorldModel
 from ..world_model_error import Starts, measure_errors, on_policy
-from .error_report import Compared, Report, write_report
-from .trained_models import COMPARED, Candidate, Trained, fingerprint, make_candidate, train
+from .error_report import Compared, Report, over_seeds, write_report
+from .trained_models import COMPARED, Effort, Trained, fingerprint, make_candidate, train
 
 HELD_OUT = 0.1  # share of a dataset's episodes that nothing is trained on
 TUNING_ROUNDS = 100
 TUNING_TRAJECTORIES = 128
-LOOK_EVERY = 50  # updates between looks at the loss, which wait for the device
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class ComparisonSettings:
         ahead: the furthest step ahead that is measured.
         trajectories: imagined by each model.
         updates: of each model; None: its own number.
+        minutes: of the processor's time that each model learns for, in place of updates.
+        seeds: training seeds of each model, from ``seed`` on; data and starts are the same for all.
         policy: a run directory or a policy file that acts; None: the policies that made the data.
         overrides: settings of every model, by name.
     """
@@ -57,6 +58,8 @@ class ComparisonSettings:
     ahead: int = 10
     trajectories: int = 256
     updates: int | None = None
+    minutes: float | None = None
+    seeds: int = 1
     policy: Path | None = None
     seed: int = 0
     device: str = "cpu"
@@ -87,9 +90,11 @@ def measure_all(settings: ComparisonSettings, on_progress: OnProgress = tell_nob
     Writes error.json, error.md and error.png to ``settings.out``.
 
     Raises:
-        InputError: unusable source, policy, settings or horizon, before anything is trained.
+        InputError: unusable source, policy, settings or horizon, or updates beside minutes, before anything is trained.
         NotFiniteError: the loss of a world model went wrong.
     """
+    if settings.updates is not None and settings.minutes is not None:
+        raise InputError("each model learns for --updates or for --minutes; give one of them")
     asked = list(COMPARED) if list(settings.models) == ["all"] else settings.models
     names = [closest_name(name, COMPARED, "world model") for name in asked]
     if (Path(settings.source) / "config.json").is_file():
@@ -106,13 +111,19 @@ def measure_all(settings: ComparisonSettings, on_progress: OnProgress = tell_nob
         make_candidate(name, material.env_id, material.action_scale, settings.overrides)
         for name in dict.fromkeys(names)
     ]
+    if settings.updates is not None or settings.minutes is not None:
+        effort = Effort(settings.updates, settings.minutes)
+        candidates = [candidate._replace(effort=effort) for candidate in candidates]
     settings.out.mkdir(parents=True, exist_ok=True)
     results: list[Compared] = []
     if material.own is not None:
         results.append(_measure(material.own, material.starts, settings, on_progress))
     for candidate in candidates:
-        trained = _train(candidate, material.data, settings, on_progress)
-        results.append(_measure(trained, material.starts, settings, on_progress))
+        by_seed: list[Compared] = []
+        for seed in range(settings.seed, settings.seed + settings.seeds):
+            trained = train(candidate, material.data, settings.out, seed, settings.device, on_progress)
+            by_seed.append(_measure(trained, material.starts, settings, on_progress))
+        results.append(over_seeds(by_seed))
     trained_on = f"{len(material.data.rewards):,} steps ({fingerprint(material.data)})"
     report = Report(material.env_id, trained_on, settings.seed, results)
     write_report(report, settings.out, "error")
@@ -126,7 +137,7 @@ def _from_run(settings: ComparisonSettings, own_model: bool) -> Material:
         own_model: measure the run's own world model, which cannot be trained again.
     """
     kept = {name: value for name, value in settings.overrides.items() if name in IMAGINE_ONLY}
-    if own_model and (fixed := sorted(set(settings.overrides) - set(kept))):
+    if own_model and (fixed := sorted(set(settings.overrides) - set(kept)) + _of_training(settings)):
         raise InputError(
             f"a run's world model is trained already: {fixed[0]} cannot be changed; give --models to train"
         )
@@ -140,6 +151,12 @@ def _from_run(settings: ComparisonSettings, own_model: bool) -> Material:
     )
 
 
+def _of_training(settings: ComparisonSettings) -> list[str]:
+    """The names of what was asked of a training, beside the settings of a model."""
+    asked = {"seeds": settings.seeds > 1, "minutes": settings.minutes is not None, "updates": settings.updates}
+    return [name for name, value in asked.items() if value]
+
+
 def _from_dataset(settings: ComparisonSettings) -> Material:
     """Read a dataset, and hold a tenth of its episodes out to start from."""
     whole = load_dataset(settings.source)
@@ -147,25 +164,6 @@ def _from_dataset(settings: ComparisonSettings) -> Material:
     policies = acting_policies(whole, settings.policy, settings.source)
     starts = dataset_starts(held_out, policies, settings.trajectories, settings.seed)
     return Material(whole.env_id, 1.0, whole.longest_episode, data, starts)
-
-
-def _train(candidate: Candidate, data: OfflineData, settings: ComparisonSettings, on_progress: OnProgress) -> Trained:
-    """Train a candidate, with its progress shown and its loss checked now and then."""
-    candidate = candidate._replace(updates=settings.updates or candidate.updates)
-    done = 0
-
-    def on_update(loss: torch.Tensor) -> None:
-        nonlocal done
-        done += 1
-        if done % LOOK_EVERY == 0 or done == candidate.updates:
-            if not bool(loss.isfinite()):
-                raise NotFiniteError(
-                    f"{candidate.name}'s loss became {loss.item()} at update {done}; a smaller --learning-rate may "
-                    "prevent it"
-                )
-            on_progress(f"train {candidate.name}", done, candidate.updates)
-
-    return train(candidate, data, settings.out, settings.seed, settings.device, on_update)
 
 
 def _measure(trained: Trained, starts: list[Starts], settings: ComparisonSettings, on_progress: OnProgress) -> Compared:

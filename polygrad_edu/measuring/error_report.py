@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +16,7 @@ from rich.table import Table
 
 from ..files.safe_files import write_json
 from ..settings import Preset
-from ..world_model_error import Errors, Interval
+from ..world_model_error import Errors, Interval, OnPolicyness
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; PolyGRAD's models in blues and black
 COLOURS = {
@@ -33,13 +35,60 @@ MODELS_ABREAST = 7  # in 80 columns
 
 
 class Compared(NamedTuple):
-    """The errors of one world model, with the training that it had."""
+    """The errors of one world model, with the training that it had.
+
+    Attributes:
+        by_seed: the same for each training seed, if there are several; all else are then their means, and the
+            intervals reach from the lowest to the highest.
+    """
 
     name: str
     preset: Preset
     updates: int
     training_seconds: float
     errors: Errors
+    by_seed: tuple[Compared, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """What was measured and after how much training, without the settings."""
+        return {
+            "updates": self.updates,
+            "training_seconds": round(self.training_seconds, 1),
+            **self.errors.to_json(),
+        }
+
+
+def over_seeds(results: Sequence[Compared]) -> Compared:
+    """One world model's results for several training seeds as one: means, and intervals from lowest to highest."""
+    if len(results) == 1:
+        return results[0]
+    every = [result.errors for result in results]
+
+    def spans(name: str) -> list[Interval]:
+        """Mean, lowest and highest of a measure, by the number of steps ahead."""
+        at_each_step = zip(*(getattr(errors, name) for errors in every), strict=True)
+        return [_span([interval.value for interval in seeds]) for seeds in at_each_step]
+
+    errors = Errors(
+        every[0].steps_ahead,
+        [sum(at_step) for at_step in zip(*(e.trajectories for e in every), strict=True)],
+        spans("observation"),
+        spans("reward"),
+        spans("termination"),
+        OnPolicyness(*np.mean([e.on_policyness for e in every], axis=0).tolist()),
+        fmean(e.seconds_per_1000 for e in every),
+    )
+    return results[0]._replace(
+        updates=round(fmean(result.updates for result in results)),
+        training_seconds=fmean(result.training_seconds for result in results),
+        errors=errors,
+        by_seed=tuple(results),
+    )
+
+
+def _span(values: Sequence[float]) -> Interval:
+    """The mean of ``values``, with the lowest and the highest of them."""
+    return Interval(fmean(values), min(values), max(values))
 
 
 class Report(NamedTuple):
@@ -77,8 +126,10 @@ class Report(NamedTuple):
     def legend(self) -> str:
         """The meaning of the table's lines."""
         furthest = self.results[0].errors.steps_ahead[-1]
+        seeds = len(self.results[-1].by_seed)
+        brackets = f"the lowest and the highest of {seeds} training seeds" if seeds else "95% bootstrap intervals"
         return (
-            f"Trained on {self.trained_on}. In brackets 95% bootstrap intervals. reward: its squared error in units "
+            f"Trained on {self.trained_on}. In brackets {brackets}. reward: its squared error in units "
             "of its variance; end: share of trajectories of which model and simulator disagree on whether the "
             f"episode is over; both {furthest} steps ahead. a: the actions in units of the policy (on-policy: mean 0, "
             "std 1, and a Kolmogorov-Smirnov distance KS to N(0, 1) of 0). seconds: to imagine 1,000 trajectories. "
@@ -112,9 +163,8 @@ class Report(NamedTuple):
         models = {
             result.name: {
                 "settings": result.preset.to_json(),
-                "updates": result.updates,
-                "training_seconds": round(result.training_seconds, 1),
-                **result.errors.to_json(),
+                **result.to_json(),
+                **({"by_seed": [one.to_json() for one in result.by_seed]} if result.by_seed else {}),
             }
             for result in self.results
         }

@@ -7,7 +7,6 @@ observations, and the world itself is run as often from there, with the hidden p
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 
 from ..files.progress import OnProgress, tell_nobody
-from ..imagination_loop import NotFiniteError
 from ..interop.datasets import OfflineData
 from ..presets import preset_for
 from ..settings import Preset, closest_name
@@ -43,7 +41,7 @@ from .hidden_futures import (
     sides,
     steps_before_drift,
 )
-from .trained_models import untrained
+from .trained_models import Effort, fit_for, untrained
 
 WORLDS: dict[str, type[HiddenWorld]] = {
     "windy-point-mass": WindyPointMass,
@@ -52,7 +50,6 @@ WORLDS: dict[str, type[HiddenWorld]] = {
     "hidden-velocity-pendulum": HiddenVelocityPendulum,
 }
 STEPS_AHEAD = (1, 2, 5, 10, 15)
-LOOK_EVERY = 50  # updates between looks at the loss
 
 # Of each world model: the settings that differ from the small presets'. A window is as long as an episode, so that each
 # trajectory that PolyGRAD learns from begins where nothing hidden has shown itself yet. The prediction is for each
@@ -185,23 +182,8 @@ def train_for(
         NotFiniteError: the loss became infinite or not a number.
     """
     model, replay = untrained(preset, data, settings.seed, settings.device)
-    begin = time.process_time()
-    seconds, done, over = 0.0, 0, False
-    while not over:
-        loss = model.fit(replay)
-        done += 1
-        if done % LOOK_EVERY and done != settings.updates:
-            continue
-        if not bool(loss.isfinite()):
-            raise NotFiniteError(f"{name}'s loss became {loss.item()} at update {done}; try a smaller --learning-rate")
-        seconds = time.process_time() - begin
-        if settings.updates is not None:
-            reached, total = done, settings.updates
-        else:
-            reached, total = seconds, 60 * settings.minutes
-        over = reached >= total
-        on_progress(f"train {name}", min(int(reached), int(total)), int(total))
-    return model, done, seconds
+    updates, seconds = fit_for(name, model, replay, Effort(settings.updates, settings.minutes), on_progress)
+    return model, updates, seconds
 
 
 def measure(world: type[HiddenWorld], futures: Futures, real: Futures) -> FutureErrors:

@@ -19,8 +19,9 @@ import torch
 
 from ..baselines import make_world_model, window_of
 from ..files.input_error import InputError
+from ..files.progress import OnProgress, tell_nobody
 from ..files.safe_files import DAMAGE, LfsPointerError, one_line, read_json, read_tensors, write_json, write_tensors
-from ..imagination_loop import seeded_weights
+from ..imagination_loop import NotFiniteError, seeded_weights
 from ..interop.datasets import OfflineData, to_replay
 from ..presets import preset_for
 from ..replay import SequenceReplay
@@ -58,17 +59,39 @@ COMPARED: dict[str, tuple[dict[str, Any], int]] = {
     "recurrent": ({"world_model": "recurrent", "width": 256, "batch_size": 32, **_SLOWER}, 6_000),
 }
 
+LOOK_EVERY = 50  # updates between looks at the loss, which wait for the device
+
+
+class Effort(NamedTuple):
+    """The training that a world model gets: a number of updates or, if there is none, minutes.
+
+    Attributes:
+        minutes: of the processor's time, so that a busy machine is no disadvantage.
+    """
+
+    updates: int | None = None
+    minutes: float | None = None
+
+    def share(self, updates: int, seconds: float) -> float:
+        """The part of it that ``updates`` in ``seconds`` of the processor's time are, 1 or more at its end."""
+        done, whole = (updates, self.updates) if self.updates is not None else (seconds, 60 * (self.minutes or 0))
+        return done / whole if whole else 1.0
+
+    def total(self) -> int:
+        """All of it, in updates or in whole seconds."""
+        return self.updates if self.updates is not None else round(60 * (self.minutes or 0))
+
 
 class Candidate(NamedTuple):
     """A world model that takes part in a comparison, before it is trained."""
 
     name: str
     preset: Preset
-    updates: int
+    effort: Effort
 
 
 class Trained(NamedTuple):
-    """A world model with the training that it had."""
+    """A world model with the training that it had: updates, and seconds of the processor's time."""
 
     name: str
     world_model: WorldModel[Any]
@@ -88,7 +111,7 @@ def make_candidate(name: str, env_id: str, action_scale: float, overrides: Mappi
     """
     changes, updates = COMPARED[closest_name(name, COMPARED, "world model")]
     preset = preset_for(env_id).with_overrides(changes, action_scale=action_scale)
-    return Candidate(name, preset.with_overrides(overrides), updates)
+    return Candidate(name, preset.with_overrides(overrides), Effort(updates))
 
 
 def train(
@@ -97,39 +120,70 @@ def train(
     out: Path,
     seed: int,
     device: str,
-    on_update: Callable[[torch.Tensor], None] = lambda loss: None,
+    on_progress: OnProgress = tell_nobody,
 ) -> Trained:
     """Train a world model on ``data``, or read it from ``out`` if it was trained before.
 
-    Args:
-        on_update: called with the loss, a tensor on the device, after each update.
-
     Raises:
         InputError: the stored model is damaged.
+        NotFiniteError: the loss became infinite or not a number.
     """
-    name, preset, updates = candidate
+    name, preset, effort = candidate
     world_model, replay = untrained(preset, data, seed, device)
     learned = {key: value for key, value in preset.to_json().items() if key not in IMAGINE_ONLY}
     identity = {
         "schedule": "half cosine",
         "settings": learned,
-        "updates": updates,
+        "effort": effort._asdict(),
         "seed": seed,
         "data": fingerprint(data),
     }
-    directory = out / "models" / name
-    if (seconds := _load(directory, world_model, identity)) is not None:
-        return Trained(name, world_model, updates, seconds)
-    begin = time.monotonic()
-    for update in range(updates):
+    directory = out / "models" / f"{name}-{seed}"
+    if (had := _load(directory, world_model, identity)) is not None:
+        return Trained(name, world_model, *had)
+
+    def fall(share: float) -> None:
         # along half a cosine to 0, so that no model is measured in the middle of a swing
-        share = (1 + math.cos(math.pi * update / updates)) / 2
         for group in world_model.optimiser.param_groups:
-            group["lr"] = share * preset.world_model.learning_rate
-        on_update(world_model.fit(replay))
-    seconds = time.monotonic() - begin
-    _save(directory, world_model, identity | {"training_seconds": seconds})
+            group["lr"] = (1 + math.cos(math.pi * share)) / 2 * preset.world_model.learning_rate
+
+    updates, seconds = fit_for(name, world_model, replay, effort, on_progress, fall)
+    _save(directory, world_model, identity | {"updates": updates, "training_seconds": seconds})
     return Trained(name, world_model, updates, seconds)
+
+
+def fit_for(
+    name: str,
+    world_model: WorldModel[Any],
+    replay: SequenceReplay,
+    effort: Effort,
+    on_progress: OnProgress = tell_nobody,
+    before_update: Callable[[float], None] = lambda share: None,
+) -> tuple[int, float]:
+    """Fit a world model with an ``effort``; returns the updates and the seconds of the processor's time.
+
+    Args:
+        before_update: called with the share of the effort that is over, 0 to 1.
+
+    Raises:
+        NotFiniteError: the loss became infinite or not a number.
+    """
+    begin = time.process_time()
+    updates, seconds, share = 0, 0.0, effort.share(0, 0.0)
+    while share < 1:
+        before_update(share)
+        loss = world_model.fit(replay)
+        updates += 1
+        seconds = time.process_time() - begin
+        share = effort.share(updates, seconds)
+        if share < 1 and updates % LOOK_EVERY:
+            continue
+        if not bool(loss.isfinite()):
+            raise NotFiniteError(
+                f"{name}'s loss became {loss.item()} at update {updates}; a smaller --learning-rate may prevent it"
+            )
+        on_progress(f"train {name}", min(int(share * effort.total()), effort.total()), effort.total())
+    return updates, seconds
 
 
 def untrained(preset: Preset, data: OfflineData, seed: int, device: str) -> tuple[WorldModel[Any], SequenceReplay]:
@@ -148,8 +202,8 @@ def _save(directory: Path, world_model: WorldModel[Any], state: dict[str, Any]) 
     write_json(directory / "state.json", state)
 
 
-def _load(directory: Path, world_model: WorldModel[Any], identity: dict[str, Any]) -> float | None:
-    """Load a model that was trained with the same ``identity``; returns its seconds of training, None if there is none.
+def _load(directory: Path, world_model: WorldModel[Any], identity: dict[str, Any]) -> tuple[int, float] | None:
+    """Load a model that was trained with the same ``identity``; returns its updates and seconds, None if there is none.
 
     Raises:
         InputError: its files are damaged.
@@ -157,8 +211,9 @@ def _load(directory: Path, world_model: WorldModel[Any], identity: dict[str, Any
     if not (directory / "state.json").is_file():
         return None
     state = read_json(directory / "state.json")
-    seconds = state.pop("training_seconds", None)
-    if state != json.loads(json.dumps(identity)) or not isinstance(seconds, float):
+    updates, seconds = state.pop("updates", None), state.pop("training_seconds", None)
+    same = state == json.loads(json.dumps(identity))
+    if not (same and isinstance(updates, int) and isinstance(seconds, float)):
         return None
     try:
         tensors = read_tensors(directory / "tensors.safetensors")
@@ -169,7 +224,7 @@ def _load(directory: Path, world_model: WorldModel[Any], identity: dict[str, Any
         raise
     except DAMAGE as error:
         raise InputError(f"{directory} is damaged ({one_line(error)}); remove it to train anew") from None
-    return seconds
+    return updates, seconds
 
 
 def fingerprint(data: OfflineData) -> str:

@@ -101,9 +101,26 @@ def test_a_run_is_measured_with_its_own_model_and_beside_others(tmp_path):
         "error", tmp_path / "run", "--models", "recurrent,mlp-ensemble", "--out", tmp_path / "two", "--json", *SMALL
     )
     assert list(json.loads(beside.stdout)["models"]) == ["recurrent", "mlp-ensemble"]
-    fixed = call("error", tmp_path / "run", "--width", 8)
-    assert fixed.returncode == 2
-    assert "a run's world model is trained already: width cannot be changed; give --models to train" in fixed.stderr
+    for options in (("--width", 8), ("--seeds", 2), ("--minutes", 1), ("--updates", 3)):
+        fixed = call("error", tmp_path / "run", *options)
+        assert fixed.returncode == 2
+        asked = options[0].removeprefix("--")
+        refusal = f"a run's world model is trained already: {asked} cannot be changed; give --models to train"
+        assert refusal in fixed.stderr
+
+
+def test_training_seeds_share_data_and_starts_and_each_is_kept(data, tmp_path):
+    usual = {"models": ["mlp-ensemble"], "ahead": 2, "trajectories": 6, "overrides": {"width": "16", "depth": "1"}}
+    both = measure_all(ComparisonSettings(data, tmp_path, **usual, updates=3, seeds=2)).results[0]
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["mlp-ensemble-0", "mlp-ensemble-1"]
+    first, second = (one.errors.observation[0].value for one in both.by_seed)
+    assert first != second
+    assert both.errors.observation[0] == pytest.approx((first / 2 + second / 2, min(first, second), max(first, second)))
+    alone = measure_all(ComparisonSettings(data, tmp_path, **usual, updates=3)).results[0]
+    assert alone.errors.observation == both.by_seed[0].errors.observation
+    timed = measure_all(ComparisonSettings(data, tmp_path, **usual, minutes=0.005)).results[0]
+    assert 0.3 <= timed.training_seconds < 1
+    assert timed.updates > 3
 
 
 def test_another_policy_may_act(data, tmp_path):
@@ -148,6 +165,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
         ({"models": ["transfomer"]}, "did you mean transformer"),
         ({"policy": policy_of_other}, "takes 4 observations and 1 actions; Hopper-v5 has 11 and 3"),
         ({"policy": tmp_path / "nofile"}, "nofile is not a policy file"),
+        ({"minutes": 1.0}, "each model learns for --updates or for --minutes; give one of them"),
         ({"overrides": {"sampling_steps": "999"}}, "more than the 128 diffusion_steps"),
     ]:
         usual = {"source": data, "out": tmp_path / "out", "ahead": 3, "trajectories": 6, "updates": 3}

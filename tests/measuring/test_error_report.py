@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from polygrad_edu.measuring.error_report import Compared, Report, shown
+from polygrad_edu.measuring.error_report import Compared, Report, over_seeds, shown
 from polygrad_edu.world_model_error import Errors, Interval, OnPolicyness
 from tests.support.tiny_runs import tiny
 
@@ -66,6 +67,23 @@ def test_the_json_holds_each_model_with_its_settings(report):
     assert (model["updates"], model["training_seconds"], model["steps_ahead"]) == (500, 90.0, [1, 2, 12])
     assert model["settings"] == tiny().to_json()
     assert model["observation"][0] == {"value": 0.5, "low": 0.25, "high": 1.0}
+
+
+def test_several_seeds_are_one_column_with_the_lowest_and_the_highest():
+    every = [compared("polygrad", error)._replace(updates=updates) for error, updates in [(0.01, 500), (0.03, 700)]]
+    together = over_seeds(every)
+    assert (together.name, together.updates, together.training_seconds) == ("polygrad", 600, 90.0)
+    assert together.errors.steps_ahead == [1, 2, 12]
+    assert together.errors.trajectories == [18, 16, 14]
+    np.testing.assert_allclose(together.errors.observation[1], (0.04, 0.02, 0.06))
+    np.testing.assert_allclose(together.errors.on_policyness, (0.01, 0.98, 0.02))
+    report = Report("Hopper-v5", "", 3, [together])
+    assert "the lowest and the highest of 2 training seeds" in report.legend()
+    model = report.to_json()["models"]["polygrad"]
+    assert [one["updates"] for one in model["by_seed"]] == [500, 700]
+    assert [one["observation"][0]["value"] for one in model["by_seed"]] == [0.01, 0.03]
+    assert over_seeds(every[:1]) == every[0]
+    assert "95% bootstrap" in Report("Hopper-v5", "", 3, every[:1]).legend()
 
 
 def test_the_figure_is_drawn_even_where_a_model_explodes(report, tmp_path):

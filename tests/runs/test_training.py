@@ -17,7 +17,7 @@ from polygrad_edu.drawing.poses import CannotDrawError
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.measuring.comparison import replay_data
-from polygrad_edu.measuring.trained_models import make_candidate, train
+from polygrad_edu.measuring.trained_models import Effort, make_candidate, train
 from polygrad_edu.runs import training
 from polygrad_edu.runs.checkpoint import (
     list_checkpoints,
@@ -373,7 +373,7 @@ def test_only_a_run_of_ones_own_seeds_the_process(finished, tmp_path):
     """Whatever is read, imagined or measured leaves everybody's generators as they are."""
     export_result(finished, tmp_path / "kept")
     data = replay_data(load_checkpoint(finished)[0])
-    candidate = make_candidate("mlp-ensemble", "InvertedPendulum-v5", 1.0, {"width": "8"})._replace(updates=2)
+    candidate = make_candidate("mlp-ensemble", "InvertedPendulum-v5", 1.0, {"width": "8"})._replace(effort=Effort(2))
     uses = [
         lambda: load_checkpoint(finished)[0].imagine(4),
         lambda: load_result(tmp_path / "kept"),
