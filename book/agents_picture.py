@@ -14,7 +14,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from polygrad_edu.course.agent_curves import agent_evaluations, draw_agents
+from polygrad_edu.course.agent_curves import agent_evaluations, draw_agents, panel_grid
 from polygrad_edu.files.metrics_log import read_metrics
 from polygrad_edu.runs.checkpoint import read_config
 
@@ -55,7 +55,8 @@ def add_runs(runs: list[Path], path: Path = TABLE) -> None:
 
 def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
     """Draw the table, a panel for each task."""
-    figure = Figure(figsize=(4.8 * len({row["env_id"] for row in rows}), 4.4), layout="constrained")
+    n_rows, n_columns = panel_grid(len({row["env_id"] for row in rows}))
+    figure = Figure(figsize=(4.8 * n_columns, 4.4 * n_rows), layout="constrained")
     draw_agents(rows, figure)
     FigureCanvasAgg(figure).print_png(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from statistics import mean
 
@@ -14,6 +15,7 @@ from ..tasks.published_curves import PublishedPoint, published_curves
 from .paths import find_shared
 
 LINE_STYLES = ("-", "--", ":")  # of a task's presets
+PANELS_ABREAST = 3
 
 
 def agent_evaluations(path: Path | None = None) -> list[dict[str, str]]:
@@ -34,7 +36,10 @@ def agent_evaluations(path: Path | None = None) -> list[dict[str, str]]:
 def draw_agents(rows: list[dict[str, str]], figure: Figure) -> None:
     """Draw returns by real steps: a panel for each task, a line for each seed; grey are published curves."""
     tasks = list(dict.fromkeys(row["env_id"] for row in rows))
-    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False).flat, tasks, strict=True):
+    panels = list(figure.subplots(*panel_grid(len(tasks)), squeeze=False).flat)
+    for empty in panels[len(tasks) :]:
+        empty.set_axis_off()
+    for axes, task in zip(panels, tasks, strict=False):
         of_task = [row for row in rows if row["env_id"] == task]
         longest = max(int(row["env_step"]) for row in of_task)
         draw_published(axes, task, max(30_000, longest))
@@ -52,7 +57,13 @@ def draw_agents(rows: list[dict[str, str]], figure: Figure) -> None:
         axes.margins(x=0.15)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
-    figure.axes[0].set_ylabel("return at that step")
+    for axes in panels[::PANELS_ABREAST]:
+        axes.set_ylabel("return at that step")
+
+
+def panel_grid(n_tasks: int) -> tuple[int, int]:
+    """Rows and columns of panels, at most three abreast."""
+    return math.ceil(n_tasks / PANELS_ABREAST), min(n_tasks, PANELS_ABREAST)
 
 
 def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (5_000, 10_000, 20_000)) -> None:

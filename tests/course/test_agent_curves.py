@@ -24,6 +24,16 @@ def test_the_shipped_table_is_drawn_a_line_for_each_seed():
     assert [axes.get_title() for axes in figure.axes] == list(dict.fromkeys(row["env_id"] for row in shipped))
 
 
+def test_a_fourth_task_begins_a_second_row():
+    tasks = ["Hopper-v5", "Walker2d-v5", "HalfCheetah-v5", "Reacher-v5"]
+    figure = Figure()
+    draw_agents([row for task in tasks for row in rows("some-preset", task, [(1, 2)])], figure)
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title() for axes in shown] == tasks
+    assert [axes.get_subplotspec().rowspan.start for axes in shown] == [0, 0, 0, 1]
+    assert [axes.get_ylabel() for axes in shown] == ["return at that step", "", "", "return at that step"]
+
+
 def test_more_seeds_are_averaged_and_counted(capsys):
     print_agents(HOPPERS)
     first, second = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
