@@ -396,6 +396,10 @@ IMAGINE_ONLY = tuple(
     for name, known in SETTINGS.items()
     if known.group in ("sampler", "guidance", "acceleration") or name == "explosion_factor"
 )
+# Settings that decide what a world model learns from given data.
+LEARNED_WITH = tuple(
+    name for name, known in SETTINGS.items() if known.group in ("denoiser", "diffusion", "world_model")
+)
 
 
 def closest_name(name: str, names: Iterable[str] = SETTINGS, kind: str = "setting") -> str:

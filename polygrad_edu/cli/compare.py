@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..files.input_error import InputError
-from ..settings import IMAGINE_ONLY, SETTINGS, WORLD_MODELS
+from ..settings import IMAGINE_ONLY, LEARNED_WITH, WORLD_MODELS
 from .command import expanded
 from .options import Device, Json, choose_device, given, seed_option, varied, with_settings
 from .progress import progress_lines
@@ -18,11 +18,7 @@ from .terminal import CommandConsole, answer
 # Without an agent there is no critic, and a measurement leaves nothing out and compiles nothing.
 IMAGINING = tuple(name for name in IMAGINE_ONLY if name not in ("advantage_scale", "explosion_factor", "compile"))
 # The world model and its denoiser are chosen by --models.
-LEARNING = tuple(
-    name
-    for name, setting in SETTINGS.items()
-    if setting.group in ("denoiser", "diffusion", "world_model") and setting.field != "kind"
-)
+LEARNING = tuple(name for name in LEARNED_WITH if name not in ("world_model", "denoiser"))
 FUTURE_MODELS = ("polygrad", "polygrad-causal", "polygrad-delayed", *WORLD_MODELS[1:])
 HIDDEN_WORLDS = ("windy-point-mass", "fork", "gusty-point-mass", "hidden-velocity-pendulum")
 MODELS = ("polygrad", "polygrad-causal", "polygrad-delayed", "polygrad-transformer", *WORLD_MODELS[1:])

@@ -25,7 +25,7 @@ from ..imagination_loop import NotFiniteError, seeded_weights
 from ..interop.datasets import OfflineData, to_replay
 from ..presets import preset_for
 from ..replay import SequenceReplay
-from ..settings import IMAGINE_ONLY, Preset, closest_name
+from ..settings import LEARNED_WITH, Preset, closest_name
 from ..world_model import WorldModel
 
 # Of each world model: the settings that differ from the task's preset, and the number of updates. For Hopper they take
@@ -130,10 +130,10 @@ def train(
     """
     name, preset, effort = candidate
     world_model, replay = untrained(preset, data, seed, device)
-    learned = {key: value for key, value in preset.to_json().items() if key not in IMAGINE_ONLY}
+    settings = preset.to_json()
     identity = {
         "schedule": "half cosine",
-        "settings": learned,
+        "settings": {name: settings[name] for name in LEARNED_WITH},
         "effort": effort._asdict(),
         "seed": seed,
         "data": fingerprint(data),
