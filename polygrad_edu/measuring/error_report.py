@@ -50,7 +50,7 @@ class Compared(NamedTuple):
     by_seed: tuple[Compared, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """What was measured and after how much training, without the settings."""
+        """Errors and the training before them, without the settings."""
         return {
             "updates": self.updates,
             "training_seconds": round(self.training_seconds, 1),

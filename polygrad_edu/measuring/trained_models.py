@@ -78,7 +78,7 @@ class Effort(NamedTuple):
         return done / whole if whole else 1.0
 
     def total(self) -> int:
-        """All of it, in updates or in whole seconds."""
+        """Its size, in updates or in whole seconds."""
         return self.updates if self.updates is not None else round(60 * (self.minutes or 0))
 
 
