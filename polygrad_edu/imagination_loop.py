@@ -230,9 +230,10 @@ class ImaginationLoop:
         self, first_observations: Tensor, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
         """Imagine from given raw observations [B, O]."""
-        horizon = self.preset.world_model.horizon
-        advantage = self.actor_critic.advantage if self.preset.guidance.advantage_scale else None
-        return self.world_model.imagine(first_observations, self.actor_critic.policy, horizon, generator, advantage)
+        model, horizon = self.world_model, self.preset.world_model.horizon
+        if self.preset.guidance.advantage_scale:
+            model = model.with_advantage(self.actor_critic.advantage)
+        return model.imagine(first_observations, self.actor_critic.policy, horizon, generator)
 
     def _imagine_to_learn_from(self, first_observations: Tensor) -> ImaginedTrajectories:
         if self.preset.actor_critic.policy_gradient == "likelihood-ratio":
