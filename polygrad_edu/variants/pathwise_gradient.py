@@ -105,6 +105,7 @@ class PathwiseActorCritic(ActorCritic):
 
     def __init__(self, normaliser: Normaliser, settings: ActorCriticSettings):
         sizes = normaliser.observations.size, normaliser.actions.size
+        # The paper's networks are drawn and then replaced: the measured agents' first weights rest on those draws.
         super().__init__(*sizes, settings)
         self.policy = StateGaussianPolicy(*sizes, settings)
         self.critic = Critics(sizes[0], settings.policy_width)
