@@ -130,14 +130,14 @@ def check_device(settings: AccelerationSettings, device: torch.device) -> None:
         raise InputError("this GPU does not know bfloat16; choose float16 or float32")
 
 
-def playable_on(preset: Preset, device: torch.device | str) -> Preset:
+def computable_on(preset: Preset, device: torch.device | str) -> Preset:
     """The preset as ``device`` can compute it: without a GPU nothing is recorded, and each operation is asked for."""
     recorded = preset.acceleration.compile == "graph"
     return preset.with_overrides(compile="none") if recorded and torch.device(device).type != "cuda" else preset
 
 
-def narrow_of(device: torch.device) -> list[str]:
-    """Sixteen-bit numbers that the device itself computes with; none where it would be made to: that is far slower."""
+def sixteen_bit_types(device: torch.device) -> list[str]:
+    """Sixteen-bit types that the device computes with; none that it would only emulate, which is far slower."""
     if device.type == "cuda":
         return ["bfloat16" if torch.cuda.is_bf16_supported() else "float16"]
     known = torch.cpu.get_capabilities()
@@ -161,7 +161,7 @@ def choose(
         The preset with both settled, and a sentence about what was measured; empty if nothing was.
     """
     asked = preset.acceleration
-    precisions = ["float32", *narrow_of(device)] if asked.precision == "auto" else [asked.precision]
+    precisions = ["float32", *sixteen_bit_types(device)] if asked.precision == "auto" else [asked.precision]
     # inductor takes up to a minute to compile and gained nothing on the CPUs it was tried on: only on request
     recorded = ["graph"] if device.type == "cuda" else []
     compiles = ["none", *recorded] if asked.compile == "auto" else [asked.compile]

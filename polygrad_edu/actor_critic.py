@@ -23,7 +23,7 @@ from .settings import ActorCriticSettings
 
 
 def mlp(input_size: int, output_size: int, width: int) -> nn.Sequential:
-    """Two hidden layers of Linear, LayerNorm and ELU: the shape of both networks."""
+    """Two hidden layers of Linear, LayerNorm and ELU, as policy and critic have: [..., in] to [..., out]."""
     return nn.Sequential(
         nn.Linear(input_size, width),
         nn.LayerNorm(width, eps=1e-3),
@@ -63,21 +63,23 @@ class Advantages(NamedTuple):
     """Per time step, all but the last: [B, H-1]."""
 
     advantages: Tensor
-    value_targets: Tensor
-    reality_weight: Tensor
+    value_targets: Tensor  # the lambda-returns
+    reality_weight: Tensor  # 1 as long as the episode goes on
 
 
 def lambda_returns(
     rewards: Tensor, terminals: Tensor, values: Tensor, gamma: float, lambda_: float, last_step_counts: bool = False
 ) -> Advantages:
-    r"""Generalised advantage estimation on imagined trajectories, which may end before they end.
+    r"""Generalised advantage estimation (arXiv 1506.02438, equation 16) on imagined trajectories.
+
+    An episode may end before its trajectory does. What is imagined after the end is no experience: the reality weight
+    is 1 until a terminal step and 0 after it.
 
     Args:
         rewards, terminals, values: [B, H]; a terminal of 1 says that step t ended the episode.
-
-        last_step_counts: whether the terminal step itself has weight 1 (ours) or 0 (the official code).
-
-    The reality weight is 1 until a terminal and 0 after it: what is imagined after the end is no experience.
+        gamma: discount of later rewards.
+        lambda_: 0 trusts the value of the next state, 1 only the rewards and the last value.
+        last_step_counts: gives the terminal step itself weight 1 (ours) and not 0 (the official code).
     """
     alive = 1 - terminals  # [B, H]
     # \delta_t = r_t + \gamma (1 - d_t) V(s_{t+1}) - V(s_t)
@@ -89,13 +91,16 @@ def lambda_returns(
         advantage = deltas[:, t] + gamma * lambda_ * alive[:, t] * advantage
         advantages.append(advantage)
     advantages = torch.stack(advantages[::-1], dim=1)  # [B, H-1]
-    reality_weight = alive[:, :-1].cumprod(dim=1)
+    # w_t = \prod_{k \le t} (1 - d_k)
+    reality_weight = alive[:, :-1].cumprod(dim=1)  # [B, H-1]
     if last_step_counts:
         reality_weight = torch.cat([torch.ones_like(reality_weight[:, :1]), reality_weight[:, :-1]], dim=1)
     return Advantages(advantages, advantages + values[:, :-1], reality_weight)
 
 
 class Losses(NamedTuple):
+    """Both losses on a batch, and what the update and the log need of it; all [] but where a shape is given."""
+
     actor: Tensor
     critic: Tensor
     entropy: Tensor
@@ -106,7 +111,7 @@ class Losses(NamedTuple):
 
 
 class ActorCritic(nn.Module):
-    r"""The policy, the critic, the critic's slow copy, and the update of all three.
+    r"""The policy, the critic and the critic's slow copy, with the losses that the first two learn by.
 
     The critic learns $(V - m) / s$, where m and s follow the mean and standard deviation of its targets
     and its last layer is rescaled so that V does not jump when they move (PopArt, arXiv 1602.07714). Without
@@ -157,8 +162,9 @@ class ActorCritic(nn.Module):
             )
             real = weight if settings.real_steps_only else torch.ones_like(weight)
             n_real = real.sum()
+            # A <- (A - E[A]) / \sqrt{Var[A]}, over the steps that count
             centred = advantages - (advantages * real).sum() / n_real
-            normed_advantages = centred / (((centred**2 * real).sum() / (n_real - 1)).sqrt() + 1e-8)
+            normed_advantages = centred / (((centred**2 * real).sum() / (n_real - 1)).sqrt() + 1e-8)  # [B, H-1]
         past = slice(None, -1)
         distribution = self.policy(observations[:, past])
         log_prob = distribution.log_prob(actions[:, past])  # [B, H-1]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import gymnasium
 import mujoco
@@ -19,19 +19,22 @@ import numpy as np
 import torch
 
 from .files.input_error import InputError
-from .score_guidance import Policy
 from .tasks import benchmark_tasks, hidden_worlds, point_mass, wrappers  # noqa: F401  # pyright: ignore - registers
+
+if TYPE_CHECKING:
+    from .score_guidance import Policy  # only a name here: a simulator knows nothing of guidance
 
 # Physics (time, positions, velocities, actuators) and the solver's warm start: with both, a restored
 # simulator continues to the last bit.
 _STATE = int(mujoco.mjtState.mjSTATE_FULLPHYSICS) | int(mujoco.mjtState.mjSTATE_WARMSTART)
-# What these tasks observe or are paid for besides, which lags behind the positions while they run.
+# Simulator quantities that these tasks also observe or are rewarded for. MuJoCo computes them before it moves the
+# bodies, so after a step they belong to the positions before it and must be saved beside the state.
 _LAGGING = {
     "AntEnv": ("xpos", "cfrc_ext"),
     "HumanoidEnv": ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext"),
     "ReacherEnv": ("xpos",),
 }
-TRIED_STEPS = 3
+TRIED_STEPS = 3  # after which a task must show the same observation again
 
 
 def make(env_id: str, action_scale: float = 1.0) -> gymnasium.Env:
@@ -286,11 +289,10 @@ def evaluate(
 def play_episode(env: gymnasium.Env, policy: Policy, seed: int, device: torch.device | str = "cpu") -> np.ndarray:
     """The simulator's states [N, S] along one episode of the policy's mean action, for drawing."""
     observation, _ = env.reset(seed=seed)
-    states, done = [get_simulator_state(env)], False
-    while not done:
+    states, terminal, truncated = [get_simulator_state(env)], False, False
+    while not (terminal or truncated):
         with torch.no_grad():
             action = policy(torch.as_tensor(observation, dtype=torch.float32, device=device)).mean.cpu().numpy()
         observation, _, terminal, truncated, _ = env.step(action)
         states.append(get_simulator_state(env))
-        done = terminal or truncated
     return np.array(states)

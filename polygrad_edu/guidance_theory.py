@@ -182,15 +182,29 @@ def guided_moments(
     ``response`` is to (visits+1)*H*4 numbers: drawn first and at each visit, for state, reward, terminal and action.
     """
     sampler = exact_sampler(world, replace(guidance, clip_std=0.0, change_limit=1e9), schedule, visits)
-    shape = (visits + 1, world.horizon, 4)
-    draws = F.pad(torch.eye(math.prod(shape)).double(), (0, 0, 1, 0)).reshape(-1, *shape)  # [R, ...] all 0, each 1
-    state = SamplerState(draws[:, 0, :, :3], draws[:, 0, :, 3:])  # [R, H, 3], [R, H, 1]
-    first = torch.full_like(state.trajectory[:, 0, :1], world.first_state)
-    state = state._replace(trajectory=with_first(state.trajectory, first))
+    draws, state, first = unit_draws(world, visits)
     for number, visit in enumerate(sampler.walk, start=1):
         kept = 0 if guidance.rule == "fixed-noise" else number
         noise = SamplerNoise(draws[:, number, :, :3], draws[:, kept, :, 3:])
         state = sampler.step(visit, state, first, world.policy, noise)
+    return moments_reached(state)
+
+
+def unit_draws(world: LinearGaussianWorld, visits: int) -> tuple[Tensor, SamplerState, Tensor]:
+    """Draws by which an affine sampler shows its response: all of them 0, and then each number 1 by itself.
+
+    Returns:
+        Draws [R, visits+1, H, 4], the state that those in place 0 begin with, and the first states [R, 1].
+    """
+    shape = (visits + 1, world.horizon, 4)
+    draws = F.pad(torch.eye(math.prod(shape)).double(), (0, 0, 1, 0)).reshape(-1, *shape)  # [R, visits+1, H, 4]
+    trajectory, actions = draws[:, 0].split([3, 1], dim=-1)  # [R, H, 3], [R, H, 1]
+    first = torch.full_like(trajectory[:, 0, :1], world.first_state)  # [R, 1]
+    return draws, SamplerState(with_first(trajectory, first), actions), first
+
+
+def moments_reached(state: SamplerState) -> Moments:
+    """The moments that an affine sampler's last states under :func:`unit_draws` tell."""
     reached = torch.cat([state.trajectory[..., 0], state.actions[..., 0]], 1)  # [R, 2H]
     return Moments(reached[0], reached[1:] - reached[0])
 

@@ -9,6 +9,7 @@ Built in lesson 6.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -62,7 +63,12 @@ class GuidedSampler:
         walk: the visits that lead back from noise, ``diffusion.schedule.walk(n_visits, eta)``.
         guidance: the rule and its settings; its scale may be a tensor that somebody else tunes.
         normaliser: between the model's units and the environment's.
+
+    Attributes:
+        advantage: the critic's, in a sampler that :meth:`with_advantage` gave.
     """
+
+    advantage: Advantage | None = None
 
     def __init__(self, diffusion: TrajectoryDiffusion, walk: Walk, guidance: GuidanceSettings, normaliser: Normaliser):
         self.diffusion = diffusion
@@ -70,14 +76,15 @@ class GuidedSampler:
         self.guidance = guidance
         self.normaliser = normaliser
 
+    def with_advantage(self, advantage: Advantage) -> GuidedSampler:
+        """A copy that guides states, too: to more of the critic's ``advantage``, by ``guidance.advantage_scale``."""
+        guided = copy.copy(self)
+        guided.advantage = advantage
+        return guided
+
     @torch.no_grad()
     def sample(
-        self,
-        first_observations: Tensor,
-        policy: Policy,
-        horizon: int,
-        generator: torch.Generator,
-        advantage: Advantage | None = None,
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator
     ) -> ImaginedTrajectories:
         """Imagine on-policy trajectories from real first observations.
 
@@ -86,11 +93,8 @@ class GuidedSampler:
             policy: from raw observations to a ``torch.distributions.Distribution``.
             horizon: H, as many time points as the denoiser was made for.
             generator: source of all noise, on the model's device.
-            advantage: the critic's, which draws the states where ``guidance.advantage_scale`` is above 0.
         """
-        return self.imagined(
-            self.last_of(self._states(first_observations, policy, horizon, generator, advantage)), generator
-        )
+        return self.imagined(self.last_of(self._states(first_observations, policy, horizon, generator)), generator)
 
     def sample_differentiably(
         self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator
@@ -102,47 +106,30 @@ class GuidedSampler:
         """
         return self.expected(self.last_of(self._states(first_observations, policy, horizon, generator)))
 
-    def go_on(
-        self,
-        block: ImaginedTrajectories,
-        policy: Policy,
-        generator: torch.Generator,
-        advantage: Advantage | None = None,
-    ) -> ImaginedTrajectories:
+    def go_on(self, block: ImaginedTrajectories, policy: Policy, generator: torch.Generator) -> ImaginedTrajectories:
         """Imagine what follows: another block, which begins at the last time point of ``block``.
 
         That time point is imagined anew, with an action of its own.
         """
         horizon = block.observations.shape[1]
-        return self.sample(block.observations[:, -1], policy, horizon, generator, advantage)
+        return self.sample(block.observations[:, -1], policy, horizon, generator)
 
     @torch.no_grad()
     def chain(
-        self,
-        first_observations: Tensor,
-        policy: Policy,
-        horizon: int,
-        generator: torch.Generator,
-        advantage: Advantage | None = None,
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator
     ) -> Iterator[SamplerState]:
         """Every state of the reverse process that :meth:`sample` goes through, pure noise first: S + 1 of them."""
-        yield from self._states(first_observations, policy, horizon, generator, advantage)
+        yield from self._states(first_observations, policy, horizon, generator)
 
     def reverse(
-        self,
-        walk: Walk,
-        state: SamplerState,
-        normed_first: Tensor,
-        policy: Policy,
-        generator: torch.Generator,
-        advantage: Advantage | None = None,
+        self, walk: Walk, state: SamplerState, normed_first: Tensor, policy: Policy, generator: torch.Generator
     ) -> Iterator[SamplerState]:
         """The states after each visit of a walk, from the ``state`` that it starts in."""
         kept_noise = state.actions  # the one draw that the fixed-noise rule uses throughout
         for visit in walk:
             noise = self.draw_noise(visit, state, kept_noise, generator)
             with autocast(normed_first.device, self.diffusion.precision):
-                state = self.step(visit, state, normed_first, policy, noise, advantage)
+                state = self.step(visit, state, normed_first, policy, noise)
             yield state
 
     def last_of(self, states: Iterator[SamplerState]) -> SamplerState:
@@ -175,13 +162,7 @@ class GuidedSampler:
         return SamplerNoise(trajectory, torch.randn(shape, generator=generator, device=trajectory.device))
 
     def step(
-        self,
-        visit: Visit,
-        state: SamplerState,
-        normed_first: Tensor,
-        policy: Policy,
-        noise: SamplerNoise,
-        advantage: Advantage | None = None,
+        self, visit: Visit, state: SamplerState, normed_first: Tensor, policy: Policy, noise: SamplerNoise
     ) -> SamplerState:
         r"""One guided reverse step: pure, so noise in, next state out (the body of Algorithm 1's loop).
 
@@ -200,8 +181,7 @@ class GuidedSampler:
         if guidance.update_states:
             pulled = guide_actions(actions, distribution, guidance, 0 * noise.actions, visit.trained_stds, unit)
             mean = self._mean_moved_by_policy(visit, predicted, normed_first, policy, pulled)
-        if advantage is not None and guidance.advantage_scale:
-            mean = mean + self._shift_by_advantage(visit, predicted.reconstruction, advantage)
+        mean = self._mean_moved_by_advantage(visit, mean, predicted.reconstruction)
         # a <- a + \lambda \nabla_a \log \pi(a | \hat s) + \tilde\beta_t^{1/2} \epsilon
         actions = guide_actions(actions, distribution, guidance, noise.actions, visit.trained_stds, unit)
         # x_{t-1} = \tilde\mu_t + \tilde\beta_t^{1/2} \epsilon
@@ -242,18 +222,13 @@ class GuidedSampler:
         return ImaginedTrajectories(observations, actions, rewards, terminals.clamp(0, 1))
 
     def _states(
-        self,
-        first_observations: Tensor,
-        policy: Policy,
-        horizon: int,
-        generator: torch.Generator,
-        advantage: Advantage | None = None,
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator
     ) -> Iterator[SamplerState]:
         """The states of :meth:`chain`, with whatever gradients the caller asks for."""
         normed_first = self.normaliser.observations.normalise(first_observations)  # [B, O]
         state = self.start(normed_first, horizon, generator)
         yield state
-        yield from self.reverse(self.walk, state, normed_first, policy, generator, advantage)
+        yield from self.reverse(self.walk, state, normed_first, policy, generator)
 
     def _state(self, trajectory: Tensor, normed_first: Tensor, actions: Tensor) -> SamplerState:
         actions = limit_actions(actions, self.guidance.action_limit)
@@ -273,13 +248,16 @@ class GuidedSampler:
         moved = predicted.reconstruction + F.pad(shift, (0, 2))  # [B, H, O+2]
         return visit.mean(with_first(moved, normed_first), predicted.noisy)
 
-    def _shift_by_advantage(self, visit: Visit, reconstruction: Tensor, advantage: Advantage) -> Tensor:
-        """The mean's shift [B, H, O+2] towards trajectories with more advantage."""
+    def _mean_moved_by_advantage(self, visit: Visit, mean: Tensor, reconstruction: Tensor) -> Tensor:
+        """``mean`` [B, H, O+2], moved towards trajectories with more advantage, where there is a critic to say so."""
+        advantage, scale = self.advantage, self.guidance.advantage_scale
+        if advantage is None or not scale:
+            return mean
 
         def advantage_of(trajectory: Tensor) -> Tensor:
             return advantage(*self.normaliser.denormalise_trajectory(trajectory))
 
-        return visit.variance * advantage_score(reconstruction, advantage_of, self.guidance.advantage_scale)
+        return mean + visit.variance * advantage_score(reconstruction, advantage_of, scale)
 
     def _limited(self, visit: Visit, mean: Tensor, noisy: Tensor) -> Tensor:
         """``mean``, not further from x_t than the change limit allows near the end of the chain."""

@@ -73,6 +73,9 @@ class ImaginationLoop:
             ...
     """
 
+    # what a checkpoint keeps beside the tensors
+    counters = ("env_step", "world_model_updates", "episode_returns", "last_return", "best_return", "last_eval")
+
     def __init__(self, preset: Preset, seed: int = 0, device: torch.device | str = "cpu"):
         check_seed(seed)
         check_torch_defaults()
@@ -82,25 +85,7 @@ class ImaginationLoop:
         n_envs = preset.task.parallel_envs
         self.make_env = functools.partial(environments.make, preset.task.env_id, preset.task.action_scale)
         self.collector = make_collector(self.make_env, seed, n_envs)
-        observation_size = self.collector.observations.shape[1]
-        action_size = self.collector.action_size
-        window = window_of(preset)
-        if window > (longest := self.collector.longest_episode):
-            self.collector.close()
-            raise InputError(
-                f"episodes of {preset.task.env_id} are stopped after {longest} steps and hold no window of {window}; "
-                f"choose a horizon of at most {longest}"
-            )
-        self.replay = SequenceReplay(
-            preset.loop.env_steps + n_envs - 1,  # the last steps are taken side by side, too
-            window,
-            Normaliser(observation_size, action_size, self.device),
-            self.collector.state_size,
-            self.device,
-            n_envs,
-        )
-        if preset.denoiser.endings == "read":
-            self.replay.keep_next_observations()
+        self.replay = self._make_replay()
         with seeded_weights(seed, self.device):
             self.world_model = make_world_model(preset, self.replay.normaliser, self.generator)
             self.actor_critic = make_actor_critic(preset, self.replay.normaliser).to(self.device)
@@ -112,7 +97,6 @@ class ImaginationLoop:
             self.settled_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
         self.best_policy = copy.deepcopy(self.actor_critic.policy).requires_grad_(False)
         self.exploded = torch.zeros((), device=self.device)  # imagined trajectories left out so far
-        # what a checkpoint keeps beside the tensors
         self.env_step = 0
         self.world_model_updates = 0
         self.episode_returns = [0.0] * n_envs
@@ -120,7 +104,30 @@ class ImaginationLoop:
         self.best_return = -float("inf")
         self.last_eval = float("nan")
 
-    counters = ("env_step", "world_model_updates", "episode_returns", "last_return", "best_return", "last_eval")
+    def _make_replay(self) -> SequenceReplay:
+        """An empty replay with room for the whole run.
+
+        Raises:
+            InputError: the task's episodes are shorter than the windows that the world model learns from.
+        """
+        preset, collector, window = self.preset, self.collector, window_of(self.preset)
+        if window > (longest := collector.longest_episode):
+            collector.close()
+            raise InputError(
+                f"episodes of {preset.task.env_id} are stopped after {longest} steps and hold no window of {window}; "
+                f"choose a horizon of at most {longest}"
+            )
+        replay = SequenceReplay(
+            preset.loop.env_steps + collector.n_envs - 1,  # the last steps are taken side by side, too
+            window,
+            Normaliser(collector.observations.shape[1], collector.action_size, self.device),
+            collector.state_size,
+            self.device,
+            collector.n_envs,
+        )
+        if preset.denoiser.endings == "read":
+            replay.keep_next_observations()
+        return replay
 
     def steps(self) -> Iterator[dict[str, Any]]:
         """Run to the preset's ``env_steps``; after each real step, yield what was learned from it.
@@ -230,9 +237,10 @@ class ImaginationLoop:
         self, first_observations: Tensor, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
         """Imagine from given raw observations [B, O]."""
-        horizon = self.preset.world_model.horizon
-        advantage = self.actor_critic.advantage if self.preset.guidance.advantage_scale else None
-        return self.world_model.imagine(first_observations, self.actor_critic.policy, horizon, generator, advantage)
+        model, horizon = self.world_model, self.preset.world_model.horizon
+        if self.preset.guidance.advantage_scale:
+            model = model.with_advantage(self.actor_critic.advantage)
+        return model.imagine(first_observations, self.actor_critic.policy, horizon, generator)
 
     def _imagine_to_learn_from(self, first_observations: Tensor) -> ImaginedTrajectories:
         if self.preset.actor_critic.policy_gradient == "likelihood-ratio":

@@ -30,11 +30,11 @@ class Posterior(NamedTuple):
 
 
 def posterior(betas: Tensor, eta: float = 1.0) -> Posterior:
-    r"""The posterior of a chain with variances $\beta_t$ [T], in their precision.
+    r"""The posterior of a chain with variances $\beta_t$ [T], in their precision (arXiv 2006.11239, equations 6 and 7).
 
     Args:
         eta: noise of a reverse step relative to the posterior's. 1 draws from the posterior (ancestral sampling, the
-            paper's), 0 adds none: then the start decides the whole way back (DDIM, arXiv 2010.02502).
+            paper's), 0 adds none: then the start decides the whole way back (DDIM, arXiv 2010.02502, equation 12).
     """
     # \bar\alpha_t = \prod_{s \le t} (1 - \beta_s)
     alphas_cumprod = torch.cumprod(1 - betas, dim=0)  # [T]
@@ -67,8 +67,8 @@ class NoiseSchedule(nn.Module):
     betas: Tensor
     alphas_cumprod: Tensor
     posterior_variance: Tensor
-    posterior_mean_coef1: Tensor
-    posterior_mean_coef2: Tensor
+    posterior_coef_x_0: Tensor
+    posterior_coef_x_t: Tensor
 
     def __init__(self, betas: Tensor):
         super().__init__()
@@ -78,8 +78,8 @@ class NoiseSchedule(nn.Module):
         self.register_buffer("betas", betas.float(), persistent=False)
         self.register_buffer("alphas_cumprod", found.alphas_cumprod.float(), persistent=False)
         self.register_buffer("posterior_variance", found.variance.float(), persistent=False)
-        self.register_buffer("posterior_mean_coef1", found.coef_x_0.float(), persistent=False)
-        self.register_buffer("posterior_mean_coef2", found.coef_x_t.float(), persistent=False)
+        self.register_buffer("posterior_coef_x_0", found.coef_x_0.float(), persistent=False)
+        self.register_buffer("posterior_coef_x_t", found.coef_x_t.float(), persistent=False)
 
     @property
     def n_steps(self) -> int:
@@ -111,7 +111,7 @@ class NoiseSchedule(nn.Module):
         return cls(torch.linspace(1e-4 * scale, 0.02 * scale, n_steps).clamp(max=0.999))
 
     def add_noise(self, x_0: Tensor, step: Tensor, noise: Tensor) -> Tensor:
-        """Draw from q(x_t | x_0), the forward process in one jump.
+        """Draw from q(x_t | x_0), the forward process in one jump (arXiv 2006.11239, equation 4).
 
         Args:
             x_0: [B, ...] clean values.
@@ -124,14 +124,13 @@ class NoiseSchedule(nn.Module):
 
     def signal_variance(self, step: Tensor) -> Tensor:
         r"""$\bar\alpha$ at each step, the share of the signal's variance that is left: 1 at ``CLEAN``."""
-        return torch.where(
-            step == CLEAN, 1.0, self.alphas_cumprod[step]
-        )  # an index of CLEAN reads the last, and drops it
+        # CLEAN, as an index, reads the last of them, which is then dropped
+        return torch.where(step == CLEAN, 1.0, self.alphas_cumprod[step])
 
     def posterior_mean(self, x_0: Tensor, x_t: Tensor, index: int) -> Tensor:
         """Mean of q(x_{t-1} | x_t, x_0) at one step of the chain; its variance is ``posterior_variance``."""
         # \tilde\mu_t = c_1 x_0 + c_2 x_t
-        return self.posterior_mean_coef1[index] * x_0 + self.posterior_mean_coef2[index] * x_t
+        return self.posterior_coef_x_0[index] * x_0 + self.posterior_coef_x_t[index] * x_t
 
     def walk(self, n_visits: int | None = None, eta: float = 1.0) -> Walk:
         r"""The way back from noise that visits ``n_visits`` of the T steps and draws ``eta`` of the noise in each.
@@ -150,7 +149,7 @@ class NoiseSchedule(nn.Module):
         if not 0 <= eta <= 1:
             raise ValueError(f"eta must be from 0 (no noise) to 1 (the posterior's), not {eta}")
         if n_visits == self.n_steps and eta == 1:
-            own = (self.alphas_cumprod, self.posterior_variance, self.posterior_mean_coef1, self.posterior_mean_coef2)
+            own = (self.alphas_cumprod, self.posterior_variance, self.posterior_coef_x_0, self.posterior_coef_x_t)
             return Walk(self, torch.arange(n_visits), Posterior(*own), eta)
         visited = evenly_spread(self.n_steps, n_visits)  # [S]
         # float64 from the stored betas, because ratios of tiny signals lose float32's digits

@@ -66,14 +66,22 @@ class ActorCriticOptimiser:
 
     @torch.no_grad()
     def _step_actor(self, observations: Tensor, actions: Tensor, old_log_prob: Tensor) -> tuple[Tensor, Tensor]:
-        """Adam's step times a fraction of at most 1, found without waiting for the device."""
+        r"""Adam's step, shortened to the fraction that changes the policy by ``target_change``.
+
+        The number of secant steps is fixed, so that nothing waits for the device.
+
+        Returns:
+            The mean $|\Delta \log \pi|$ before the last secant step, and the fraction, at most 1.
+        """
         parameters: list[Tensor] = list(self.actor_critic.policy.parameters())
         before = [parameter.clone() for parameter in parameters]
         self.actor.step()
         steps = torch._foreach_sub(parameters, before)
         change = fraction = torch.ones((), device=old_log_prob.device)
         for _ in range(self.line_search_steps):
+            # c(f) = E | \log \pi_{\theta + f \Delta\theta}(a|s) - \log \pi_\theta(a|s) |
             change = (self.actor_critic.policy(observations).log_prob(actions) - old_log_prob).abs().mean()
+            # f <- \min(1, f c^* / c(f)): a secant through the origin, because c(0) = 0
             fraction = (fraction * self.settings.target_change / change.clamp(min=1e-12)).clamp(max=1.0)
             for parameter, start, step in zip(parameters, before, steps, strict=True):
                 parameter.copy_(start + fraction * step)

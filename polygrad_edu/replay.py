@@ -91,15 +91,18 @@ class Standardiser:
         return bool((np.abs(values - self.running_mean) > SURPRISE * (self._std() + self.epsilon)).any())
 
     def set(self, mean: np.ndarray | Tensor, std: np.ndarray | Tensor) -> None:
+        """Use these statistics [size] instead of those of the data, until the next :meth:`refresh`."""
         # in place, because a captured program keeps reading where they stood when it was captured
         self.mean.copy_(torch.as_tensor(np.asarray(mean), dtype=torch.float32))
         self.scale.copy_(torch.as_tensor(np.asarray(std), dtype=torch.float32)).add_(self.epsilon)
         self.imagined_scale.copy_(self.scale)
 
     def normalise(self, values: Tensor) -> Tensor:
+        """Raw values [..., size] in standard units."""
         return (values - self.mean) / self.scale
 
     def denormalise(self, normed: Tensor) -> Tensor:
+        """The inverse of :meth:`normalise`, except that a component which has never moved stays where it stood."""
         return normed * self.imagined_scale + self.mean
 
 
@@ -115,6 +118,7 @@ class Normaliser:
         self.terminals = Standardiser(1, device)
 
     def refresh(self) -> None:
+        """Use the statistics gathered so far, of all four."""
         for field in self.fields:
             getattr(self, field).refresh()
 
@@ -161,6 +165,10 @@ class SequenceReplay:
         n_envs: how many environments the transitions come from.
     """
 
+    # what a checkpoint keeps
+    tensors = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
+    counters = ("size", "n_starts", "episode_starts", "_normalised_size")
+
     def __init__(
         self,
         capacity: int,
@@ -187,11 +195,8 @@ class SequenceReplay:
         self.episode_starts = list(range(n_envs))
         self.next_observations: Tensor | None = None  # where each step led, if that is kept
         self._normalised_size = 0
-        self._reach = n_envs * torch.arange(horizon)  # from a window's first row to its others
-        self._reach_on_device = self._reach.to(device)
-
-    tensors = ("observations", "actions", "rewards", "terminals", "simulator_states", "last_of_episode", "starts")
-    counters = ("size", "n_starts", "episode_starts", "_normalised_size")
+        self._offsets = n_envs * torch.arange(horizon)  # from a window's first row to its others
+        self._offsets_on_device = self._offsets.to(device)
 
     def add(
         self,
@@ -218,7 +223,7 @@ class SequenceReplay:
         ):
             kept[new] = torch.as_tensor(np.asarray(values), dtype=kept.dtype).reshape(self.n_envs, *kept.shape[1:])
         last = torch.arange(new.start, new.stop)[:, None]  # [n_envs, 1]
-        recent = last - self._reach  # [n_envs, H]
+        recent = last - self._offsets  # [n_envs, H]
         own = recent >= torch.tensor(self.episode_starts)[:, None]  # not of the episode before
         self.last_of_episode[recent[own].to(self.device)] = last.expand_as(recent)[own].to(self.device)
         starts: list[int] = []
@@ -290,7 +295,7 @@ class SequenceReplay:
 
     def windows(self, first: Tensor) -> Sequences:
         """The windows that start at rows ``first`` [B]."""
-        rows = first[:, None] + self._reach_on_device  # [B, H]
+        rows = first[:, None] + self._offsets_on_device  # [B, H]
         last = self.last_of_episode[first][:, None]  # [B, 1]
         past_end = (rows > last).float()
         rows = rows.minimum(last)

@@ -60,7 +60,7 @@ def clip_to_policy(actions: Tensor, distribution: Distribution, clip_std: float)
     if clip_std == 0:
         return actions
     if isinstance(distribution, TransformedDistribution):
-        return _do(clip_to_policy(_undo(actions, distribution), distribution.base_dist, clip_std), distribution)
+        return _squash(clip_to_policy(_unsquash(actions, distribution), distribution.base_dist, clip_std), distribution)
     reach = clip_std * distribution.stddev
     return torch.clamp(actions, distribution.mean - reach, distribution.mean + reach)
 
@@ -99,9 +99,9 @@ def guide_actions(
     n_steps = (step_stds > 0).sum(dim=0) if isinstance(step_stds, Tensor) else len(step_stds)  # [H, 1] or a number
     if isinstance(distribution, TransformedDistribution):  # guide where the policy is Gaussian: before it squashes
         inner = guide_actions(
-            _undo(actions, distribution), distribution.base_dist, guidance, noise, step_stds, action_unit
+            _unsquash(actions, distribution), distribution.base_dist, guidance, noise, step_stds, action_unit
         )
-        return _do(inner, distribution)
+        return _squash(inner, distribution)
     if guidance.rule in ("sample", "fixed-noise"):
         # a = \mu(s) + \sigma \epsilon, with a new epsilon each time or one for the whole chain
         wanted = actions_from_noise(distribution, noise)
@@ -139,7 +139,7 @@ def _gradient_steps(
     step_stds: Sequence[float] | Tensor,
     noise_unit: float | Tensor,
 ) -> Tensor:
-    """The gradient rule one trained step at a time, for any distribution: what the closed form collapses."""
+    """The gradient rule for any distribution, one trained step at a time, which the closed form takes at once."""
     for step_noise, step_std in zip(noise, step_stds, strict=True):
         # a <- a + \lambda \nabla_a \log \pi(a | s) + \sigma_t \epsilon
         pull = guidance.scale * policy_score(distribution, actions, "autograd")
@@ -147,29 +147,29 @@ def _gradient_steps(
             pull = pull * distribution.variance
         if isinstance(step_std, Tensor):
             pull = pull * (step_std > 0)  # a time point that makes fewer steps waits for the others
-        actions = actions + pull + noise_unit * step_std * step_noise
+        actions = actions + pull + noise_unit * step_std * step_noise  # [B, H, A]
     return actions
 
 
 def actions_from_noise(distribution: Distribution, noise: Tensor) -> Tensor:
     r"""The action that standard normal ``noise`` stands for: $\mu + \sigma \epsilon$, squashed if the policy is."""
     if isinstance(distribution, TransformedDistribution):
-        return _do(actions_from_noise(distribution.base_dist, noise), distribution)
+        return _squash(actions_from_noise(distribution.base_dist, noise), distribution)
     return distribution.mean + distribution.stddev * noise
 
 
 def standardise_actions(actions: Tensor, distribution: Distribution) -> Tensor:
     r"""$(a - \mu(s)) / \sigma$, its squashing undone: standard normal if the actions are the policy's own."""
     if isinstance(distribution, TransformedDistribution):
-        return standardise_actions(_undo(actions, distribution), distribution.base_dist)
+        return standardise_actions(_unsquash(actions, distribution), distribution.base_dist)
     return (actions - distribution.mean) / distribution.stddev
 
 
-def _do(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
+def _squash(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
     return cast(Tensor, ComposeTransform(distribution.transforms)(actions))
 
 
-def _undo(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
+def _unsquash(actions: Tensor, distribution: TransformedDistribution) -> Tensor:
     return cast(Tensor, ComposeTransform(distribution.transforms).inv(actions))
 
 

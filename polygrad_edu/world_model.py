@@ -80,20 +80,18 @@ class WorldModel(abc.ABC, Generic[Network]):
 
     @abc.abstractmethod
     def imagine(
-        self,
-        first_observations: Tensor,
-        policy: Policy,
-        horizon: int,
-        generator: torch.Generator | None = None,
-        advantage: Advantage | None = None,
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
         """Imagine trajectories under ``policy`` from ``first_observations`` [B, O], all in the environment's units.
 
         Args:
             horizon: H, time points to imagine, the first (given) one included.
             generator: source of randomness instead of the model's own.
-            advantage: the critic's, for models that can be drawn towards it.
         """
+
+    def with_advantage(self, advantage: Advantage) -> WorldModel[Network]:
+        """This model, with imagined states guided to more of the critic's ``advantage`` where it can guide them."""
+        return self
 
     def imagine_differentiably(
         self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
@@ -167,13 +165,13 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
         guidance = replace(preset.guidance, scale=self.guidance_tuner.scale)
         self.sampler = make_sampler(preset, diffusion, guidance, self.normaliser)
 
+    def with_advantage(self, advantage: Advantage) -> PolyGRAD:
+        guided = copy.copy(self)
+        guided.sampler = self.sampler.with_advantage(advantage)
+        return guided
+
     def imagine(
-        self,
-        first_observations: Tensor,
-        policy: Policy,
-        horizon: int,
-        generator: torch.Generator | None = None,
-        advantage: Advantage | None = None,
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
         """As :meth:`WorldModel.imagine`, the whole trajectory at once.
 
@@ -181,24 +179,19 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
         last time point of the one before; a shorter one is cut from a block.
         """
         pieces = [
-            self._imagine_blocks(piece, policy, horizon, generator or self.generator, advantage)
+            self._imagine_blocks(piece, policy, horizon, generator or self.generator)
             for piece in in_pieces(first_observations)
         ]
         return pieces[0] if len(pieces) == 1 else ImaginedTrajectories.batch(pieces)
 
     def _imagine_blocks(
-        self,
-        first_observations: Tensor,
-        policy: Policy,
-        horizon: int,
-        generator: torch.Generator,
-        advantage: Advantage | None,
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator
     ) -> ImaginedTrajectories:
         needed = horizon + _points_beyond(self.preset)
         points = _points_imagined(self.preset)
-        blocks = [self.sampler.sample(first_observations, policy, points, generator, advantage)]
+        blocks = [self.sampler.sample(first_observations, policy, points, generator)]
         while points < needed:
-            blocks.append(self.sampler.go_on(blocks[-1], policy, generator, advantage))
+            blocks.append(self.sampler.go_on(blocks[-1], policy, generator))
             points += blocks[-1].observations.shape[1] - 1  # they share a time point
         return ImaginedTrajectories.chain(blocks).up_to(horizon)
 

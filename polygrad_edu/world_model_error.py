@@ -101,16 +101,7 @@ def measure_errors(
         on_progress: told after each simulated trajectory.
     """
     measured = [h for h in STEPS_AHEAD if h < steps_ahead] + [steps_ahead]
-    generator = torch.Generator(world_model.generator.device).manual_seed(seed)
-    imagined: list[ImaginedTrajectories] = []
-    seconds = 0.0
-    for start in starts:
-        first = torch.as_tensor(start.observations, dtype=torch.float32, device=generator.device)
-        begin = time.perf_counter()
-        part = world_model.imagine(first, start.policy, steps_ahead + 1, generator)
-        part.observations.sum().item()  # wait for the device
-        seconds += time.perf_counter() - begin
-        imagined.append(part)
+    imagined, seconds = _imagine(world_model, starts, steps_ahead + 1, seed)
     count = sum(len(start.observations) for start in starts)
     standardised = [on_policy(start.policy, part) for start, part in zip(starts, imagined, strict=True)]
     whole = ImaginedTrajectories.batch(imagined).map(Tensor.cpu)
@@ -136,6 +127,23 @@ def measure_errors(
     return Errors(
         measured, trajectories, observation, reward, termination, on_policyness(torch.cat(standardised)), per_1000
     )
+
+
+def _imagine(
+    world_model: WorldModel[Any], starts: Sequence[Starts], horizon: int, seed: int
+) -> tuple[list[ImaginedTrajectories], float]:
+    """Trajectories that the world model imagines from each of the ``starts``, and the seconds it took."""
+    generator = torch.Generator(world_model.generator.device).manual_seed(seed)
+    imagined: list[ImaginedTrajectories] = []
+    seconds = 0.0
+    for start in starts:
+        first = torch.as_tensor(start.observations, dtype=torch.float32, device=generator.device)  # [N, O]
+        begin = time.perf_counter()
+        part = world_model.imagine(first, start.policy, horizon, generator)
+        part.observations.sum().item()  # wait for the device
+        seconds += time.perf_counter() - begin
+        imagined.append(part)
+    return imagined, seconds
 
 
 def _simulate(

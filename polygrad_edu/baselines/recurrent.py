@@ -20,7 +20,7 @@ FREE_NATS, PRIOR_WEIGHT, POSTERIOR_WEIGHT = 1.0, 1.0, 0.1
 
 
 def symlog(x: Tensor) -> Tensor:
-    """Logarithmic for large values of either sign, the identity near 0."""
+    r"""$\mathrm{sign}(x) \ln(1 + |x|)$: logarithmic for large values of either sign, the identity near 0."""
     return x.sign() * x.abs().log1p()
 
 
@@ -79,19 +79,20 @@ class Recurrent(StepwiseWorldModel[RecurrentStateSpace]):
 
     def loss(self, batch: Sequences) -> Tensor:
         net = self.network
-        observations, actions = symlog(batch.trajectory[..., :-2]), batch.actions
+        observations, actions = symlog(batch.trajectory[..., :-2]), batch.actions  # [B, H, O], [B, H, A]
         alive, ending = alive_and_ending(batch, self.normaliser)  # [B, H]
-        memory = observations.new_zeros(len(observations), net.memory.hidden_size)
+        memory = observations.new_zeros(len(observations), net.memory.hidden_size)  # [B, h]
         states, divergences = [], []
         for t in range(self.window):
-            posterior = net.log_probs(net.posterior(torch.cat([memory, observations[:, t]], dim=-1)))
-            prior = net.log_probs(net.prior(memory))
-            # KL balancing: the prior is drawn to the posterior more than the posterior to the prior
+            posterior = net.log_probs(net.posterior(torch.cat([memory, observations[:, t]], dim=-1)))  # [B, V, C]
+            prior = net.log_probs(net.prior(memory))  # [B, V, C]
+            # KL balancing: the prior is drawn to the posterior more than the posterior to the prior, each by a KL of
+            # at least c free nats: w_p \max(c, KL(sg(q) || p)) + w_q \max(c, KL(q || sg(p)))
             divergences.append(
                 PRIOR_WEIGHT * kl(posterior.detach(), prior).clamp(min=FREE_NATS)
                 + POSTERIOR_WEIGHT * kl(posterior, prior.detach()).clamp(min=FREE_NATS)
             )
-            latent = net.draw(posterior, self.generator)
+            latent = net.draw(posterior, self.generator)  # [B, z]
             states.append(torch.cat([memory, latent], dim=-1))
             memory = net.advance(memory, latent, actions[:, t])
         state = torch.stack(states, dim=1)  # [B, H, h+z]

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..guided_sampler import Advantage
 from ..imagined_trajectories import ImaginedTrajectories
 from ..replay import Normaliser, Sequences
 from ..score_guidance import Policy, actions_from_noise
@@ -34,12 +33,7 @@ class StepwiseWorldModel(WorldModel[Network]):
         """
 
     def imagine(
-        self,
-        first_observations: Tensor,
-        policy: Policy,
-        horizon: int,
-        generator: torch.Generator | None = None,
-        advantage: Advantage | None = None,
+        self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
         generator = generator or self.generator
         predict = self.predictor(generator)

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,17 +67,9 @@ def sweep(
     from ..studies.processes import Processes
     from ..studies.ray_cluster import RayCluster, connect
     from ..studies.run_study import lock, run_study
-    from ..studies.seeds import FailedRunsError
     from ..studies.study import start_study
 
-    if engine not in ("processes", "ray"):
-        raise InputError(f"engine {engine!r} is unknown; choose processes or ray")
-    if engine == "processes":
-        if address or gpus is not None:
-            raise InputError("--address and --gpus go with --engine ray")
-        device = choose_device(device) if device != "auto" else device
-    elif device == "auto":  # the machine that drives a cluster may lack what the others have
-        device = "cuda" if gpus else "cpu"
+    device = _asked_device(engine, address, gpus, device)
     directory, study = _study(presets or [], seed, seeds, given(settings), vary or [], device, out)
     cores = os.cpu_count() or 1
     console = CommandConsole(stderr=as_json, going_on=f"the study goes on in {directory}")
@@ -103,6 +95,32 @@ def sweep(
             from ..studies.report import write_report
 
             answer["report"] = str(write_report(directory, study))
+    _tell(answer, as_json, console)
+
+
+def _asked_device(engine: str, address: str, gpus: float | None, device: str) -> str:
+    """The device that an engine's trials compute on; ``auto`` where it is decided by what the study was begun with.
+
+    Raises:
+        InputError: no such engine or device, or options of the other engine.
+    """
+    if engine not in ("processes", "ray"):
+        raise InputError(f"engine {engine!r} is unknown; choose processes or ray")
+    if engine == "ray":  # the machine that drives a cluster may lack what the others have
+        return device if device != "auto" else "cuda" if gpus else "cpu"
+    if address or gpus is not None:
+        raise InputError("--address and --gpus go with --engine ray")
+    return device if device == "auto" else choose_device(device)
+
+
+def _tell(answer: dict[str, Any], as_json: bool, console: CommandConsole) -> None:
+    """Print what came of a study.
+
+    Raises:
+        FailedRunsError: some of its trials failed.
+    """
+    from ..studies.seeds import FailedRunsError
+
     if as_json:
         print(json.dumps(answer))
     elif answer["report"]:

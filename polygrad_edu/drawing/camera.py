@@ -59,15 +59,7 @@ class Camera:
         self.followed = [axis for axis in (0, 1) if free or any(abs(model.jnt_axis[i, axis]) > 0.5 for i in slides)]
         hinges = [model.jnt_axis[i] for i in range(model.njnt) if joints[i] == mujoco.mjtJoint.mjJNT_HINGE]
         flat = bool(hinges) and all(abs(axis[2]) > 0.9 for axis in hinges)
-        if flat:
-            self.right = np.array([1.0, 0, 0])
-            self.up = np.array([0, 1.0, 0])
-        elif free:
-            self.right = np.array([0.87, 0.5, 0])
-            self.up = np.array([-0.17, 0.3, 0.94])
-        else:
-            self.right = np.array([1.0, 0, 0])
-            self.up = np.array([0, 0, 1.0])
+        self.right, self.up = _picture_axes(flat, free)
         self.seen_from_side = not flat and not free
         self.depth = np.cross(self.right, self.up)  # towards the viewer
         # framed by the model's rest pose, so that every picture of a task has the same scale
@@ -87,10 +79,7 @@ class Camera:
             self.floor = rest.geom_xpos[plane, 2].max()
             if not flat:  # the ground lies low in the picture: robots jump and flip
                 self.centre[2] = max(self.centre[2], self.floor + 0.3 * self.height / self.scale)
-        # parts that have the same colour in the model have the same one here
-        _, kinds = np.unique(model.geom_rgba[self.moving], axis=0, return_inverse=True)
-        palette = [BODY_COLOURS[kind % len(BODY_COLOURS)] for kind in kinds.ravel()]
-        self.colours = dict(zip(self.moving, palette, strict=True))
+        self.colours = _colours(model, self.moving)
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """Project points [..., 3] in metres to [..., 2] in pixels."""
@@ -136,6 +125,19 @@ class Camera:
         signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
         corners = self.to_pixels(position + (signs * extent) @ rotation.T)  # [8, 2]
         return Shape(_convex_hull(corners), None, colour)
+
+
+def _picture_axes(flat: bool, free: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The directions [3] that lead right and up in the picture, of robots in a plane or free in space."""
+    if free and not flat:
+        return np.array([0.87, 0.5, 0]), np.array([-0.17, 0.3, 0.94])
+    return np.array([1.0, 0, 0]), np.array([0, 1.0, 0]) if flat else np.array([0, 0, 1.0])
+
+
+def _colours(model: Any, geoms: list[int]) -> dict[int, tuple[int, int, int]]:
+    """A colour for each of these solids; those that have the same one in the model have the same one here."""
+    _, kinds = np.unique(model.geom_rgba[geoms], axis=0, return_inverse=True)
+    return {geom: BODY_COLOURS[kind % len(BODY_COLOURS)] for geom, kind in zip(geoms, kinds.ravel(), strict=True)}
 
 
 def _convex_hull(points: np.ndarray) -> np.ndarray:

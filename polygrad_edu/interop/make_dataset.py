@@ -113,10 +113,9 @@ def collect_dataset(
     Raises:
         InputError: there is no such task, a library is not installed, or the seed is out of range.
     """
-    library = minari()
+    minari()  # an error if it is not there
     check_seed(seed)
     env = environments.make(env_id)
-    task = plain_task(env)
     policies = train_policies(env_id, train_steps, seed, on_progress)
     generator = torch.Generator().manual_seed(seed)
     episodes: list[dict[str, Any]] = []
@@ -133,6 +132,15 @@ def collect_dataset(
             complete += [float(episode["rewards"].sum())] if done else []
             on_progress(f"collect {name}", stored, wanted)
         returns[name] = float(np.mean(complete)) if complete else None
+    _write(directory, env, episodes, policies)
+    env.close()
+    return {"directory": str(directory), "env_id": env_id, "steps": steps, "seed": seed, "mean_returns": returns}
+
+
+def _write(directory: Path, env: gymnasium.Env, episodes: list[dict[str, Any]], policies: dict[str, MLPPolicy]) -> None:
+    """Write the episodes and the policies that played them beside ``directory``, which then takes their place."""
+    library = minari()
+    task = plain_task(env)
     # whole, because Minari reads a relative path as one inside the folder that it writes to
     partial = directory.absolute().with_name(directory.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -155,8 +163,6 @@ def collect_dataset(
     if directory.is_dir():
         directory.rmdir()  # was found empty; refuses if it no longer is
     partial.rename(directory)
-    env.close()
-    return {"directory": str(directory), "env_id": env_id, "steps": steps, "seed": seed, "mean_returns": returns}
 
 
 def _play(

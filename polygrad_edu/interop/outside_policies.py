@@ -187,37 +187,20 @@ def from_stable_baselines3(model: Any, statistics: Any = None) -> MLPPolicy:
     if not isinstance(model, BaseAlgorithm):
         raise InputError(f"a {type(model).__name__} is no Stable-Baselines3 model; give a PPO, A2C or SAC model")
     policy = cast(Any, model.policy)
-    space = cast(Any, model.action_space)
     what = f"{type(model).__name__} with {type(policy).__name__}"
-    if getattr(model, "use_sde", False) or len(getattr(model.observation_space, "shape", None) or ()) != 1:
-        raise InputError(f"{what}: only vector observations without state-dependent exploration are supported")
+    _check_spaces(model, what)
     if policy.features_extractor_class is not FlattenExtractor:
         extractor = policy.features_extractor_class.__name__
         raise InputError(f"{what} extracts features with {extractor}; use the observations as they are")
-    if not (hasattr(space, "low") and np.allclose(space.low, -1) and np.allclose(space.high, 1)):
-        raise InputError(f"{what} acts in {space}, not in -1 to 1: train it on polygrad_edu.environments.make")
-    if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):  # PPO, A2C
-        body = policy.mlp_extractor.policy_net
-        mean_head = policy.action_net
-        squashed = False
-    elif hasattr(policy, "actor") and hasattr(policy.actor, "latent_pi") and hasattr(policy.actor, "log_std"):  # SAC
-        body = policy.actor.latent_pi
-        mean_head = policy.actor.mu
-        squashed = True
-    else:
-        raise InputError(f"{what} is not supported; use a PPO, A2C or SAC model with an MlpPolicy")
+    body, mean_head, squashed = _layers_of(policy, what)
+    activation = _activation_of(body, what)
     linear = [layer for layer in body if isinstance(layer, nn.Linear)]
-    kinds = {type(layer) for layer in body if not isinstance(layer, nn.Linear)}
-    names = [name for name, kind in _ACTIVATIONS.items() if kinds == {kind}]
-    if not names or not linear:
-        layers = ", ".join(type(layer).__name__ for layer in body) or "no hidden ones"
-        raise InputError(f"{what} has the layers {layers}; hidden layers with Tanh or ReLU are supported")
     sizes = [linear[0].in_features, *(layer.out_features for layer in linear), mean_head.out_features]
     observed = normalisation_of(model, statistics, sizes[0])
     for doubt in doubts_about(model, statistics):
         warnings.warn(f"{what} {doubt}", stacklevel=3)  # of the caller, beyond no_grad
     with torch.random.fork_rng(devices=[]):  # weights that are overwritten need no one's random numbers
-        ours = MLPPolicy(sizes, names[0], squashed, observed.clip)
+        ours = MLPPolicy(sizes, activation, squashed, observed.clip)
     own_linear = [layer for layer in ours.body if isinstance(layer, nn.Linear)]
     for mine, theirs in zip([*own_linear, ours.mean_head], [*linear, mean_head], strict=True):
         mine.load_state_dict(theirs.state_dict())
@@ -228,6 +211,46 @@ def from_stable_baselines3(model: Any, statistics: Any = None) -> MLPPolicy:
     ours.observation_mean.copy_(torch.as_tensor(observed.mean))
     ours.observation_scale.copy_(torch.as_tensor(observed.scale))
     return ours
+
+
+def _check_spaces(model: Any, what: str) -> None:
+    """Check that a model observes a vector and acts in -1 to 1.
+
+    Raises:
+        InputError: it does not; the message begins with ``what``.
+    """
+    space = model.action_space
+    if getattr(model, "use_sde", False) or len(getattr(model.observation_space, "shape", None) or ()) != 1:
+        raise InputError(f"{what}: only vector observations without state-dependent exploration are supported")
+    if not (hasattr(space, "low") and np.allclose(space.low, -1) and np.allclose(space.high, 1)):
+        raise InputError(f"{what} acts in {space}, not in -1 to 1: train it on polygrad_edu.environments.make")
+
+
+def _layers_of(policy: Any, what: str) -> tuple[Any, Any, bool]:
+    """The hidden layers of a policy, the layer of its means, and True if it squashes actions.
+
+    Raises:
+        InputError: it is of another kind than PPO's, A2C's or SAC's.
+    """
+    if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):  # PPO, A2C
+        return policy.mlp_extractor.policy_net, policy.action_net, False
+    if hasattr(policy, "actor") and hasattr(policy.actor, "latent_pi") and hasattr(policy.actor, "log_std"):  # SAC
+        return policy.actor.latent_pi, policy.actor.mu, True
+    raise InputError(f"{what} is not supported; use a PPO, A2C or SAC model with an MlpPolicy")
+
+
+def _activation_of(body: Any, what: str) -> str:
+    """The name of the activation between hidden layers.
+
+    Raises:
+        InputError: it is none that a policy here may have, there are several, or no layers.
+    """
+    kinds = {type(layer) for layer in body if not isinstance(layer, nn.Linear)}
+    names = [name for name, kind in _ACTIVATIONS.items() if kinds == {kind}]
+    if not names or not any(isinstance(layer, nn.Linear) for layer in body):
+        layers = ", ".join(type(layer).__name__ for layer in body) or "no hidden ones"
+        raise InputError(f"{what} has the layers {layers}; hidden layers with Tanh or ReLU are supported")
+    return names[0]
 
 
 def save_policy(policy: MLPPolicy, path: Path) -> None:

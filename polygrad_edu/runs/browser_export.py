@@ -22,12 +22,11 @@ from ..files.safe_files import all_finite, whole_directory, write_whole
 from ..imagination_loop import ImaginationLoop
 from ..variants.diffusion_forcing import ForcedDiffusion
 from .checkpoint import load_checkpoint, read_config
-from .shipped import draw_starts, finished_result, load_result
+from .shipped import draw_starts, finished_result, load_result, normaliser_tensors
 
 FILE_NAME = "imagination.safetensors"
 FORMAT = 1
 _FREQUENCIES = "embed_step.0.frequencies"  # turn steps into phases, where a rounded digit shows
-_STATISTICS = ("mean", "scale", "imagined_scale")
 _GUIDANCE = (
     "rule",
     "clip_std",
@@ -83,9 +82,7 @@ def pack(loop: ImaginationLoop, observations: Tensor, dtype: torch.dtype = torch
     tensors |= {f"policy/{name}": value for name, value in loop.best_policy.state_dict().items() if name != "log_std"}
     tensors |= {"policy/std": loop.best_policy.std, "schedule/betas": network.schedule.betas}
     tensors |= {"starts/observations": observations.float()}
-    for field in loop.world_model.normaliser.fields:
-        standardiser = getattr(loop.world_model.normaliser, field)
-        tensors |= {f"normaliser/{field}/{name}": getattr(standardiser, name) for name in _STATISTICS}
+    tensors |= normaliser_tensors(loop.world_model.normaliser)
     too_large = next((name for name, value in tensors.items() if not all_finite(value)), None)
     if too_large:
         raise InputError(f"{too_large} holds a number that 16 bits cannot hold")

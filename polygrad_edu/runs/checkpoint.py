@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import __version__
-from ..acceleration import playable_on
+from ..acceleration import computable_on
 from ..files.input_error import InputError
 from ..files.safe_files import (
     DAMAGE,
@@ -252,7 +252,7 @@ def rebuild(
     loop = None
     try:
         with at_most_parameters(sum(tensor.nbytes for tensor in stored.tensors.values()), "its run"):
-            loop = ImaginationLoop(playable_on(preset, device), seed, device)
+            loop = ImaginationLoop(computable_on(preset, device), seed, device)
         restore(loop, stored.tensors, stored.state)
         return loop
     except DAMAGE as error:

@@ -52,10 +52,10 @@ def restore(loop: ImaginationLoop, tensors: dict[str, torch.Tensor], state: dict
         Exception: one of ``files.safe_files.DAMAGE``, if the state is damaged or does not fit the loop.
     """
     for name, module in _modules(loop).items():
-        module.load_state_dict(_under(tensors, name))
+        module.load_state_dict(under(tensors, name))
     for name, optimiser in _optimisers(loop).items():
         entries: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in _under(tensors, name).items():
+        for key, value in under(tensors, name).items():
             index, entry = key.split("/")
             entries.setdefault(int(index), {})[entry] = value
         optimiser.load_state_dict(optimiser.state_dict() | {"state": entries})
@@ -128,6 +128,6 @@ def _optimisers(loop: ImaginationLoop) -> dict[str, torch.optim.Optimizer]:
     }
 
 
-def _under(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+def under(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
     """The tensors whose names begin with ``name/``, without it."""
     return {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(name + "/")}

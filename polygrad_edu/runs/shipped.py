@@ -30,12 +30,13 @@ from ..files.safe_files import (
 from ..files.versions import refuse_newer
 from ..imagination_loop import ImaginationLoop
 from ..presets import PRESETS
+from ..replay import Normaliser
 from ..settings import Preset
 from .checkpoint import load_checkpoint, read_config
+from .loop_state import under
 from .result_file import read_result, written_by
 
 N_STARTS = 256  # real states to imagine from
-_STATISTICS = ("mean", "scale", "imagined_scale")
 
 
 class ShippedResult(NamedTuple):
@@ -99,6 +100,15 @@ def draw_starts(loop: ImaginationLoop, seed: int) -> Tensor:
     return torch.randperm(loop.replay.size, generator=torch.Generator().manual_seed(seed))[:N_STARTS]
 
 
+def normaliser_tensors(normaliser: Normaliser) -> dict[str, Tensor]:
+    """The statistics of a normaliser that imagining takes, by name."""
+    return {
+        f"normaliser/{field}/{name}": getattr(getattr(normaliser, field), name)
+        for field in normaliser.fields
+        for name in ("mean", "scale", "imagined_scale")
+    }
+
+
 def _tensors_of(loop: ImaginationLoop, seed: int) -> dict[str, Tensor]:
     """The tensors to keep, with states to imagine from that are drawn with ``seed``."""
     weights = dict(loop.world_model.averaged_network.named_parameters())
@@ -108,9 +118,7 @@ def _tensors_of(loop: ImaginationLoop, seed: int) -> dict[str, Tensor]:
     }
     tensors |= {f"actor_critic/{key}": value for key, value in loop.actor_critic.state_dict().items()}
     tensors |= {f"actor_critic/policy.{key}": value for key, value in loop.best_policy.state_dict().items()}
-    for field in loop.world_model.normaliser.fields:
-        standardiser = getattr(loop.world_model.normaliser, field)
-        tensors |= {f"normaliser/{field}/{name}": getattr(standardiser, name) for name in _STATISTICS}
+    tensors |= normaliser_tensors(loop.world_model.normaliser)
     tensors |= {f"tuned/{key}": value for key, value in loop.world_model.extra_state().items()}
     rows = draw_starts(loop, seed)
     tensors["starts/observations"] = loop.replay.observations[rows]
@@ -132,9 +140,9 @@ def load_result(directory: Path) -> ShippedResult:
         with at_most_parameters(4 * sum(tensor.nbytes for tensor in tensors.values()), directory):
             loop = ImaginationLoop(preset, seed)  # the world model twice, and in float32
         network = loop.world_model.averaged_network
-        network.load_state_dict(_under(tensors, "world_model/"))  # bfloat16 is widened again
+        network.load_state_dict(under(tensors, "world_model"))  # bfloat16 is widened again
         loop.world_model.network.load_state_dict(network.state_dict())
-        loop.actor_critic.load_state_dict(_under(tensors, "actor_critic/"))
+        loop.actor_critic.load_state_dict(under(tensors, "actor_critic"))
         loop.best_policy.load_state_dict(loop.actor_critic.policy.state_dict())
         for field in loop.world_model.normaliser.fields:
             standardiser = getattr(loop.world_model.normaliser, field)
@@ -143,7 +151,7 @@ def load_result(directory: Path) -> ShippedResult:
             # results of 0.2.0 and before have one scale
             imagined_scale = tensors.get(f"normaliser/{field}/imagined_scale", standardiser.scale)
             standardiser.imagined_scale.copy_(imagined_scale)
-        loop.world_model.load_extra_state(_under(tensors, "tuned/"))
+        loop.world_model.load_extra_state(under(tensors, "tuned"))
         observations = tensors["starts/observations"]
         states = tensors["starts/simulator_states"]
         if observations.shape[1:] != loop.replay.observations.shape[1:] or len(states) != len(observations):
@@ -152,7 +160,3 @@ def load_result(directory: Path) -> ShippedResult:
     except DAMAGE as error:
         refuse_newer(written_by(result), directory)
         raise InputError(f"{directory} is no result that can be used: {one_line(error)}") from None
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

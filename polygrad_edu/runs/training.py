@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 
 from .. import environments
-from ..acceleration import choose, playable_on
+from ..acceleration import choose, computable_on
 from ..files.input_error import InputError
 from ..files.progress import OnProgress, tell_nobody
 from ..files.safe_files import one_line, write_json, write_whole
@@ -96,7 +96,7 @@ def continue_run(run: Path, device: str, overrides: dict[str, str]) -> Training:
         if stored:
             loop = rebuild(stored, preset, seed, device, own)
         else:
-            loop = ImaginationLoop(playable_on(preset, device), seed, device)
+            loop = ImaginationLoop(computable_on(preset, device), seed, device)
         undone.callback(loop.collector.close)
         if stored:
             training = Training(run, name, loop, lock, float(stored.state["wall_seconds"]))

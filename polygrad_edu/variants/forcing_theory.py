@@ -15,12 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..guidance_theory import LinearGaussianWorld, Moments
-from ..guided_sampler import SamplerNoise, SamplerState
+from ..guidance_theory import LinearGaussianWorld, Moments, moments_reached, unit_draws
+from ..guided_sampler import SamplerNoise
 from ..noise_schedule import NoiseSchedule
 from ..replay import Normaliser
 from ..settings import GuidanceSettings
-from ..trajectory_diffusion import with_first
 from .diffusion_forcing import ForcedDiffusion
 from .staggered_sampler import StaggeredSampler, StaggeredVisit
 
@@ -81,17 +80,12 @@ def forced_moments(world: LinearGaussianWorld, view: str, schedule: NoiseSchedul
     """
     sampler = forced_sampler(world, view, schedule, visits, delay)
     calls = list(sampler.walk)
-    shape = (len(calls) + 1, world.horizon, 4)
-    draws = F.pad(torch.eye(math.prod(shape)).double(), (0, 0, 1, 0)).reshape(-1, *shape)  # [R, ...] all 0, each 1
-    state = SamplerState(draws[:, 0, :, :3], draws[:, 0, :, 3:])  # [R, H, 3], [R, H, 1]
-    first = torch.full_like(state.trajectory[:, 0, :1], world.first_state)
-    state = state._replace(trajectory=with_first(state.trajectory, first))
+    draws, state, first = unit_draws(world, len(calls))
     for number, visit in enumerate(calls, start=1):
         assert isinstance(visit, StaggeredVisit)
         noise = SamplerNoise(draws[:, number, visit.rows, :3], draws[:, 0, visit.rows, 3:])
         state = sampler.step(visit, state, first, world.policy, noise)
-    reached = torch.cat([state.trajectory[..., 0], state.actions[..., 0]], 1)  # [R, 2H]
-    return Moments(reached[0], reached[1:] - reached[0])
+    return moments_reached(state)
 
 
 class Kept(NamedTuple):

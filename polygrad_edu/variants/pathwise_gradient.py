@@ -57,7 +57,7 @@ class StateGaussianPolicy(nn.Module):
             nn.Linear(width, 2 * action_size),
         )
         self.minimum_std = settings.minimum_std
-        # sigma = minimum + (1 - minimum) sigmoid(g), and g is this at the start
+        # \sigma = \sigma_{min} + (1 - \sigma_{min}) sigm(g); the bias begins as the g of initial_std
         share = (min(settings.initial_std, 0.99) - self.minimum_std) / (1 - self.minimum_std)
         last = self.network[-1]
         assert isinstance(last, nn.Linear)
@@ -68,6 +68,7 @@ class StateGaussianPolicy(nn.Module):
 
     def forward(self, observations: Tensor) -> Independent[Normal]:
         """The distribution of actions at raw ``observations`` [..., O]."""
+        # \mu = \tanh(f(s)), \sigma = \sigma_{min} + (1 - \sigma_{min}) sigm(g(s))
         centre, spread = self.network(self.standardise(observations)).chunk(2, dim=-1)  # [..., A] each
         std = self.minimum_std + (1 - self.minimum_std) * torch.sigmoid(spread)
         return Independent(Normal(torch.tanh(centre), std, validate_args=False), 1, validate_args=False)
@@ -105,6 +106,7 @@ class PathwiseActorCritic(ActorCritic):
 
     def __init__(self, normaliser: Normaliser, settings: ActorCriticSettings):
         sizes = normaliser.observations.size, normaliser.actions.size
+        # The paper's networks are drawn and then replaced: the measured agents' first weights rest on those draws.
         super().__init__(*sizes, settings)
         self.policy = StateGaussianPolicy(*sizes, settings)
         self.critic = Critics(sizes[0], settings.policy_width)
@@ -113,8 +115,8 @@ class PathwiseActorCritic(ActorCritic):
         self._seen = normaliser.observations
 
     @torch.no_grad()
-    def follow_sigma(self, std: Tensor) -> None:
-        """Tune the entropy's weight by the policy's sigmas [..., A] of now."""
+    def tune_entropy_weight(self, std: Tensor) -> None:
+        """Move the entropy's weight by one step, given the policy's sigmas [..., A]."""
         if self.settings.target_std:
             # \log \eta <- \log \eta + c (\log \sigma^* - E \log \sigma)
             self.log_entropy_weight += ENTROPY_RATE * (math.log(self.settings.target_std) - std.log().mean())
@@ -169,7 +171,7 @@ class PathwiseOptimiser(ActorCriticOptimiser):
         model.follow_value_statistics(targets)
         with torch.no_grad():
             standardised = standardise_actions(actions[:, :-1], distribution)  # [B, H-1, A]
-        model.follow_sigma(distribution.stddev.detach())
+        model.tune_entropy_weight(distribution.stddev.detach())
         model.follow_observations()  # last, for the graph of this update holds on to what they were
         return {
             "actor_loss": actor.detach(),

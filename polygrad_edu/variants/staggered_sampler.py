@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..guided_sampler import CHANGE_LIMIT_STEPS, Advantage, GuidedSampler, Prediction, SamplerNoise, SamplerState
+from ..guided_sampler import CHANGE_LIMIT_STEPS, GuidedSampler, Prediction, SamplerNoise, SamplerState
 from ..imagined_trajectories import ImaginedTrajectories
 from ..noise_schedule import CLEAN, Visit, Walk
 from ..replay import Normaliser
@@ -167,13 +167,7 @@ class StaggeredSampler(GuidedSampler):
         self.walk_on = StaggeredWalk(walk, diffusion, n_points, delay, self.n_known)
 
     @torch.no_grad()
-    def go_on(
-        self,
-        block: ImaginedTrajectories,
-        policy: Policy,
-        generator: torch.Generator,
-        advantage: Advantage | None = None,
-    ) -> ImaginedTrajectories:
+    def go_on(self, block: ImaginedTrajectories, policy: Policy, generator: torch.Generator) -> ImaginedTrajectories:
         """Imagine what follows: another block, which begins at the last time point of ``block``.
 
         It is told as many of the time points before that one as the denoiser looks back on, or half a block.
@@ -187,7 +181,7 @@ class StaggeredSampler(GuidedSampler):
         state.trajectory[:, : self.n_known, : self.diffusion.observation_size] = normed[..., :-2]
         state.trajectory[:, : self.n_known - 1, -2:] = normed[:, :-1, -2:]
         state.actions[:, : self.n_known - 1] = normed_actions[:, :-1]
-        states = self.reverse(self.walk_on, state, normed_first, policy, generator, advantage)
+        states = self.reverse(self.walk_on, state, normed_first, policy, generator)
         imagined = self.imagined(self.last_of(states), generator)
         return imagined.map(lambda part: part[:, self.n_known - 1 :])
 
@@ -215,21 +209,13 @@ class StaggeredSampler(GuidedSampler):
         return super().draw_noise(visit, _rows(state, visit), kept_noise[:, visit.rows], generator)
 
     def step(
-        self,
-        visit: Visit,
-        state: SamplerState,
-        normed_first: Tensor,
-        policy: Policy,
-        noise: SamplerNoise,
-        advantage: Advantage | None = None,
+        self, visit: Visit, state: SamplerState, normed_first: Tensor, policy: Policy, noise: SamplerNoise
     ) -> SamplerState:
         """As :meth:`GuidedSampler.step`, with each time point at a visit of its own, or at rest."""
         assert isinstance(visit, StaggeredVisit)
         now = _rows(state, visit)
         predicted = self.predict(visit, now, normed_first) if visit.asks_denoiser else Prediction(*[now.trajectory] * 3)
-        mean = predicted.mean
-        if advantage is not None and self.guidance.advantage_scale:
-            mean = mean + self._shift_by_advantage(visit, predicted.reconstruction, advantage)
+        mean = self._mean_moved_by_advantage(visit, predicted.mean, predicted.reconstruction)
         distribution = policy(self._raw_states(self.states_to_ask_at(predicted)))
         actions = self.normaliser.actions.denormalise(now.actions)  # [B, R, A]
         unit = self.normaliser.actions.scale

@@ -117,5 +117,5 @@ def test_a_critics_advantage_draws_no_baseline(name):
         raise AssertionError("nobody asks for it")
 
     plain = model.imagine(first, policy, 4, torch.Generator().manual_seed(5))
-    drawn = model.imagine(first, policy, 4, torch.Generator().manual_seed(5), advantage)
+    drawn = model.with_advantage(advantage).imagine(first, policy, 4, torch.Generator().manual_seed(5))
     assert all(torch.equal(a, b) for a, b in zip(plain, drawn, strict=True))

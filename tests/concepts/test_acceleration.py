@@ -9,10 +9,10 @@ from polygrad_edu.acceleration import (
     captured,
     check_device,
     choose,
+    computable_on,
     in_pieces,
-    narrow_of,
     plain_where_auto,
-    playable_on,
+    sixteen_bit_types,
 )
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.imagination_loop import ImaginationLoop
@@ -129,7 +129,7 @@ def test_numbers_that_a_processor_would_emulate_are_not_tried(processor, capabil
     preset = Preset().with_overrides(precision="auto", compile="auto")
     assert choose(preset, make_step, torch.device("cpu")) == (Preset(), "")
     assert asked == []
-    assert narrow_of(torch.device("cpu")) == []
+    assert sixteen_bit_types(torch.device("cpu")) == []
 
 
 def test_a_gain_within_the_noise_changes_nothing(processor):
@@ -163,10 +163,10 @@ def test_a_device_refuses_what_it_cannot_do_and_takes_what_it_can():
 
 def test_what_a_gpu_recorded_is_computed_one_by_one_elsewhere():
     recorded = Preset().with_overrides(compile="graph", precision="bfloat16")
-    assert playable_on(recorded, "cuda") == recorded
-    assert playable_on(recorded, "cpu") == Preset().with_overrides(precision="bfloat16")
+    assert computable_on(recorded, "cuda") == recorded
+    assert computable_on(recorded, "cpu") == Preset().with_overrides(precision="bfloat16")
     fused = Preset().with_overrides(compile="inductor")
-    assert playable_on(fused, torch.device("cpu")) == fused
+    assert computable_on(fused, torch.device("cpu")) == fused
 
 
 @pytest.mark.parametrize("n_rows", [1, 3, 4, 9])

@@ -103,11 +103,11 @@ def test_every_step_of_the_guided_chain_is_the_official_one(world, close, score,
         close(state.actions, world.chain["action_chain"][k + 1])
 
 
-def assert_pure(sampler, visit, state, normed_first, policy, noise, advantage=None):
+def assert_pure(sampler, visit, state, normed_first, policy, noise):
     """Check that a step gives the same again and changes none of its arguments; returns what it gave."""
     arguments = (*state, normed_first, *noise)
     before = [argument.clone() for argument in arguments]
-    once, again = (sampler.step(visit, state, normed_first, policy, noise, advantage) for _ in range(2))
+    once, again = (sampler.step(visit, state, normed_first, policy, noise) for _ in range(2))
     assert equal(once, again)
     assert equal(arguments, before)
     return once
@@ -139,7 +139,7 @@ def test_a_step_is_pure_even_if_the_denoiser_returns_its_input(prediction, setti
         return observations[:, 1:, 0] + rewards[:, 1:]
 
     for visit in sampler.walk:
-        after = assert_pure(sampler, visit, state, normed_first, policy, noise, advantage)
+        after = assert_pure(sampler.with_advantage(advantage), visit, state, normed_first, policy, noise)
         assert torch.equal(after.trajectory[:, 0, :3], normed_first)
         assert not after.trajectory.requires_grad
 
@@ -238,8 +238,8 @@ def test_advantage_guidance_moves_the_mean_by_its_variance_times_the_gradient(wo
         return (observations @ weight)[:, 1:] + 2 * rewards[:, 1:] - terminals[:, 1:]
 
     def step(**settings):
-        sampler = world.sampler(**settings)
-        return sampler.step(visit, world.state(4), world.chain["first_obs"], world.policy, world.noise(4), advantage)
+        sampler = world.sampler(**settings).with_advantage(advantage)
+        return sampler.step(visit, world.state(4), world.chain["first_obs"], world.policy, world.noise(4))
 
     plain = step()  # its scale of 0 switches the advantage off
     guided = step(advantage_scale=scale)
@@ -262,7 +262,7 @@ def test_an_advantage_without_a_scale_is_not_asked(world):
     def advantage(observations, rewards, terminals):
         raise AssertionError("it was asked")
 
-    world.sampler(5).sample(world.first, world.policy, world.horizon, seeded(1), advantage)
+    world.sampler(5).with_advantage(advantage).sample(world.first, world.policy, world.horizon, seeded(1))
 
 
 def test_without_an_advantage_its_scale_does_nothing(world):

@@ -71,7 +71,13 @@ def test_the_world_model_is_made_for_the_replay_that_it_learns_from(world_model)
 def test_the_critics_advantage_is_handed_over_where_it_has_a_scale(scale):
     loop = ImaginationLoop(tiny(advantage_scale=scale), seed=0)
     handed_over = []
-    loop.world_model.imagine = lambda *arguments: handed_over.append(arguments)
+
+    def model(advantage):
+        return SimpleNamespace(
+            imagine=lambda *arguments: handed_over.append((*arguments, advantage)), with_advantage=model
+        )
+
+    loop.world_model = model(None)
     first = torch.zeros(3, 4)
     loop.imagine_from(first)
     ((observations, policy, horizon, generator, advantage),) = handed_over

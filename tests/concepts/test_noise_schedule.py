@@ -49,8 +49,9 @@ def gathered(walk, name):
 def test_cosine_schedule_is_the_official_one(golden, close):
     recorded = golden("schedule")
     schedule = NoiseSchedule.cosine(recorded["n_steps"], recorded["tau"])
+    ours = {"posterior_mean_coef1": "posterior_coef_x_0", "posterior_mean_coef2": "posterior_coef_x_t"}
     for name in recorded.keys() - {"n_steps", "tau", "alphas_cumprod_prev"}:
-        close(getattr(schedule, name), recorded[name])
+        close(getattr(schedule, ours.get(name, name)), recorded[name])
     close(torch.cat([torch.ones(1), schedule.alphas_cumprod[:-1]]), recorded["alphas_cumprod_prev"])
 
 
@@ -74,7 +75,7 @@ def test_posterior_is_bayes_rule(schedule, pick):
 @given(schedules, st.integers(0, 10_000))
 def test_a_reverse_step_with_the_true_x0_gives_the_marginal_one_step_back(schedule, pick):
     schedule, t = exactly(schedule), 1 + pick % (schedule.n_steps - 1)
-    c_0, c_t = schedule.posterior_mean_coef1[t], schedule.posterior_mean_coef2[t]
+    c_0, c_t = schedule.posterior_coef_x_0[t], schedule.posterior_coef_x_t[t]
     alpha_bar, before = schedule.alphas_cumprod[t], schedule.alphas_cumprod[t - 1]
     torch.testing.assert_close(c_0 + c_t * alpha_bar.sqrt(), before.sqrt(), atol=1e-5, rtol=1e-5)
     variance = schedule.posterior_variance[t] + c_t**2 * (1 - alpha_bar)
@@ -172,8 +173,8 @@ def test_the_walk_through_every_step_has_the_schedules_own_numbers_to_the_last_b
     for walk in (schedule.walk(), schedule.walk(schedule.n_steps), schedule.walk(schedule.n_steps, eta=1)):
         assert torch.equal(walk.alphas_cumprod, schedule.alphas_cumprod)
         assert torch.equal(gathered(walk, "variance"), schedule.posterior_variance)
-        assert torch.equal(gathered(walk, "coef_x_0"), schedule.posterior_mean_coef1)
-        assert torch.equal(gathered(walk, "coef_x_t"), schedule.posterior_mean_coef2)
+        assert torch.equal(gathered(walk, "coef_x_0"), schedule.posterior_coef_x_0)
+        assert torch.equal(gathered(walk, "coef_x_t"), schedule.posterior_coef_x_t)
         for visit in walk:
             assert torch.equal(visit.mean(X_0, X_T), schedule.posterior_mean(X_0, X_T, visit.index))
 

@@ -100,8 +100,8 @@ def test_advantage_guidance_draws_to_what_the_critic_prefers():
 
     first = torch.zeros(64, 3)
     plain = polygrad().imagine(first, policy, 5)
-    indifferent = polygrad(advantage_scale=0).imagine(first, policy, 5, advantage=likes_large)
-    drawn = polygrad(advantage_scale=3).imagine(first, policy, 5, advantage=likes_large)
+    indifferent = polygrad(advantage_scale=0).with_advantage(likes_large).imagine(first, policy, 5)
+    drawn = polygrad(advantage_scale=3).with_advantage(likes_large).imagine(first, policy, 5)
     assert equal(plain, indifferent)
     ends = [imagined.observations[:, 1:, 0].mean() for imagined in (plain, drawn)]
     assert ends[1] > ends[0] + 0.1
