@@ -9,13 +9,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 from polygrad_edu.cli.main import main
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.grading import grade_all
 from polygrad_edu.grading.grade_all import _in_a_process, grade, read_results
 from tests.support.assignments import SOURCES
-from tests.support.synthetic_submissions import A1, CASES, Class
+from tests.support.synthetic_submissions import A1, CASES, Class, many
 
 SECONDS = 8  # that a cell may compute
 ONLY_BETAS = ("setup", "betas", "test_betas")
@@ -33,6 +34,15 @@ def test_everybody_gets_the_grade_that_is_due(graded, student):
     (result,) = [result for result in results if result["student"] == student]
     assert students.mistakes(result) == []
     assert result["max_points"] == 20
+
+
+def test_a_pendulum_is_due_its_points_whatever_was_lost_before_it():
+    mistaken = [case for case in many(40, "5") if {*case.lost} - {"pendulum"}]
+    assert len(mistaken) > 10
+    for case in mistaken:
+        names = {"torch": torch}
+        exec(case.answers["pendulum"], names)  # alone, without the answers before it
+        assert {"act", "improve", "imagination_loop", "pendulum"} <= {*names}
 
 
 def test_each_notebook_is_kept_as_it_was_run(graded):
