@@ -133,7 +133,7 @@ function handles({ handles: places, of, colour, names, radius = 4 }, px, py, gri
 
 // Robots side by side, each as drawn_robots of robot.py describes it.
 function robots(title, pictures) {
-  const row = element("div", { style: "display: grid; grid-template-columns: repeat(auto-fit, minmax(110px, 1fr)); gap: 4px" });
+  const row = element("div", { style: `display: grid; grid-template-columns: repeat(${pictures.length}, minmax(0, 1fr)); gap: 4px` });
   for (const { size: [width, height], level, ticks, shapes } of pictures) {
     const picture = element("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
     picture.append(element("svg:rect", { width, height, fill: "#eef3f8" }));
