@@ -1,7 +1,8 @@
 """House style of the lessons' figures: sharp on any screen, whole steps on the axes, and words for whoever sees none.
 
 A lesson calls :func:`house_style` once. From then on ``plt.show()`` does the rest: figures are white, so that they can
-be read on a dark page as well, and drawn in double resolution.
+be read on a dark page as well, and drawn in double resolution. Films of ``mediapy.show_video`` are never wider than the
+column that they stand in.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import matplotlib as mpl
 from IPython.core.getipython import get_ipython
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
@@ -20,6 +22,11 @@ from matplotlib.ticker import AutoLocator, MaxNLocator
 # Colours that most colour-blind readers tell apart (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 SHARPNESS = 2  # pixels drawn for each pixel of the page
+# How mediapy styles a film and the table around it, and what makes both as narrow as a narrow column.
+FITTED = {
+    'style="object-fit:cover;"': 'style="object-fit:cover; display:block; max-width:100%; height:auto;"',
+    'style="border-spacing:0px;"': 'style="border-spacing:0px; width:100%; table-layout:fixed;"',
+}
 _COUNTED = re.compile(r"\b(steps?|visits?|updates?|seeds?|evaluations?|room|ahead)\b")
 
 
@@ -32,6 +39,7 @@ def house_style() -> None:
     if shell:
         shell.run_line_magic("matplotlib", "inline")
         shell.display_formatter.formatters["image/png"].for_type(Figure, as_output)
+        shell.display_formatter.formatters["text/html"].for_type(HTML, lambda shown: fitted(shown.data))
 
 
 def as_output(figure: Figure) -> tuple[bytes, dict[str, int | str]]:
@@ -43,6 +51,14 @@ def as_output(figure: Figure) -> tuple[bytes, dict[str, int | str]]:
     png = file.getvalue()
     width = int.from_bytes(png[16:20], "big")  # where PNG's header keeps it
     return png, {"width": round(width / SHARPNESS), "alt": described(figure)}
+
+
+def fitted(html: str) -> str:
+    """HTML in which films shrink with their column, as figures do; all else stays as it is."""
+    if "<video" in html:
+        for before, after in FITTED.items():
+            html = html.replace(before, after)
+    return html
 
 
 def count_in_whole_numbers(axes: Axes) -> None:

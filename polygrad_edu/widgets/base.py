@@ -25,6 +25,7 @@ import torch
 import traitlets
 
 MAX_FROZEN_BYTES = 1_500_000
+HOLDS = "render({ model: standIn("  # what a stored page holds comes after it
 HERE = Path(__file__).parent
 
 
@@ -293,12 +294,25 @@ class LessonWidget(anywidget.AnyWidget):
         if self.page_source:
             held |= {"page_source": self.page_source, "page_settings": self.page_settings}
             held |= {"page_model": base64.b64encode(self.page_model).decode()}
+        return self._page_of(held)
+
+    @classmethod
+    def renewed(cls, page: str) -> str:
+        """Page that :meth:`to_html` made with earlier scripts, with those of today; its numbers stay as they are."""
+        held, _ = json.JSONDecoder().raw_decode(page, page.rindex(HOLDS) + len(HOLDS))
+        if "page_source" in held:
+            held["page_source"] = cls._page_source
+        return cls._page_of(held)
+
+    @classmethod
+    def _page_of(cls, held: Mapping[str, Any]) -> str:
+        """HTML of a widget that holds its heading, controls and frame, and perhaps frames or what computes them."""
         text = _json(held)
-        island = "widget-" + hashlib.sha256((text + self._source).encode()).hexdigest()[:12]
-        place = f"document.getElementById('{island}')"
-        script = f"{self._source}\nrender({{ model: standIn({text}), el: {place} }});"
-        words = self.frame["error"] or self.frame["data"].get("text", "")
-        words = f"{self.title}. {words} Run this cell to bring it to life."
+        island = "widget-" + hashlib.sha256((text + cls._source).encode()).hexdigest()[:12]
+        script = f"{cls._source}\n{HOLDS}{text}), el: document.getElementById('{island}') }});"
+        frame = held["frame"]
+        words = frame["error"] or frame["data"].get("text", "")
+        words = f"{held['heading']}. {words} Run this cell to bring it to life."
         fallback = words.replace("&", "&amp;").replace("<", "&lt;")
         return f'<div id="{island}">{fallback}</div>\n<script type="module">\n{script}\n</script>'
 

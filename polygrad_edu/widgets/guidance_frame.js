@@ -127,8 +127,7 @@ function playedNoise(visit, count) {
 }
 
 function sentence(rule, std, ks, errors) {
-  const verdict = Math.abs(std - 1) < 0.1 ? "As wide as the policy" : std < 1 ? "Too narrow" : "Too wide";
-  let words = `${verdict}: standardised, the actions' std is ${std.toFixed(2)} (1 is right), their distance to N(0, 1) ${ks.toFixed(2)} (KS; 0 is right).`;
+  let words = `${verdictOn(std)}: standardised, the actions' std is ${std.toFixed(2)} (1 is right), their distance to N(0, 1) ${ks.toFixed(2)} (KS; 0 is right).`;
   if (errors) {
     const ahead = errors.findLastIndex((error) => error !== null); // the last step that any trajectory reached
     words += ` ${ahead} steps ahead, imagined and true states are ${errors[ahead].toFixed(2)} of the data's std apart.`;

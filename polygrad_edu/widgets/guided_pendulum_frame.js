@@ -41,7 +41,6 @@ function between([xs, ys], x) {
 }
 
 function sentence(std, expected, error, ahead) {
-  const verdict = Math.abs(std - 1) < 0.1 ? "As wide as the policy" : std < 1 ? "Too narrow" : "Too wide";
-  return `${verdict}: the actions spread ${std.toFixed(2)} times as far as the policy does; about a mean that stands still it `
+  return `${verdictOn(std)}: the actions spread ${std.toFixed(2)} times as far as the policy does; about a mean that stands still it `
     + `would be ${expected.toFixed(2)}. Imagined and true states are ${error.toFixed(2)} of the data's std apart ${ahead} steps ahead.`;
 }

@@ -13,3 +13,8 @@ function median(values) {
   const sorted = values.sort((a, b) => a - b), middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
+
+// Words on how wide actions spread, in units of the policy's std.
+function verdictOn(std) {
+  return Math.abs(std - 1) < 0.1 ? "As wide as the policy" : std < 1 ? "Too narrow" : "Too wide";
+}

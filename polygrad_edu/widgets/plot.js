@@ -131,28 +131,33 @@ function handles({ handles: places, of, colour, names, radius = 4 }, px, py, gri
   });
 }
 
-// Robots side by side, each as drawn_robots of robot.py describes it.
+// Robots side by side in pairs, so that of four none stands alone; each as drawn_robots of robot.py describes it.
 function robots(title, pictures) {
-  const row = element("div", { style: "display: grid; grid-template-columns: repeat(auto-fit, minmax(110px, 1fr)); gap: 4px" });
-  for (const { size: [width, height], level, ticks, shapes } of pictures) {
-    const picture = element("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
-    picture.append(element("svg:rect", { width, height, fill: "#eef3f8" }));
-    if (level !== null && level < height) {
-      picture.append(element("svg:rect", { y: level, width, height: height - level, fill: "#d6cebe" }));
-      for (const x of ticks) picture.append(element("svg:path", { d: `M${x} ${level}l-4 8`, stroke: "#b0a692", "stroke-width": 1.5 }));
-    }
-    for (const [red, green, blue, radius, ...numbers] of shapes) {
-      const fill = `rgb(${red} ${green} ${blue})`, ink = "#2d3748";
-      const d = `M${numbers.join(" ")}`;
-      if (radius === null) {
-        picture.append(element("svg:path", { d: `${d}Z`, fill, stroke: ink }));
-        continue;
-      }
-      for (const [colour, width] of [[ink, 2 * radius + 2.5], [fill, 2 * radius]]) { // the outline is a larger shape below
-        picture.append(element("svg:path", { d, fill: "none", stroke: colour, "stroke-width": width, "stroke-linecap": "round" }));
-      }
-    }
-    row.append(picture);
+  const row = element("div", { style: "display: grid; grid-template-columns: repeat(auto-fit, minmax(min(140px, 100%), 1fr)); gap: 4px" });
+  for (let i = 0; i < pictures.length; i += 2) {
+    const pair = pictures.slice(i, i + 2).map((described) => robot(title, described));
+    row.append(element("div", { style: `display: grid; grid-template-columns: repeat(${pair.length}, minmax(0, 1fr)); gap: 4px` }, ...pair));
   }
   return element("figure", { class: "pg-panel" }, element("figcaption", {}, title), row);
+}
+
+function robot(title, { size: [width, height], level, ticks, shapes }) {
+  const picture = element("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
+  picture.append(element("svg:rect", { width, height, fill: "#eef3f8" }));
+  if (level !== null && level < height) {
+    picture.append(element("svg:rect", { y: level, width, height: height - level, fill: "#d6cebe" }));
+    for (const x of ticks) picture.append(element("svg:path", { d: `M${x} ${level}l-4 8`, stroke: "#b0a692", "stroke-width": 1.5 }));
+  }
+  for (const [red, green, blue, radius, ...numbers] of shapes) {
+    const fill = `rgb(${red} ${green} ${blue})`, ink = "#2d3748";
+    const d = `M${numbers.join(" ")}`;
+    if (radius === null) {
+      picture.append(element("svg:path", { d: `${d}Z`, fill, stroke: ink }));
+      continue;
+    }
+    for (const [colour, width] of [[ink, 2 * radius + 2.5], [fill, 2 * radius]]) { // the outline is a larger shape below
+      picture.append(element("svg:path", { d, fill: "none", stroke: colour, "stroke-width": width, "stroke-linecap": "round" }));
+    }
+  }
+  return picture;
 }

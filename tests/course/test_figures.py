@@ -1,13 +1,18 @@
-"""House style of figures: sharp, whole steps on the axes, and a description made of the figure's own words."""
+"""House style of figures: sharp, whole steps on the axes, described in their own words; and films that fit."""
 
 import io
 
+import imageio_ffmpeg
 import matplotlib.pyplot as plt
+import mediapy
 import numpy as np
 import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
-from polygrad_edu.course.figures import as_output, count_in_whole_numbers, described, house_style
+from polygrad_edu.course.figures import as_output, count_in_whole_numbers, described, fitted, house_style
+from tests.support.browser import chromium, needs_chromium
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +72,39 @@ def test_the_description_says_title_axes_and_legend():
     figure.set_label("A mass that goes round in a circle.")
     assert described(figure) == "A mass that goes round in a circle."
     assert described(plt.figure()) == "A picture without words"
+
+
+def film(**options):
+    return mediapy.show_video(np.zeros((3, 16, 32, 3), np.uint8), codec="h264", return_html=True, **options)
+
+
+def test_a_film_is_as_narrow_as_its_column():
+    mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
+    html = fitted(film())
+    assert html.count("max-width:100%; height:auto") == html.count("table-layout:fixed") == 1  # mediapy still styles so
+    assert fitted(html) == html
+    assert fitted('<img style="object-fit:cover;">') == '<img style="object-fit:cover;">'
+
+
+@needs_chromium
+def test_a_wide_film_fits_a_narrow_page_and_a_small_one_keeps_its_size():
+    mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 330, "height": 600})
+        for width, shown in ((600, 300), (120, 120)):
+            page.set_content(f'<div style="width: 300px">{fitted(film(width=width, height=width // 2))}</div>')
+            box = page.locator("video").bounding_box()
+            assert box["width"] == pytest.approx(shown, abs=4)
+            assert box["height"] == pytest.approx(box["width"] / 2, abs=2)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 330
+
+
+def test_a_notebook_in_house_style_shows_films_so(tmp_path):
+    show = "import mediapy, numpy, imageio_ffmpeg\nfrom polygrad_edu.course import house_style\nhouse_style()\n"
+    show += "mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())\n"
+    show += "mediapy.show_video(numpy.zeros((3, 16, 32, 3), 'uint8'), codec='h264')"
+    notebook = new_notebook(cells=[new_code_cell(show)])
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    (shown,) = [output.data["text/html"] for output in notebook.cells[0].outputs if "data" in output]
+    assert fitted(shown) == shown
+    assert "max-width:100%" in shown

@@ -1,7 +1,10 @@
 """Answers that try to look right: whatever they do to their own process, the checks are in another one."""
 
 import sys
+from pathlib import Path
 
+import nbformat
+import nbgrader
 import pytest
 
 from tests.support.graded_answers import grade_answers, messages
@@ -42,6 +45,20 @@ def test_an_empty_function_gets_nothing(before, value, words):
     result = grade_answers(1, {"betas": before + IN_ITS_PLACE.format(value)})
     assert result["points"] == 0
     assert words in messages(result)["betas"]
+
+
+# nbgrader's own tests hand in these two, whose first cell lets no error be seen.
+CHEATS = sorted(Path(nbgrader.__file__).parent.glob("tests/apps/files/submitted-cheat-attempt*.ipynb"))
+
+
+def test_what_nbgrader_tests_cheating_with_gets_nothing():
+    assert len(CHEATS) == 2
+    for path in CHEATS:
+        hides_errors = nbformat.read(path, as_version=4).cells[0].source
+        assert "showtraceback" in hides_errors
+        result = grade_answers(1, {"betas": hides_errors + IN_ITS_PLACE.format("torch.ones(len(alpha_bar) - 1)")})
+        assert result["points"] == 0
+        assert "between 0 and 1" in messages(result)["betas"]
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,20 @@ import csv
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 from polygrad_edu.cli.main import main
 from polygrad_edu.files.input_error import InputError
 from polygrad_edu.grading import grade_all
 from polygrad_edu.grading.grade_all import _in_a_process, grade, read_results
 from tests.support.assignments import SOURCES
-from tests.support.synthetic_submissions import A1, CASES, Class
+from tests.support.synthetic_submissions import A1, CASES, Class, many
 
 SECONDS = 8  # that a cell may compute
 ONLY_BETAS = ("setup", "betas", "test_betas")
@@ -33,6 +35,15 @@ def test_everybody_gets_the_grade_that_is_due(graded, student):
     (result,) = [result for result in results if result["student"] == student]
     assert students.mistakes(result) == []
     assert result["max_points"] == 20
+
+
+def test_a_pendulum_is_due_its_points_whatever_was_lost_before_it():
+    mistaken = [case for case in many(40, "5") if {*case.lost} - {"pendulum"}]
+    assert len(mistaken) > 10
+    for case in mistaken:
+        names = {"torch": torch}
+        exec(case.answers["pendulum"], names)  # alone, without the answers before it
+        assert {"act", "improve", "imagination_loop", "pendulum"} <= {*names}
 
 
 def test_each_notebook_is_kept_as_it_was_run(graded):
@@ -97,6 +108,27 @@ def test_report_is_a_table_pages_and_pictures(graded, command):
     assert "seed=" not in page
     for picture in ("points.png", "missed.png"):
         assert (students.course / "report" / picture).stat().st_size > 5000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+def test_grading_that_was_killed_leaves_what_was_graded_and_goes_on_from_there(tmp_path, command):
+    students = Class(tmp_path, [case for case in CASES if case.student in ("empty-file", "infinite-loop")])
+    known = students.course / "graded" / "empty-file" / A1 / "result.json"
+    words = ["--course", str(students.course), "--jobs", "1", "--cell-seconds", str(SECONDS)]
+    grading = subprocess.Popen([sys.executable, "-m", "polygrad_edu", "course", "grade", *words])
+    while not known.exists():
+        assert grading.poll() is None
+        time.sleep(0.2)
+    grading.kill()  # the other student's loop is under way, or soon will be
+    grading.wait()
+    assert [result["student"] for result in read_results(students.course)] == ["empty-file"]
+    assert command("report", "--course", students.course)[0] == 0
+    assert (students.course / "report" / "grades.csv").read_text().count("empty-file") == 1
+    before = known.stat().st_mtime_ns
+    results = grade_again(students)
+    assert [result["student"] for result in results] == ["empty-file", "infinite-loop"]
+    assert [students.mistakes(result) for result in results] == [[], []]
+    assert known.stat().st_mtime_ns == before
 
 
 def test_an_override_stays_whatever_is_graded_or_reported_again(graded, command):

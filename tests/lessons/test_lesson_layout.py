@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from polygrad_edu.course.figures import fitted
 from tests.lessons.test_lessons import NOTEBOOKS
 
 PATHS = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
@@ -71,6 +72,14 @@ def test_a_picture_is_sharp_and_described(path):
                 assert about["alt"] in cell["metadata"]["mystnb"]["image"]["alt"]
                 assert re.search(r"[A-Za-z]{3}", about["alt"])
                 assert not re.search(r"\.png|_images/", about["alt"])
+
+
+@each_lesson
+def test_a_film_fits_its_column(path):
+    shown = [
+        "".join(output.get("data", {}).get("text/html", "")) for cell in code_of(path) for output in cell["outputs"]
+    ]
+    assert [html for html in shown if fitted(html) != html] == []
 
 
 @each_lesson

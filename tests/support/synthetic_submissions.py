@@ -195,6 +195,8 @@ DAMAGED = ("broken-json", "empty-file", "no-notebook", "picture", "nested-json",
 HOSTILE = ("crash", "system-exit", "exit", "fork-os", "read-tests", "write-over-tests", "network-socket")
 HOSTILE += ("memory-8-gb", "print-a-gigabyte", "report-forged", "tensor-agrees", "delete-files", "infinite-loop")
 
+PENDULUM = "pendulum"  # the question of assignment 5 that puts the others together
+
 
 def many(students: int, number: str = "1", seed: int = 0) -> list[Case]:
     """So many submissions of an assignment; of assignment 1 one in ten is damaged or hostile."""
@@ -217,6 +219,10 @@ def honest(student: str, number: str, draw: random.Random) -> Case:
             answers[name] = draw.choice([answer for function, _, answer in listed.RIGHT if function == name])
             continue
         answers[name], lost[name], kept[name] = draw.choice(mistakes(listed.WRONG, number, name))
+    if PENDULUM in answers and {*lost} - {PENDULUM}:
+        # It calls the answers before it, and what those lose would be lost again. Its cell brings right ones, so that
+        # it is due what its own answer deserves.
+        answers[PENDULUM] = listed.ACT + listed.IMPROVE + listed.LOOP + answers[PENDULUM]
     return Case(student, lost, answers, kept=kept, assignment=assignment)
 
 

@@ -148,7 +148,4 @@ def test_stored_lessons_hold_the_widgets_of_today(path):
         if "standIn" in page:
             (kind,) = (kind for kind in widgets.__all__ if f"<{kind}>" in "".join(data["text/plain"]))
             made = getattr(widgets, kind)
-            assert made._source in page, f"stale: store_lessons {path.name}"
-            assert '"page_source":' not in page or base._json(made._page_source) in page, (
-                f"stale: store_lessons {path.name}"
-            )
+            assert made.renewed(page) == page, f"stale: python -m polygrad_edu.widgets.stored notebooks/{path.name}"

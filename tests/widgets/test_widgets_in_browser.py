@@ -200,6 +200,9 @@ def test_a_robot_is_drawn_from_noise_to_motion_without_a_kernel(browser, tmp_pat
         page.keyboard.press("ArrowRight")
         assert all(old != new for old, new in zip(before, look(widget), strict=True))
         assert widget.locator("figure svg[aria-label] rect[fill='#eef3f8']").count() == robots
+        for figure in widget.locator("figure:has(svg rect[fill='#eef3f8'])").all():
+            tops = figure.locator("svg").evaluate_all("all => all.map((one) => one.getBoundingClientRect().top)")
+            assert len({*tops}) == 1  # side by side on a narrow page
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert outside == []
     assert errors == []
