@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start, too: two o
 # the long cells of lessons at the length for slow machines; `pytest notebooks` alone, and storing one, run them in full
 os.environ.setdefault("POLYGRAD_QUICK", "1")
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -55,6 +56,14 @@ def call_here(monkeypatch, capsys):
         return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def short_episodes(monkeypatch):
+    """Episodes that the clock ends after 50 steps at the latest, for tests that play many to their end."""
+    for spec in gymnasium.registry.values():
+        if spec.max_episode_steps and spec.max_episode_steps > 50:
+            monkeypatch.setattr(spec, "max_episode_steps", 50)
 
 
 @pytest.fixture(params=["a", "b"])
