@@ -1,5 +1,6 @@
 """Shared by all tests: one thread, fixed seeds, and the official code's recorded numbers."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -18,6 +19,18 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("course", deadline=None)  # a first call may load a library, and machines differ
 settings.load_profile("course")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep modules and tests, 600,000 objects that stay to the end, out of the garbage collector's sight."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_runtest_setup(item):
