@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start, too: two of them run side by side
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes, and each would compile the package anew
 # the long cells of lessons at the length for slow machines; `pytest notebooks` alone, and storing one, run them in full
 os.environ.setdefault("POLYGRAD_QUICK", "1")
 
