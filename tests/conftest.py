@@ -1,12 +1,17 @@
 """Shared by all tests: one thread, fixed seeds, and the official code's recorded numbers."""
 
+import gc
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start, too: two of them run side by side
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes, and each would compile the package anew
 # the long cells of lessons at the length for slow machines; `pytest notebooks` alone, and storing one, run them in full
 os.environ.setdefault("POLYGRAD_QUICK", "1")
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -15,6 +20,18 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("course", deadline=None)  # a first call may load a library, and machines differ
 settings.load_profile("course")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep modules and tests, 600,000 objects that stay to the end, out of the garbage collector's sight."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_runtest_setup(item):
@@ -34,6 +51,33 @@ def browser():
 
     with chromium() as started:
         yield started
+
+
+@pytest.fixture
+def call_here(monkeypatch, capsys):
+    """Function that does what ``tests.support.command_line.call`` does, in this process: ten times as fast."""
+    from polygrad_edu.cli.main import main
+    from tests.support.command_line import surroundings
+
+    def run(*arguments, cwd=None, columns=200, **variables):
+        for name, value in surroundings(columns, **variables).items():
+            monkeypatch.setenv(name, value)
+        if cwd:
+            monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["polygrad-edu", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def short_episodes(monkeypatch):
+    """Episodes that the clock ends after 50 steps at the latest, for tests that play many to their end."""
+    for spec in gymnasium.registry.values():
+        if spec.max_episode_steps and spec.max_episode_steps > 50:
+            monkeypatch.setattr(spec, "max_episode_steps", 50)
 
 
 @pytest.fixture(params=["a", "b"])

@@ -36,25 +36,26 @@ def test_every_task_learns_and_imagines_within_its_shapes(name, guidance):
     assert all(torch.isfinite(part).all() for part in imagined)
 
 
+@pytest.mark.usefixtures("short_episodes")
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_trains_for_2000_steps(name):
+def test_every_preset_trains(name):
     """With its own networks and rules, but an update now and then instead of one a step, to save time."""
     sparse = {
-        "env_steps": 2000,
-        "prefill_steps": 500,
+        "env_steps": 600,
+        "prefill_steps": 300,
         "pretrain_updates": 5,
-        "updates_per_step": 0.01,
-        "policy_update_every": 200,
+        "updates_per_step": 0.02,
+        "policy_update_every": 100,
         "imagined_trajectories": 32,
-        "eval_every": 2000,
+        "eval_every": 600,
         "eval_episodes": 1,
     }
     loop = ImaginationLoop(get_preset(name).with_overrides(sparse), seed=0)
     metrics = {}
     for news in loop.steps():
         metrics |= news
-    assert loop.env_step == 2000
-    assert loop.world_model_updates >= 15
+    assert loop.env_step == 600
+    assert loop.world_model_updates >= 10
     for number in ("world_model_loss", "actor_loss", "critic_loss", "eval_return"):
         assert math.isfinite(metrics[number])
 

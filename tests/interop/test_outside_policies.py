@@ -39,12 +39,12 @@ def pendulum():
 def ppo():
     envs = VecNormalize(DummyVecEnv([pendulum] * 2))
     model = PPO("MlpPolicy", envs, n_steps=256, seed=0, device="cpu")
-    return model.learn(4000)
+    return model.learn(1000)
 
 
 @pytest.fixture(scope="module")
 def sac():
-    return SAC("MlpPolicy", pendulum(), seed=0, device="cpu", policy_kwargs={"net_arch": [32, 32]}).learn(2000)
+    return SAC("MlpPolicy", pendulum(), seed=0, device="cpu", policy_kwargs={"net_arch": [32, 32]}).learn(300)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from tests.support.reproducibility import runs_of
 from tests.support.tiny_runs import run, tiny
 
 
+@pytest.mark.usefixtures("short_episodes")
 @pytest.mark.parametrize("name", runs_of())
 def test_two_runs_of_a_preset_agree_bit_for_bit(name):
     first, again = (runs_of()[name]() for _ in range(2))

@@ -74,6 +74,7 @@ CASES = {
 }
 
 
+@pytest.mark.usefixtures("short_episodes")
 @pytest.mark.parametrize("case", CASES)
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, case):
     name, changes = CASES[case]

@@ -59,9 +59,9 @@ def test_a_study_survives_its_cluster_and_agrees_with_one_in_processes(cluster, 
     cluster, second = cluster
     log, study = tmp_path / "ray.log", tmp_path / "ray"
     # several slices for each trial, however fast the machine is: the node is to die while it works
-    longer = ["--env-steps", 2400, "--eval-every", 800, "--checkpoint-every", 200]
+    longer = ["--env-steps", 1200, "--eval-every", 400, "--checkpoint-every", 100]
     words = [*PRESETS, "--seeds", SEEDS, "--device", "cpu", *options_of(LONGER), *longer]
-    driver = sweep(*words, "--out", study, "--engine", "ray", "--address", cluster.address, "--slice", 0.03, log=log)
+    driver = sweep(*words, "--out", study, "--engine", "ray", "--address", cluster.address, "--slice", 0.015, log=log)
     wait_until(lambda: worker_on(second), driver, log)  # in the middle of a slice, so that there is something to lose
     cluster.remove_node(second, allow_graceful=False)
     wait_until(lambda: "lost its worker (" in log.read_text(), driver, log)

@@ -17,6 +17,7 @@ def test_a_task_goes_on_from_its_state_to_the_last_bit(env_id):
     assert largest_difference(env_id) == 0
 
 
+@pytest.mark.usefixtures("short_episodes")
 @pytest.mark.parametrize("env_id", EXACT)
 def test_a_task_is_trained_resumed_evaluated_filmed_and_measured(env_id, tmp_path):
     row = examine(env_id, 60, tmp_path)
