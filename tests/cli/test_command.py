@@ -47,14 +47,14 @@ def test_a_path_that_is_none_is_refused(path, message):
         expanded(Path(path))
 
 
-def test_the_home_directory_works_wherever_a_path_comes_in(tmp_path, call_here):
+def test_the_home_directory_works_wherever_a_path_comes_in(tmp_path):
     home = tmp_path / "home"
     here = tmp_path / "here"
     home.mkdir()
     here.mkdir()
 
     def run(*words):
-        done = call_here(*words, cwd=here, HOME=str(home))
+        done = call(*words, cwd=here, HOME=str(home))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -75,8 +75,8 @@ def test_the_home_directory_works_wherever_a_path_comes_in(tmp_path, call_here):
     assert list(here.iterdir()) == []
 
 
-def test_a_dataset_may_lie_in_the_home_directory(tmp_path, call_here):
-    done = call_here("error", "~/nothing", HOME=str(tmp_path))
+def test_a_dataset_may_lie_in_the_home_directory(tmp_path):
+    done = call("error", "~/nothing", HOME=str(tmp_path))
     assert done.returncode == 2
     assert str(tmp_path / "nothing") in done.stderr
     assert "~" not in done.stderr
