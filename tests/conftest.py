@@ -2,8 +2,6 @@
 
 import gc
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start, too: two of them run side by side
@@ -51,25 +49,6 @@ def browser():
 
     with chromium() as started:
         yield started
-
-
-@pytest.fixture
-def call_here(monkeypatch, capsys):
-    """Function that does what ``tests.support.command_line.call`` does, in this process: ten times as fast."""
-    from polygrad_edu.cli.main import main
-    from tests.support.command_line import surroundings
-
-    def run(*arguments, cwd=None, columns=200, **variables):
-        for name, value in surroundings(columns, **variables).items():
-            monkeypatch.setenv(name, value)
-        if cwd:
-            monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["polygrad-edu", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -63,8 +63,8 @@ def test_reproducing_is_work_that_a_wrong_variable_stops(variable):
         (["--reproduce", "--save", "nowhere/run.json"], "must be a file in a directory that is there"),
     ],
 )
-def test_files_of_golden_runs_are_judged_before_half_a_minute_passes(tmp_path, call_here, words, message):
-    done = call_here("doctor", *words, cwd=tmp_path)
+def test_files_of_golden_runs_are_judged_before_half_a_minute_passes(tmp_path, words, message):
+    done = call("doctor", *words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -9,12 +9,12 @@ from polygrad_edu.cli import lab as lab_module
 from tests.support.command_line import call
 
 
-def test_lab_copies_lessons_and_never_overwrites(tmp_path, call_here):
-    done = call_here("lab", tmp_path / "mine", "--no-start")
+def test_lab_copies_lessons_and_never_overwrites(tmp_path):
+    done = call("lab", tmp_path / "mine", "--no-start")
     assert done.returncode == 0, done.stderr
     lesson = tmp_path / "mine" / "00_start.ipynb"
     lesson.write_text("my notes")
-    assert "left as they are" in call_here("lab", tmp_path / "mine", "--no-start").stdout
+    assert "left as they are" in call("lab", tmp_path / "mine", "--no-start").stdout
     assert lesson.read_text() == "my notes"
 
 
@@ -52,8 +52,8 @@ def test_without_a_directory_an_option_still_goes_to_jupyterlab(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["mine", "yours"], ["mine", "--no-start", "--port", "9000"]])
-def test_what_nobody_would_read_is_refused_before_anything_is_copied(tmp_path, arguments, call_here):
-    done = call_here("lab", *arguments, cwd=tmp_path)
+def test_what_nobody_would_read_is_refused_before_anything_is_copied(tmp_path, arguments):
+    done = call("lab", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert "lab takes one DIR, and options for JupyterLab if it is started; not" in done.stderr
     assert list(tmp_path.iterdir()) == []

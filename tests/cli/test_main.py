@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.command_line import OPTIONS, call
+from tests.support.command_line import OPTIONS, call, call_here
 
 # What makes a command slow to start. Each is imported by the commands that use it.
 HEAVY = {"torch", "numpy", "gymnasium", "mujoco", "matplotlib", "scipy", "safetensors"}
@@ -84,13 +84,13 @@ def run_script(script, *arguments):
         (["dance"], "No such command 'dance'"),
     ],
 )
-def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, call_here, arguments, message):
+def test_bad_input_gets_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, message):
     (tmp_path / "occupied").write_text("x")
-    done = call_here(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert done.stderr.startswith("polygrad-edu: ")
-    assert done.stderr.count("\n") == 1
+    status, shown, told = call_here(monkeypatch, capsys, *arguments, cwd=tmp_path)
+    assert (status, shown) == (2, "")
+    assert message in told
+    assert told.startswith("polygrad-edu: ")
+    assert told.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["occupied"]
 
 
@@ -160,10 +160,9 @@ gymnasium.register("Old-v0", Task, max_episode_steps=50)
         ("a/b/c", "a/b/c"),
     ],
 )
-def test_a_task_that_cannot_be_made_gets_one_line(tmp_path, call_here, task, words):
+def test_a_task_that_cannot_be_made_gets_one_line(tmp_path, task, words):
     (tmp_path / "old_api.py").write_text(OLD_API)
-    own_process = ":" in task  # what an imported module registers would stay
-    done = (call if own_process else call_here)("train", "--env-id", task, "--out", "run", cwd=tmp_path)
+    done = call("train", "--env-id", task, "--out", "run", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert words.split("-")[0] in done.stderr
     assert done.stderr.count("\n") == 1

@@ -102,7 +102,7 @@ def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("buffered", ["", "1"])
-def test_a_run_that_nobody_reads_stops_and_says_how_to_go_on(tmp_path, call_here, buffered):
+def test_a_run_that_nobody_reads_stops_and_says_how_to_go_on(tmp_path, buffered):
     run = tmp_path / "my run"
     status, lines, told = call_unread("train", "--out", run, *LONG, n_lines=3, PYTHONUNBUFFERED=buffered)
     assert status == 1
@@ -116,7 +116,7 @@ def test_a_run_that_nobody_reads_stops_and_says_how_to_go_on(tmp_path, call_here
     )
     assert kept, told
     step = int(kept[1].replace(",", ""))
-    again = call_here("train", "--resume", run, "--env-steps", step + 5, "--json")
+    again = call("train", "--resume", run, "--env-steps", step + 5, "--json")
     assert json.loads(again.stdout)["env_steps"] == step + 5, again.stderr
 
 
@@ -155,13 +155,13 @@ def test_an_answer_that_nobody_reads_gets_a_word(trained, tmp_path):
     assert "Traceback" not in told
 
 
-def test_output_that_is_closed_from_the_start_takes_no_files_place(tmp_path, call_here):
+def test_output_that_is_closed_from_the_start_takes_no_files_place(tmp_path):
     words = ["train", "--out", str(tmp_path / "run"), *OPTIONS]
     shell = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *COMMAND, *words]
     done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, env=surroundings(), timeout=300)
     assert done.returncode == 0
     assert done.stderr == "polygrad-edu: standard output is closed; nothing will be shown\n"
-    assert json.loads(call_here("evaluate", tmp_path / "run", "--json").stdout)["env_steps"] == 60
+    assert json.loads(call("evaluate", tmp_path / "run", "--json").stdout)["env_steps"] == 60
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")

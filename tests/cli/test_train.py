@@ -41,14 +41,14 @@ def test_training_leaves_a_whole_run_and_says_where(trained):
     assert kinds == {".json", ".jsonl", ".safetensors", ".mp4"}
 
 
-def test_a_finished_run_can_be_prolonged(trained, tmp_path, call_here):
+def test_a_finished_run_can_be_prolonged(trained, tmp_path):
     directory = shutil.copytree(trained[0], tmp_path / "run")  # the other tests read the one that ended at 60
-    done = call_here("train", "--resume", directory, "--env-steps", 70, "--json")
+    done = call("train", "--resume", directory, "--env-steps", 70, "--json")
     assert json.loads(done.stdout)["env_steps"] == 70
 
 
-def test_a_loss_that_explodes_ends_the_run_with_one_line_and_status_1(tmp_path, call_here):
-    done = call_here("train", "--out", tmp_path / "run", *OPTIONS, "--learning-rate", "1e30")
+def test_a_loss_that_explodes_ends_the_run_with_one_line_and_status_1(tmp_path):
+    done = call("train", "--out", tmp_path / "run", *OPTIONS, "--learning-rate", "1e30")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert "became nan at step" in last or "became inf at step" in last
@@ -57,7 +57,7 @@ def test_a_loss_that_explodes_ends_the_run_with_one_line_and_status_1(tmp_path, 
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_run_continues(tmp_path, kind, call_here):
+def test_a_stopped_run_continues(tmp_path, kind):
     options = [*OPTIONS, "--env-steps", "100000", "--checkpoint-every", "50", "--eval-every", "100000"]
     process = subprocess.Popen(
         [*COMMAND, "train", "--out", tmp_path / "run", *options],
@@ -78,19 +78,19 @@ def test_a_stopped_run_continues(tmp_path, kind, call_here):
         assert "Continue with: polygrad-edu train --resume" in output.replace("\n", "")
         assert "Traceback" not in output
     step = int(sorted(tmp_path.glob("run/checkpoint/step-*.json"))[-1].stem[5:])
-    done = call_here("train", "--resume", tmp_path / "run", "--env-steps", step + 10, "--json")
+    done = call("train", "--resume", tmp_path / "run", "--env-steps", step + 10, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["env_steps"] == step + 10
 
 
-def test_a_slice_of_time_ends_with_a_checkpoint_to_go_on_from(tmp_path, call_here):
+def test_a_slice_of_time_ends_with_a_checkpoint_to_go_on_from(tmp_path):
     options = [*OPTIONS, "--env-steps", "1000000", "--checkpoint-every", "1000000", "--eval-every", "1000000"]
     done = call("train", "--out", tmp_path / "run", *options, "--minutes", "0.05", "--json")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer == {"finished": False, "env_step": answer["env_step"], "run": str(tmp_path / "run")}
     assert f"Continue with: polygrad-edu train --resume {tmp_path / 'run'}" in done.stderr
-    ended = call_here("train", "--resume", tmp_path / "run", "--env-steps", answer["env_step"] + 5, "--json")
+    ended = call("train", "--resume", tmp_path / "run", "--env-steps", answer["env_step"] + 5, "--json")
     assert json.loads(ended.stdout)["env_steps"] == answer["env_step"] + 5
 
 

@@ -12,7 +12,7 @@ from polygrad_edu.measuring.futures import make_preset
 from polygrad_edu.measuring.hidden_futures import real_futures, record_episodes
 from polygrad_edu.measuring.trained_models import untrained
 from polygrad_edu.tasks.hidden_worlds import Fork, WindyPointMass
-from tests.support.command_line import call
+from tests.support.command_line import call, call_here
 
 SMALL = ["--updates", 3, "--episodes", 40, "--starts", 3, "--per-start", 4, "--width", 20, "--depth", 1]
 SMALL += ["--sampling-steps", 4]
@@ -76,9 +76,9 @@ def test_an_answer_at_the_fork_has_its_sides():
     assert (found.miss, found.sides.one_side, found.sides.bang_fits) == (0, 1, 1)
 
 
-def test_the_table_fits_a_terminal(tmp_path, call_here):
+def test_the_table_fits_a_terminal(tmp_path):
     names = "polygrad,autoregressive-diffusion,transformer"
-    done = call_here("futures", "fork", "--ask", "end", "--models", names, *SMALL, "--out", tmp_path, columns=80)
+    done = call("futures", "fork", "--ask", "end", "--models", names, *SMALL, "--out", tmp_path, columns=80)
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
     assert "…" not in done.stdout
@@ -105,8 +105,10 @@ def test_every_model_is_asked(tmp_path):
         (["--ask", "end", "--models", "mlp-ensemble"], "--ask needs polygrad among the models"),
     ],
 )
-def test_what_cannot_be_asked_is_told_in_one_line(words, line, tmp_path, call_here):
-    done = call_here("futures", "fork", *words, "--out", tmp_path / "out", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert line in done.stderr
+def test_what_cannot_be_asked_is_told_in_one_line(words, line, tmp_path, monkeypatch, capsys):
+    status, shown, told = call_here(
+        monkeypatch, capsys, "futures", "fork", *words, "--out", tmp_path / "out", cwd=tmp_path
+    )
+    assert (status, shown, told.count("\n")) == (2, "", 1)
+    assert line in told
     assert not (tmp_path / "out").exists()

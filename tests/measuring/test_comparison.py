@@ -68,16 +68,16 @@ def test_the_table_fits_an_ordinary_terminal(compared):
     assert "…" not in compared[1]
 
 
-def test_asking_again_trains_nothing_anew(data, compared, call_here):
+def test_asking_again_trains_nothing_anew(data, compared):
     out, _ = compared
     states = {path: path.read_text() for path in out.glob("models/*/state.json")}
     assert len(states) == len(COMPARED)
-    again = call_here("error", data, "--models", "polygrad", "--ahead", 12, "--out", out, *SMALL, "--guidance", "none")
+    again = call("error", data, "--models", "polygrad", "--ahead", 12, "--out", out, *SMALL, "--guidance", "none")
     assert again.returncode == 0, again.stderr
     assert "train polygrad" not in again.stderr
     assert json.loads((out / "error.json").read_text())["models"]["polygrad"]["steps_ahead"] == [1, 2, 3, 5, 10, 12]
     assert {path: path.read_text() for path in out.glob("models/*/state.json")} == states
-    other = call_here("error", data, "--models", "polygrad", "--ahead", 1, "--out", out, *SMALL, "--width", 8)
+    other = call("error", data, "--models", "polygrad", "--ahead", 1, "--out", out, *SMALL, "--width", 8)
     assert "train polygrad" in other.stderr
 
 
@@ -90,19 +90,19 @@ def test_the_same_seed_gives_the_same_errors(data, tmp_path):
     assert one.on_policyness == other.on_policyness
 
 
-def test_a_run_is_measured_with_its_own_model_and_beside_others(tmp_path, call_here):
-    assert call_here("train", "--out", tmp_path / "run", *OPTIONS, "--guidance", "gradient").returncode == 0
-    done = call_here("error", tmp_path / "run", "--ahead", 4, "--trajectories", 5, "--out", tmp_path / "own", "--json")
+def test_a_run_is_measured_with_its_own_model_and_beside_others(tmp_path):
+    assert call("train", "--out", tmp_path / "run", *OPTIONS, "--guidance", "gradient").returncode == 0
+    done = call("error", tmp_path / "run", "--ahead", 4, "--trajectories", 5, "--out", tmp_path / "own", "--json")
     assert done.returncode == 0, done.stderr
     own = json.loads(done.stdout)
     assert list(own["models"]) == ["polygrad"]
     assert own["env_id"] == "InvertedPendulum-v5"
-    beside = call_here(
+    beside = call(
         "error", tmp_path / "run", "--models", "recurrent,mlp-ensemble", "--out", tmp_path / "two", "--json", *SMALL
     )
     assert list(json.loads(beside.stdout)["models"]) == ["recurrent", "mlp-ensemble"]
     for options in (("--width", 8), ("--seeds", 2), ("--minutes", 1), ("--updates", 3)):
-        fixed = call_here("error", tmp_path / "run", *options)
+        fixed = call("error", tmp_path / "run", *options)
         assert fixed.returncode == 2
         asked = options[0].removeprefix("--")
         refusal = f"a run's world model is trained already: {asked} cannot be changed; give --models to train"
@@ -123,10 +123,10 @@ def test_training_seeds_share_data_and_starts_and_each_is_kept(data, tmp_path):
     assert timed.updates > 3
 
 
-def test_another_policy_may_act(data, tmp_path, call_here):
+def test_another_policy_may_act(data, tmp_path):
     save_policy(load_dataset(data).policies["trained"], tmp_path / "mine.safetensors")
     options = ["--models", "mlp-ensemble", "--ahead", 1, "--out", tmp_path / "out", "--json", *SMALL]
-    done = call_here("error", data, "--policy", tmp_path / "mine.safetensors", *options)
+    done = call("error", data, "--policy", tmp_path / "mine.safetensors", *options)
     assert done.returncode == 0, done.stderr
 
 
@@ -146,7 +146,7 @@ def test_a_runs_policy_acts_in_the_datas_units():
     assert make_candidate("recurrent", "InvertedPendulum-v5", 1.0, {}).preset.task.action_scale == 1
 
 
-def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path, call_here):
+def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path):
     bare = tmp_path / "bare"
     collect_dataset(bare, "Hopper-v5", 300, 4096, 0)
     with h5py.File(bare / "data" / "main_data.hdf5", "a") as file:
@@ -179,7 +179,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(data, tmp_path, call_here):
         (("dataset", data), "is there already; choose a new directory"),
         (("dataset", tmp_path / "new", "--env-id", "Nope-v0"), "cannot make the task 'Nope-v0'"),
     ]:
-        done = call_here(*arguments, cwd=tmp_path)
+        done = call(*arguments, cwd=tmp_path)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert message in done.stderr
         assert sorted(tmp_path.iterdir()) == before

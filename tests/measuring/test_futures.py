@@ -8,7 +8,7 @@ import pytest
 from polygrad_edu.cli import compare
 from polygrad_edu.measuring import futures, hidden_futures
 from polygrad_edu.tasks.hidden_worlds import Fork, GustyPointMass, HiddenVelocityPendulum, WindyPointMass
-from tests.support.command_line import call
+from tests.support.command_line import call, call_here
 
 SMALL = ["--updates", 3, "--episodes", 40, "--starts", 3, "--per-start", 8, "--width", 20, "--depth", 1]
 SMALL += ["--sampling-steps", 4]
@@ -61,8 +61,8 @@ def test_the_average_of_both_futures_is_in_no_branch():
 
 
 @pytest.mark.parametrize("world", ["windy-point-mass", "fork", "hidden-velocity-pendulum"])
-def test_every_model_is_measured_beside_the_truth(world, tmp_path, call_here):
-    done = call_here("futures", world, *SMALL, "--out", tmp_path, columns=80)
+def test_every_model_is_measured_beside_the_truth(world, tmp_path):
+    done = call("futures", world, *SMALL, "--out", tmp_path, columns=80)
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "futures.json").read_text())
     assert list(written["models"]) == ["truth", *futures.MODELS]
@@ -98,8 +98,8 @@ def test_a_setting_of_imagining_is_varied_without_training_again(tmp_path):
         (["fork", "--vary", "eta=2"], "eta must be from 0 to 1, not 2"),
     ],
 )
-def test_what_cannot_be_measured_is_told_in_one_line(words, line, tmp_path, call_here):
-    done = call_here("futures", *words, "--out", tmp_path / "out", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert line in done.stderr
+def test_what_cannot_be_measured_is_told_in_one_line(words, line, tmp_path, monkeypatch, capsys):
+    status, shown, told = call_here(monkeypatch, capsys, "futures", *words, "--out", tmp_path / "out", cwd=tmp_path)
+    assert (status, shown, told.count("\n")) == (2, "", 1)
+    assert line in told
     assert not (tmp_path / "out").exists()

@@ -18,7 +18,7 @@ from polygrad_edu.runs.lock import LOCK, RunLock
 from polygrad_edu.runs.shipped import export_result
 from polygrad_edu.runs.training import continue_run, start_run
 from polygrad_edu.runs.video import make_video
-from tests.support.command_line import OPTIONS
+from tests.support.command_line import OPTIONS, call
 from tests.support.tiny_runs import tiny
 
 QUIET = Console(quiet=True)
@@ -54,13 +54,13 @@ def content(run):
     return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
-def test_the_second_process_is_told_who_trains_and_touches_nothing(stopped, elsewhere, call_here):
+def test_the_second_process_is_told_who_trains_and_touches_nothing(stopped, elsewhere):
     process = elsewhere(stopped)
     before = content(stopped)
     message = f"is being trained by process {process.pid} on {socket.gethostname()}; wait for it, or stop it first"
     with pytest.raises(InputError, match=message):
         continue_run(stopped, "cpu", {"env_steps": "70"})
-    done = call_here("train", "--resume", stopped)
+    done = call("train", "--resume", stopped)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert message in done.stderr
     assert content(stopped) == before
@@ -176,10 +176,10 @@ def test_a_holder_whose_name_could_not_be_written_is_another_process(tmp_path, m
     held.release()
 
 
-def test_two_resumes_of_one_run_at_the_same_time_leave_one_in_order(tmp_path, call_here):
+def test_two_resumes_of_one_run_at_the_same_time_leave_one_in_order(tmp_path):
     options = [*OPTIONS, "--env-steps", "400", "--eval-every", "20"]
     run = tmp_path / "run"
-    call_here("train", "--out", run, *options, "--minutes", "0")
+    call("train", "--out", run, *options, "--minutes", "0")
     command = [sys.executable, "-m", "polygrad_edu", "train", "--resume", str(run)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     ended = [(process.communicate(), process.returncode) for process in both]

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from polygrad_edu.cli.main import main
 from tests.support.tiny_runs import TINY
 
 COMMAND = [sys.executable, "-c", "from polygrad_edu.cli.main import main; main()"]
@@ -17,13 +20,21 @@ def surroundings(columns=200, **variables):
 
 
 def call(*arguments, cwd=None, columns=200, **variables):
-    """Run ``polygrad-edu`` with these arguments; returns the finished process with its output as text.
-
-    The fixture ``call_here`` does so without a new process, where nothing hangs on one.
-    """
+    """Run ``polygrad-edu`` with these arguments; returns the finished process with its output as text."""
     command = [*COMMAND, *map(str, arguments)]
     environment = surroundings(columns, **variables)
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
+
+
+def call_here(monkeypatch, capsys, *arguments, cwd):
+    """Run ``polygrad-edu`` in this process, ten times as fast; returns status, output and what was said on stderr."""
+    for name, value in surroundings().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(cwd)
+    monkeypatch.setattr(sys, "argv", ["polygrad-edu", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code, *capsys.readouterr()
 
 
 def call_unread(*arguments, n_lines=0, **variables):
