@@ -51,11 +51,12 @@ class Compared(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Errors and the training before them, without the settings."""
-        return {
+        written = {
             "updates": self.updates,
             "training_seconds": round(self.training_seconds, 1),
             **self.errors.to_json(),
         }
+        return written | ({"by_seed": [one.to_json() for one in self.by_seed]} if self.by_seed else {})
 
 
 def over_seeds(results: Sequence[Compared]) -> Compared:
@@ -160,14 +161,7 @@ class Report(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The content of error.json."""
-        models = {
-            result.name: {
-                "settings": result.preset.to_json(),
-                **result.to_json(),
-                **({"by_seed": [one.to_json() for one in result.by_seed]} if result.by_seed else {}),
-            }
-            for result in self.results
-        }
+        models = {result.name: {"settings": result.preset.to_json(), **result.to_json()} for result in self.results}
         return {"env_id": self.env_id, "trained_on": self.trained_on, "seed": self.seed, "models": models}
 
     def draw(self, path: Path) -> None:

@@ -72,14 +72,14 @@ class Effort(NamedTuple):
     updates: int | None = None
     minutes: float | None = None
 
-    def share(self, updates: int, seconds: float) -> float:
-        """The part of it that ``updates`` in ``seconds`` of the processor's time are, 1 or more at its end."""
-        done, whole = (updates, self.updates) if self.updates is not None else (seconds, 60 * (self.minutes or 0))
-        return done / whole if whole else 1.0
+    @property
+    def whole(self) -> float:
+        """Its size, in updates or in seconds."""
+        return self.updates if self.updates is not None else 60 * (self.minutes or 0)
 
-    def total(self) -> int:
-        """Its size, in updates or in whole seconds."""
-        return self.updates if self.updates is not None else round(60 * (self.minutes or 0))
+    def done(self, updates: int, seconds: float) -> float:
+        """The part of :attr:`whole` that ``updates`` in ``seconds`` of the processor's time are."""
+        return updates if self.updates is not None else seconds
 
 
 class Candidate(NamedTuple):
@@ -133,7 +133,7 @@ def train(
     settings = preset.to_json()
     identity = {
         "schedule": "half cosine",
-        "settings": {name: settings[name] for name in LEARNED_WITH},
+        "settings": {key: settings[key] for key in LEARNED_WITH},
         "effort": effort._asdict(),
         "seed": seed,
         "data": fingerprint(data),
@@ -169,20 +169,20 @@ def fit_for(
         NotFiniteError: the loss became infinite or not a number.
     """
     begin = time.process_time()
-    updates, seconds, share = 0, 0.0, effort.share(0, 0.0)
-    while share < 1:
-        before_update(share)
+    updates, seconds, done, whole = 0, 0.0, 0.0, effort.whole
+    while done < whole:
+        before_update(done / whole)
         loss = world_model.fit(replay)
         updates += 1
         seconds = time.process_time() - begin
-        share = effort.share(updates, seconds)
-        if share < 1 and updates % LOOK_EVERY:
+        done = effort.done(updates, seconds)
+        if done < whole and updates % LOOK_EVERY:
             continue
         if not bool(loss.isfinite()):
             raise NotFiniteError(
                 f"{name}'s loss became {loss.item()} at update {updates}; a smaller --learning-rate may prevent it"
             )
-        on_progress(f"train {name}", min(int(share * effort.total()), effort.total()), effort.total())
+        on_progress(f"train {name}", round(min(done, whole)), round(whole))
     return updates, seconds
 
 

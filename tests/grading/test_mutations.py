@@ -114,9 +114,7 @@ def test_every_half_right_answer_that_is_listed_is_there():
 
 @pytest.mark.parametrize(("number", "function", "how", "answer"), RIGHT)
 def test_a_right_answer_put_differently_gets_its_points(number, function, how, answer, capsys):
-    hidden = re.findall(r"seed=(\d+)", cells(number)[f"test_{function}"][0])
-    seed = int(hidden[-1]) if function in TRAINING else None  # on both draws the published solution trains
-    assert submit(number, function, answer, seed) == (1.0, "")
+    assert submit(number, function, answer) == (1.0, "")
     assert set(capsys.readouterr().out.split("\n")) == {"Right.", ""}
 
 

@@ -103,11 +103,10 @@ def test_minutes_are_the_processors_and_the_learning_rate_falls_to_nothing_in_th
     assert json.loads((tmp_path / "models" / "mlp-ensemble-0" / "state.json").read_text())["updates"] == trained.updates
 
 
-def test_the_share_of_an_effort():
-    assert Effort(updates=4).share(3, 100.0) == 0.75
-    assert Effort(minutes=2).share(3, 30.0) == 0.25
-    assert Effort(updates=0).share(0, 0.0) == 1
-    assert (Effort(updates=4).total(), Effort(minutes=2).total()) == (4, 120)
+def test_an_effort_is_done_in_updates_or_in_seconds():
+    assert (Effort(updates=4).done(3, 100.0), Effort(updates=4).whole) == (3, 4)
+    assert (Effort(minutes=2).done(3, 30.0), Effort(minutes=2).whole) == (30, 120)
+    assert Effort(updates=0).whole == 0
 
 
 def test_a_loss_that_is_no_number_ends_the_training(data, candidate, tmp_path):
