@@ -305,23 +305,8 @@ class Preset:
         visited, trained = self.sampler.sampling_steps, self.diffusion.diffusion_steps
         if visited > trained:
             raise InputError(f"sampling_steps {visited} are more than the {trained} diffusion_steps")
-        if self.sampler.delay and self.denoiser.kind != "step-mlp":
-            raise InputError(f"a delay needs the denoiser step-mlp: {self.denoiser.kind} knows one noise level for all")
-        if self.denoiser.endings == "read" and self.denoiser.kind != "step-mlp":
-            raise InputError(f"endings are read by the denoiser step-mlp; with {self.denoiser.kind} they are diffused")
-        if self.denoiser.members > 1 and self.denoiser.kind != "step-mlp":
-            raise InputError(f"members are for the denoiser step-mlp; {self.denoiser.kind} is one network")
-        if self.diffusion.prediction == "change" and self.denoiser.kind != "step-mlp":
-            raise InputError(
-                f"the prediction change is of the denoiser step-mlp; with {self.denoiser.kind} choose velocity"
-            )
-        if self.guidance.update_states and self.denoiser.kind == "step-mlp":
-            raise InputError("update_states moves whole trajectories; with the denoiser step-mlp, steps come in a row")
+        self._check_denoiser()
         model = self.world_model.kind
-        if self.denoiser.kind == "step-mlp" and model == "autoregressive-diffusion":
-            raise InputError(
-                "the denoiser step-mlp is for the world model polygrad, where a delay makes it autoregressive"
-            )
         if self.actor_critic.policy_gradient == "pathwise" and model != "polygrad":
             raise InputError(f"a pathwise policy gradient flows through polygrad's trajectories, not through {model}'s")
         if self.actor_critic.policy_gradient == "pathwise" and self.guidance.rule == "none":
@@ -330,6 +315,26 @@ class Preset:
             raise InputError(f"precision and compile are for the world model polygrad, not for {model}")
         if self.guidance.advantage_scale and not self.sampler.eta:
             raise InputError("advantage_scale draws states through the noise of each step, so it needs an eta above 0")
+
+    def _check_denoiser(self) -> None:
+        """Refuse what the chosen denoiser cannot do."""
+        kind = self.denoiser.kind
+        if kind == "step-mlp":
+            if self.guidance.update_states:
+                raise InputError(f"update_states moves whole trajectories; steps of the denoiser {kind} come in a row")
+            if self.world_model.kind == "autoregressive-diffusion":
+                raise InputError(
+                    f"the denoiser {kind} is for the world model polygrad, where a delay makes it autoregressive"
+                )
+            return
+        if self.sampler.delay:
+            raise InputError(f"a delay needs the denoiser step-mlp: {kind} knows one noise level for all")
+        if self.denoiser.endings == "read":
+            raise InputError(f"endings are read by the denoiser step-mlp; with {kind} they are diffused")
+        if self.denoiser.members > 1:
+            raise InputError(f"members are for the denoiser step-mlp; {kind} is one network")
+        if self.diffusion.prediction == "change":
+            raise InputError(f"the prediction change is of the denoiser step-mlp; with {kind} choose velocity")
 
     @property
     def description(self) -> str:

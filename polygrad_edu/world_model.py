@@ -28,10 +28,6 @@ from .score_guidance import GuidanceScaleTuner, Policy
 from .settings import GuidanceSettings, Preset
 from .trajectory_diffusion import TrajectoryDiffusion, diffusion_loss
 from .variants.causal_denoiser import CausalMLPDenoiser
-from .variants.diffusion_forcing import ForcedDiffusion
-from .variants.ending_network import EndingMLP
-from .variants.staggered_sampler import StaggeredSampler
-from .variants.step_denoiser import StepMLPDenoiser
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -136,12 +132,15 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
 
     Attributes:
         guidance_tuner: follows the imagined actions' spread, for the gradient rule.
+        sampler: imagines with what was learned, by the settings of now.
     """
+
+    points_beyond = 0  # time points that must be imagined beyond a horizon, for what comes with the state after
 
     def __init__(self, preset: Preset, normaliser: Normaliser, generator: torch.Generator):
         self.window = self.window_for(preset)
-        diffusion = make_diffusion(preset, self.window, normaliser.observations.size, normaliser.actions.size)
-        super().__init__(diffusion, preset, normaliser, generator)
+        sizes = normaliser.observations.size, normaliser.actions.size
+        super().__init__(self.make_diffusion(preset, *sizes), preset, normaliser, generator)
         if preset.acceleration.compile == "inductor":
             for network in (self.network, self.averaged_network):
                 network.denoiser.compile(dynamic=False)
@@ -151,19 +150,31 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
 
     @classmethod
     def window_for(cls, preset: Preset) -> int:
-        if preset.denoiser.kind == "step-mlp":  # each step is learned from the time point before it
-            return StepMLPDenoiser.lookback + 1
         return preset.world_model.horizon
+
+    @classmethod
+    def make_diffusion(cls, preset: Preset, observation_size: int, action_size: int) -> TrajectoryDiffusion:
+        """The untrained denoiser, with its noise schedule, that a preset asks for."""
+        return make_diffusion(preset, cls.window_for(preset), observation_size, action_size)
+
+    def make_sampler(self, guidance: GuidanceSettings) -> GuidedSampler:
+        """The sampler that :attr:`preset` asks for, with this ``guidance``."""
+        settings = self.preset.sampler
+        walk = self.averaged_network.schedule.walk(settings.sampling_steps, settings.eta)
+        return GuidedSampler(self.averaged_network, walk, guidance, self.normaliser)
+
+    @property
+    def points_at_once(self) -> int:
+        """Time points that the sampler imagines at once."""
+        return self.preset.world_model.horizon + self.points_beyond
 
     def loss(self, batch: Sequences) -> Tensor:
         return diffusion_loss(self.network, batch, self.generator)
 
     def reconfigure(self, preset: Preset) -> None:
         self.preset = preset
-        diffusion = self.averaged_network
-        diffusion.precision = preset.acceleration.precision
-        guidance = replace(preset.guidance, scale=self.guidance_tuner.scale)
-        self.sampler = make_sampler(preset, diffusion, guidance, self.normaliser)
+        self.averaged_network.precision = preset.acceleration.precision
+        self.sampler = self.make_sampler(replace(preset.guidance, scale=self.guidance_tuner.scale))
 
     def with_advantage(self, advantage: Advantage) -> PolyGRAD:
         guided = copy.copy(self)
@@ -187,8 +198,8 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
     def _imagine_blocks(
         self, first_observations: Tensor, policy: Policy, horizon: int, generator: torch.Generator
     ) -> ImaginedTrajectories:
-        needed = horizon + _points_beyond(self.preset)
-        points = _points_imagined(self.preset)
+        needed = horizon + self.points_beyond
+        points = self.points_at_once
         blocks = [self.sampler.sample(first_observations, policy, points, generator)]
         while points < needed:
             blocks.append(self.sampler.go_on(blocks[-1], policy, generator))
@@ -203,8 +214,8 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
         Raises:
             ValueError: a horizon beyond what is imagined at once.
         """
-        points = _points_imagined(self.preset)
-        if horizon + _points_beyond(self.preset) > points:
+        points = self.points_at_once
+        if horizon + self.points_beyond > points:
             raise ValueError(f"{self.preset.world_model.horizon} time points are imagined at once, not {horizon}")
         sampled = self.sampler.sample_differentiably(first_observations, policy, points, generator or self.generator)
         return sampled.up_to(horizon)
@@ -222,48 +233,33 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
         self.guidance_tuner.set(tensors["guidance_log_scale"])
 
 
-def _points_beyond(preset: Preset) -> int:
-    """Time points that are imagined beyond the horizon: a forced step's reward comes with the state after it."""
-    return 1 if preset.denoiser.kind == "step-mlp" else 0
-
-
-def _points_imagined(preset: Preset) -> int:
-    """Time points that the sampler imagines at once."""
-    return preset.world_model.horizon + _points_beyond(preset)
-
-
-def make_sampler(
-    preset: Preset, diffusion: TrajectoryDiffusion, guidance: GuidanceSettings, normaliser: Normaliser
-) -> GuidedSampler:
-    """The sampler that a preset asks for."""
-    walk = diffusion.schedule.walk(preset.sampler.sampling_steps, preset.sampler.eta)
-    if isinstance(diffusion, ForcedDiffusion):
-        points = _points_imagined(preset)
-        return StaggeredSampler(diffusion, walk, guidance, normaliser, points, preset.sampler.delay)
-    return GuidedSampler(diffusion, walk, guidance, normaliser)
+def make_schedule(preset: Preset) -> NoiseSchedule:
+    """The noise schedule that a preset asks for."""
+    settings = preset.diffusion
+    if settings.schedule == "linear":
+        return NoiseSchedule.linear(settings.diffusion_steps)
+    return NoiseSchedule.cosine(settings.diffusion_steps, settings.noise_tau)
 
 
 def make_diffusion(preset: Preset, horizon: int, observation_size: int, action_size: int) -> TrajectoryDiffusion:
-    """An untrained denoiser with its noise schedule."""
-    settings = preset.diffusion
-    if settings.schedule == "linear":
-        schedule = NoiseSchedule.linear(settings.diffusion_steps)
-    else:
-        schedule = NoiseSchedule.cosine(settings.diffusion_steps, settings.noise_tau)
-    learned = (schedule, observation_size, settings.prediction, preset.acceleration.precision)
-    if preset.denoiser.kind == "step-mlp":
-        sizes = (observation_size, action_size, preset.denoiser.width, preset.denoiser.depth)
-        denoiser = StepMLPDenoiser(*sizes, schedule, preset.denoiser.members)
-        ending = EndingMLP(observation_size) if preset.denoiser.endings == "read" else None
-        return ForcedDiffusion(denoiser, *learned, ending)
-    return TrajectoryDiffusion(make_denoiser(preset, horizon, observation_size, action_size), *learned)
+    """An untrained denoiser of whole trajectories, with its noise schedule."""
+    denoiser = make_denoiser(preset, horizon, observation_size, action_size)
+    prediction, precision = preset.diffusion.prediction, preset.acceleration.precision
+    return TrajectoryDiffusion(denoiser, make_schedule(preset), observation_size, prediction, precision)
 
 
 def make_denoiser(preset: Preset, horizon: int, observation_size: int, action_size: int) -> nn.Module:
-    """The network that a preset asks for, if it looks at a whole trajectory."""
+    """The network that a preset asks for.
+
+    Raises:
+        ValueError: one that does not look at a whole trajectory.
+    """
     settings = preset.denoiser
     sizes = (horizon, observation_size, action_size, settings.width, settings.depth)
     if settings.kind == "transformer":
         return TransformerDenoiser(*sizes)
-    network = CausalMLPDenoiser if settings.kind == "causal-mlp" else ResidualMLPDenoiser
-    return network(*sizes, step_unit=1 / preset.diffusion.diffusion_steps if settings.smooth_steps else 1.0)
+    networks = {"mlp": ResidualMLPDenoiser, "causal-mlp": CausalMLPDenoiser}
+    if settings.kind not in networks:
+        raise ValueError(f"the denoiser {settings.kind} sees single steps; baselines.make_world_model makes its model")
+    step_unit = 1 / preset.diffusion.diffusion_steps if settings.smooth_steps else 1.0
+    return networks[settings.kind](*sizes, step_unit=step_unit)
