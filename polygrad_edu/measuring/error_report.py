@@ -32,6 +32,7 @@ COLOURS = {
 
 
 MODELS_ABREAST = 7  # in 80 columns
+FEWEST = 1 / 25  # of the trajectories still run in the simulator where a median of theirs says something
 
 
 class Compared(NamedTuple):
@@ -107,11 +108,14 @@ class Report(NamedTuple):
     def rows(self) -> list[list[str]]:
         """Lines of the table: a name and a cell for each world model, with the interval in brackets."""
         errors = [result.errors for result in self.results]
-        steps = errors[0].steps_ahead
-        lines = [[f"{h} ahead", *(shown(e.observation[i]) for e in errors)] for i, h in enumerate(steps)]
+        furthest = self.furthest_running()
+        lines = []
+        for i, h in enumerate(errors[0].steps_ahead):
+            cells = [shown(e.observation[i]) if _enough_run(e)[i] else "–" for e in errors]
+            lines.append([f"{h} ahead", *cells])
         return [
             *lines,
-            ["reward", *(shown(e.reward[-1]) for e in errors)],
+            ["reward", *(shown(e.reward[furthest]) for e in errors)],
             ["end", *(f"{100 * e.termination[-1].value:.0f}%" for e in errors)],
             ["mean a", *(f"{e.on_policyness.mean:.2f}" for e in errors)],
             ["std a", *(f"{e.on_policyness.std:.2f}" for e in errors)],
@@ -120,21 +124,27 @@ class Report(NamedTuple):
             ["minutes", *(f"{result.training_seconds / 60:.1f}" for result in self.results)],
         ]
 
+    def furthest_running(self) -> int:
+        """Place, among the steps ahead, of the furthest at which enough trajectories of every model still run."""
+        enough = np.all([_enough_run(result.errors) for result in self.results], axis=0)
+        return int(np.flatnonzero(enough)[-1]) if enough.any() else 0
+
     def title(self) -> str:
         """The task and the quantity."""
         return f"{self.env_id}: median squared error of imagined observations (1 is their variance)"
 
     def legend(self) -> str:
         """The meaning of the table's lines."""
-        furthest = self.results[0].errors.steps_ahead[-1]
+        steps = self.results[0].errors.steps_ahead
         seeds = len(self.results[-1].by_seed)
         brackets = f"the lowest and the highest of {seeds} training seeds" if seeds else "95% bootstrap intervals"
         return (
-            f"Trained on {self.trained_on}. In brackets {brackets}. reward: its squared error in units "
-            "of its variance; end: share of trajectories of which model and simulator disagree on whether the "
-            f"episode is over; both {furthest} steps ahead. a: the actions in units of the policy (on-policy: mean 0, "
-            "std 1, and a Kolmogorov-Smirnov distance KS to N(0, 1) of 0). seconds: to imagine 1,000 trajectories. "
-            "minutes: of training."
+            f"Trained on {self.trained_on}. In brackets {brackets}; – where fewer than one trajectory in "
+            f"{1 / FEWEST:.0f} still runs in the simulator. reward: its squared error in units of its variance, "
+            f"{steps[self.furthest_running()]} steps ahead; end: share of trajectories of which model and simulator "
+            f"disagree on whether the episode is over, {steps[-1]} steps ahead. a: the actions in units of the policy "
+            "(on-policy: mean 0, std 1, and a Kolmogorov-Smirnov distance KS to N(0, 1) of 0). seconds: to imagine "
+            "1,000 trajectories. minutes: of training."
         )
 
     def tables(self) -> list[Table]:
@@ -169,12 +179,13 @@ class Report(NamedTuple):
         figure = Figure(figsize=(11, 4.8), layout="constrained")
         by_steps, by_cost = figure.subplots(1, 2, width_ratios=[3, 2])
         steps = self.results[0].errors.steps_ahead
-        measured = [h for h in steps if all(np.isfinite(result.errors.at(h).value) for result in self.results)]
+        running = steps[: self.furthest_running() + 1]
+        measured = [h for h in running if all(np.isfinite(result.errors.at(h).value) for result in self.results)]
         reference = max((h for h in measured if h <= 10), default=steps[0])
         for result in self.results:
             colour = COLOURS.get(result.name, "black")
             errors = result.errors
-            values, low, high = np.array(errors.observation).T
+            values, low, high = np.where(_enough_run(errors), np.array(errors.observation).T, np.nan)
             by_steps.plot(steps, values, "o-", color=colour, label=result.name, markersize=4)
             by_steps.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
             at = errors.at(reference)
@@ -213,6 +224,12 @@ class Report(NamedTuple):
         for axes in (by_steps, by_cost):
             axes.spines[["top", "right"]].set_visible(False)
         FigureCanvasAgg(figure).print_png(path)
+
+
+def _enough_run(errors: Errors) -> np.ndarray:
+    """Whether enough trajectories still run in the simulator, at each number of steps ahead: [K] of bool."""
+    counts = np.array(errors.trajectories)
+    return counts >= max(1, FEWEST * counts[0])
 
 
 def shown(interval: Interval) -> str:

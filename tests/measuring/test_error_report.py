@@ -13,7 +13,7 @@ from tests.support.tiny_runs import tiny
 def compared(name, error):
     intervals = [Interval(error * h, 0.5 * error * h, 2 * error * h) for h in (1, 2, 12)]
     ends = [Interval(0.25, 0.2, 0.3)] * 3
-    errors = Errors([1, 2, 12], [9, 8, 7], intervals, intervals, ends, OnPolicyness(0.01, 0.98, 0.02), 1.234)
+    errors = Errors([1, 2, 12], [90, 80, 70], intervals, intervals, ends, OnPolicyness(0.01, 0.98, 0.02), 1.234)
     return Compared(name, tiny(), 500, 90.0, errors)
 
 
@@ -53,11 +53,29 @@ def test_the_table_has_a_line_for_each_step_and_measure(report):
     assert rows["KS a"] == ["0.020", "0.020"]
     assert rows["minutes"] == ["1.5", "1.5"]
     assert report.title().startswith("Hopper-v5: median squared error")
-    assert "both 12 steps ahead" in report.legend()
+    assert "of its variance, 12 steps ahead" in report.legend()
     first, second, *lines = report.markdown().splitlines()
     assert (first, second) == ("|  | polygrad | recurrent |", "| --- | --- | --- |")
     assert lines[0] == "| 1 ahead | 0.01 (.005–.02) | 0.5 (.25–1) |"
     assert [column.header for column in report.tables()[0].columns] == ["", "polygrad", "recurrent"]
+
+
+def test_a_step_that_hardly_any_trajectory_reaches_has_no_number(report, tmp_path):
+    nowhere = Interval(*[math.nan] * 3)
+    first, second = report.results
+    errors = first.errors
+    few = errors._replace(trajectories=[90, 4, 3])
+    none = errors._replace(
+        trajectories=[90, 80, 0], observation=[*errors.observation[:2], nowhere], reward=[*errors.reward[:2], nowhere]
+    )
+    report = report._replace(results=[first._replace(errors=few), second._replace(errors=none)])
+    rows = {name: cells for name, *cells in report.rows()}
+    assert rows["2 ahead"] == ["0.02 (.01–.04)", "0.02 (.01–.04)"]
+    assert rows["12 ahead"] == ["–", "–"]
+    assert rows["reward"] == rows["2 ahead"]
+    assert "– where fewer than one trajectory in 25 still runs" in report.legend()
+    assert "of its variance, 2 steps ahead; end" in report.legend()
+    report.draw(tmp_path / "error.png")
 
 
 def test_the_json_holds_each_model_with_its_settings(report):
@@ -74,7 +92,7 @@ def test_several_seeds_are_one_column_with_the_lowest_and_the_highest():
     together = over_seeds(every)
     assert (together.name, together.updates, together.training_seconds) == ("polygrad", 600, 90.0)
     assert together.errors.steps_ahead == [1, 2, 12]
-    assert together.errors.trajectories == [18, 16, 14]
+    assert together.errors.trajectories == [180, 160, 140]
     np.testing.assert_allclose(together.errors.observation[1], (0.04, 0.02, 0.06))
     np.testing.assert_allclose(together.errors.on_policyness, (0.01, 0.98, 0.02))
     report = Report("Hopper-v5", "", 3, [together])
