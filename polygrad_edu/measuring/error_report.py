@@ -29,7 +29,7 @@ COLOURS = {
     "transformer": "#CC79A7",
     "recurrent": "#E69F00",
 }
-
+MARKERS = dict(zip(COLOURS, "osD^vPX*", strict=True))
 
 MODELS_ABREAST = 7  # in 80 columns
 FEWEST = 1 / 25  # of the trajectories still run in the simulator where a median of theirs says something
@@ -176,28 +176,21 @@ class Report(NamedTuple):
 
     def draw(self, path: Path) -> None:
         """Draw the error by steps ahead, and beside it the time that each model takes."""
-        figure = Figure(figsize=(11, 4.8), layout="constrained")
+        figure = Figure(figsize=(11, 5.2), layout="constrained")
         by_steps, by_cost = figure.subplots(1, 2, width_ratios=[3, 2])
         steps = self.results[0].errors.steps_ahead
         running = steps[: self.furthest_running() + 1]
         measured = [h for h in running if all(np.isfinite(result.errors.at(h).value) for result in self.results)]
         reference = max((h for h in measured if h <= 10), default=steps[0])
         for result in self.results:
-            colour = COLOURS.get(result.name, "black")
+            colour, marker = COLOURS.get(result.name, "black"), MARKERS.get(result.name, "o")
             errors = result.errors
             values, low, high = np.where(_enough_run(errors), np.array(errors.observation).T, np.nan)
-            by_steps.plot(steps, values, "o-", color=colour, label=result.name, markersize=4)
+            by_steps.plot(steps, values, marker=marker, color=colour, label=result.name, markersize=5)
             by_steps.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
             at = errors.at(reference)
-            by_cost.plot(errors.seconds_per_1000, at.value, "o", color=colour, markersize=8)
+            by_cost.plot(errors.seconds_per_1000, at.value, marker, color=colour, markersize=9)
             by_cost.vlines(errors.seconds_per_1000, at.low, at.high, color=colour)
-            by_cost.annotate(
-                result.name,
-                (errors.seconds_per_1000, at.value),
-                xytext=(8, 4),
-                textcoords="offset points",
-                color=colour,
-            )
         by_steps.set(
             xscale="log",
             yscale="log",
@@ -208,7 +201,7 @@ class Report(NamedTuple):
             title=f"{self.env_id}: how far imagination drifts from the simulator",
         )
         by_steps.minorticks_off()
-        by_steps.legend(frameon=False, fontsize=9, loc="upper left")
+        figure.legend(*by_steps.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=4)
         by_cost.set(
             xscale="log",
             yscale="log",
@@ -216,7 +209,7 @@ class Report(NamedTuple):
             ylabel=f"the same error {reference} step{'s' * (reference > 1)} ahead",
             title="and what that costs: best is bottom left",
         )
-        by_cost.margins(x=0.35, y=0.2)
+        by_cost.margins(0.2)
         for axis in (by_cost.xaxis, by_cost.yaxis):
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter("{x:g}")
