@@ -28,6 +28,8 @@ from . import verdict
 
 FOLDER = Path("my_code")
 IMPORTS = "import math\n\nimport numpy as np\nimport torch\n"  # what the lessons import
+YOURS = "yours"
+LESSONS_OWN = "the lesson's own (yours is not right yet)"
 Function = Callable[..., Any]
 
 
@@ -150,6 +152,13 @@ def check(exercise: str, *answer: Any) -> None:
     print(found)
 
 
+def mine_or(exercise: str, mine: Function, otherwise: Function) -> Function:
+    """Choose what a lesson's next cells call, ``mine`` if it is right and ``otherwise`` if not, and print which."""
+    right = verdict(exercise, mine) == "Right."
+    print(f"{exercise}: {YOURS if right else LESSONS_OWN}")
+    return mine if right else otherwise
+
+
 def _called(exercise: str) -> str:
     """Name of what an exercise asks for, as the package has it: ``NoiseSchedule.add_noise``."""
     owner, name, _ = PLACES[exercise]
@@ -207,4 +216,4 @@ def _use_kept(exercise: str) -> str:
         use(exercise, None)
         return f"the package's ({path.as_posix()}: {found})"
     use(exercise, function)
-    return "yours"
+    return YOURS

@@ -1,7 +1,7 @@
 """Helpers of the lessons: guesses, checks of exercises, the pace of a lesson, and trained results."""
 
 from ..checks import credit, require
-from ..checks.own_code import check, use_mine, whose_code
+from ..checks.own_code import check, mine_or, use_mine, whose_code
 from .as_graded import as_it_will_be_graded
 from .figures import house_style
 from .guesses import scorecard
@@ -16,6 +16,7 @@ __all__ = [
     "credit",
     "find_shared",
     "house_style",
+    "mine_or",
     "predict",
     "quick",
     "require",

@@ -44,12 +44,15 @@ def draw_agents(rows: list[dict[str, str]], figure: Figure) -> None:
         longest = max(int(row["env_step"]) for row in of_task)
         draw_published(axes, task, max(30_000, longest))
         presets = sorted({row["preset"] for row in of_task})
+        one_preset = len({preset.partition(", ")[0] for preset in presets}) == 1
         for preset, seed in dict.fromkeys((row["preset"], row["seed"]) for row in of_task):
             run = [row for row in of_task if (row["preset"], row["seed"]) == (preset, seed)]
             colour = COLOURS[int(seed) % len(COLOURS)]
             steps, returns = [int(row["env_step"]) for row in run], [float(row["eval_return"]) for row in run]
             style = LINE_STYLES[presets.index(preset) % len(LINE_STYLES)]
-            axes.plot(steps, returns, style, color=colour, linewidth=1.8, label=f"{preset}, seed {seed}")
+            name = preset.partition(", ")[2] if one_preset else preset  # the task's title says it already
+            label = f"{name}, seed {seed}" if name else f"seed {seed}"
+            axes.plot(steps, returns, style, color=colour, linewidth=1.8, label=label)
         axes.set(title=task, xlabel="real steps")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -60,13 +60,14 @@ def draw_published(axes: Axes, env_id: str, longest: int) -> None:
         longest: real steps up to which they are drawn.
     """
     curves = published_curves(env_id, longest)
-    gap = 0.035 * max((point.mean for points in curves.values() for point in points), default=0.0)
-    height = float("-inf")  # of the last name: names stand above one another
+    gap = 0.045 * max((point.mean for points in curves.values() for point in points), default=0.0)
+    heights: dict[int, float] = {}  # of the last name at each end: names stand above one another
     for method, points in sorted(curves.items(), key=lambda item: item[1][-1].mean):
         steps, means = [point.env_steps for point in points], [point.mean for point in points]
         axes.plot(steps, means, ".--", color="0.6", linewidth=0.8, markersize=4, zorder=1)
-        height = max(means[-1], height + gap)
-        axes.annotate(f" {method}", (steps[-1], height), color="0.35", fontsize=6, va="center")
+        end = steps[-1]
+        heights[end] = max(means[-1], heights[end] + gap) if end in heights else means[-1]
+        axes.annotate(f" {method}", (end, heights[end]), color="0.35", fontsize=6, va="center")
 
 
 def draw_scores(scores: dict[str, np.ndarray], results: dict[str, Any], path: Path) -> None:

@@ -1,10 +1,11 @@
 """The student's functions at work: called once they are right, kept for later lessons, set aside if wrong."""
 
+import numpy as np
 import pytest
 import torch
 
 from polygrad_edu.checks import own_code
-from polygrad_edu.checks.own_code import IN_THE_LOOP, PLACES, check, use, use_mine, whose_code
+from polygrad_edu.checks.own_code import IN_THE_LOOP, PLACES, check, mine_or, use, use_mine, whose_code
 from polygrad_edu.imagination_loop import ImaginationLoop
 from polygrad_edu.noise_schedule import NoiseSchedule
 from polygrad_edu.presets import get_preset
@@ -136,3 +137,11 @@ def test_an_exercise_without_a_place_in_the_package_is_only_judged(capsys):
 def test_the_places_are_there():
     for exercise, place in own_code.PLACES.items():
         assert callable(getattr(place.owner, place.name)), exercise
+
+
+def test_the_next_cells_call_what_is_right_and_say_whose_it_is(capsys):
+    right, wrong = (lambda F: np.abs(np.linalg.eigvals(F)).max()), (lambda F: np.linalg.eigvals(F).max())
+    assert mine_or("01/growth", right, wrong) is right
+    assert capsys.readouterr().out == "01/growth: yours\n"
+    assert mine_or("01/growth", wrong, right) is right
+    assert capsys.readouterr().out == "01/growth: the lesson's own (yours is not right yet)\n"

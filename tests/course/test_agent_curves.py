@@ -19,9 +19,21 @@ HOPPERS = rows("hopper-pathwise", "Hopper-v5", [(100, 1000), (300,)])
 def test_the_shipped_table_is_drawn_a_line_for_each_seed():
     shipped, figure = agent_evaluations(), Figure()
     draw_agents(shipped, figure)
-    names = [text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts()]
-    assert sorted(names) == sorted({f"{row['preset']}, seed {row['seed']}" for row in shipped})
+    for axes in figure.axes:
+        names = [text.get_text() for text in axes.get_legend().get_texts()]
+        runs = {
+            (row["preset"].endswith(", before"), row["seed"]) for row in shipped if row["env_id"] == axes.get_title()
+        }
+        assert sorted(names) == sorted(f"{'before, ' if before else ''}seed {seed}" for before, seed in runs)
     assert [axes.get_title() for axes in figure.axes] == list(dict.fromkeys(row["env_id"] for row in shipped))
+
+
+def test_presets_of_one_task_are_named():
+    figure = Figure()
+    draw_agents(HOPPERS + rows("hopper-cpu", "Hopper-v5", [(50, 60)]), figure)
+    (axes,) = figure.axes
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["hopper-pathwise, seed 0", "hopper-pathwise, seed 1", "hopper-cpu, seed 0"]
 
 
 def test_a_fourth_task_begins_a_second_row():

@@ -9,7 +9,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
-from polygrad_edu.course.store_lessons import store
+from polygrad_edu.course.store_lessons import main, store
 
 PRINTS = "import sys\nfor i in range(3):\n    print(i, flush=True)\nsys.stderr.write('said')\nx = 2"
 DRAWS = """
@@ -75,3 +75,27 @@ def test_a_lesson_that_fails_is_left_as_it_was(lesson):
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         store(lesson)
     assert lesson.read_bytes() == before
+
+
+def test_times_are_put_beside_the_headers_and_nothing_is_stored(tmp_path, monkeypatch, capsys):
+    lessons = {"02_honest": "5 seconds of it computing", "03_boasts": "one minute of it computing", "a1_task": "write"}
+    for name, header in lessons.items():
+        nbformat.write(new_notebook(cells=[new_markdown_cell(header), new_code_cell("1 + 1")]), tmp_path / name)
+    paths = [str(tmp_path / name) for name in lessons]
+    before = [(tmp_path / name).read_bytes() for name in lessons]
+    monkeypatch.setattr("sys.argv", ["store_lessons", "--times", *paths])
+    with pytest.raises(SystemExit, match=r"^03_boasts took \d+ s and its header says 60$"):
+        main()
+    first, second, third, together = capsys.readouterr().out.splitlines()
+    assert first.endswith("s, its header says 5")
+    assert second.endswith("s, its header says 60")
+    assert third.endswith(" s")  # an assignment's students take the time they need
+    assert together.startswith("together ")
+    assert [(tmp_path / name).read_bytes() for name in lessons] == before
+
+
+def test_a_notebook_that_is_not_there_is_named(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["store_lessons", "02_nothing.ipynb"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err.endswith("error: 02_nothing.ipynb is no notebook\n")

@@ -40,6 +40,13 @@ def test_no_line_of_code_is_wider_than_the_screen(path):
 
 
 @each_lesson
+def test_no_line_of_a_solution_is_wider_than_the_screen(path):
+    text = "\n".join("".join(cell["source"]) for cell in cells_of(path) if cell["cell_type"] == "markdown")
+    lines = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.S) for line in block.splitlines()]
+    assert [line for line in lines if len(line) > WIDEST] == []
+
+
+@each_lesson
 def test_a_picture_comes_before_any_code_that_is_in_view(path):
     cells = code_of(path)
     first = next(i for i, cell in enumerate(cells) if shows_a_picture(cell))
