@@ -7,7 +7,7 @@ function draw(panels, data) {
   both.append(robots(noted("Imagined"), data.robots.imagined), robots(noted("Simulated"), data.robots.real));
   panels.add(both);
   panels.plot({
-    title: label, x: [0, last], y: rangeOf(imagined, real), xLabel: "steps ahead",
+    title: label, x: acrossSteps(0, last), y: rangeOf(imagined, real), xLabel: "steps ahead",
     layers: [
       { vertical: data.ahead, colour: "grey", width: 1 },
       { line: [steps(real), real], colour: "orange", width: 3, opacity: 0.8, label: "simulated" },
@@ -17,7 +17,7 @@ function draw(panels, data) {
     ],
   });
   panels.plot({
-    title: "Squared error, in the data's variance", x: [0, last], y: [1e-4, 10], yLog: true, xLabel: "steps ahead",
+    title: "Squared error, in the data's variance", x: acrossSteps(0, last), y: [1e-4, 10], yLog: true, xLabel: "steps ahead",
     layers: [
       { line: [data.errors.steps, data.errors.typical], colour: "grey", dash: true, label: "median of many" },
       { line: [steps(data.errors.own), data.errors.own], colour: "blue", label: "this one" },

@@ -37,6 +37,9 @@ function rangeOf(...arrays) {
   return numbers.length ? [low - margin, high + margin] : [0, 1];
 }
 
+// The range from one step to another, a little wider, so that dots at its ends are whole.
+const acrossSteps = (first, last) => [first - 0.3, last + 0.3];
+
 // One picture, `bare` without axes. Layers, drawn in order, each with a colour and perhaps a label:
 //   { line: [xs, ys] }, { lines: [[xs, ys], ...] }, { points: [xs, ys] }, { bars: heights, from, to },
 //   { vertical: x }, { horizontal: y }, { ellipse: [x, y, radiusX, radiusY] },
