@@ -21,7 +21,7 @@ function ticks([low, high], log) {
     for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.floor(Math.log10(high) + 1e-9); p++) powers.push(10 ** p);
     return powers;
   }
-  const rough = (high - low) / 4;
+  const rough = (high - low) / 5;
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = unit * [1, 2, 5, 10].find((factor) => factor * unit >= rough * 0.999);
   const found = [];
