@@ -51,6 +51,7 @@ const STYLE = `
 .pg-buttons { display: flex; flex-wrap: wrap; gap: 6px; }
 .pg button { font: inherit; font-size: 13px; font-weight: 400; white-space: nowrap; color: var(--ink); background: var(--paper); border: 1px solid var(--ink);
   border-radius: 4px; padding: 2px 10px; cursor: pointer; }
+.pg button:disabled { opacity: 0.45; cursor: default; }
 .pg :is(button, summary):focus-visible { outline: 2px solid ${COLOURS.orange}; outline-offset: 2px; }
 .pg-answer { margin: 8px 0 0; }
 .pg-handle { cursor: grab; touch-action: none; outline: none; }
