@@ -3,9 +3,8 @@ function draw(panels, data) {
   const steps = (values) => values.map((_, i) => i);
   const { label, imagined, real } = data.curves;
   const last = imagined.length - 1, noted = (name) => `${name}, ${data.ahead} step${data.ahead === 1 ? "" : "s"} ahead`;
-  const both = element("div", { style: "display: grid; gap: 6px" });
-  both.append(robots(noted("Imagined"), data.robots.imagined), robots(noted("Simulated"), data.robots.real));
-  panels.add(both);
+  panels.add(robots(noted("Imagined"), data.robots.imagined));
+  panels.add(robots(noted("Simulated"), data.robots.real));
   panels.plot({
     title: label, x: acrossSteps(0, last), y: rangeOf(imagined, real), xLabel: "steps ahead",
     layers: [
