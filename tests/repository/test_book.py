@@ -263,14 +263,14 @@ def test_dragged_to_strengths_that_nobody_stored_the_book_draws_what_the_package
     # and multiplies whatever rounding left
     reach = np.log(reader.settled()["state"]["policy_std"] ** 2 / 4 / 1e-4) / np.log(3e4)
     seen = []
-    for frame in reader.drag("strength", *sorted(reach * reader.random.random() for _ in range(3))):
+    for frame in reader.drag("strength", *(reach * (third + reader.random.random()) / 3 for third in range(3))):
         arena = read_plot(reader.widget, "Trajectories in the arena")
         seen.append((frame["state"]["strength"], arena["lines"]["blue"]))
-    assert len({strength for strength, _ in seen}) > 1
-    if kind != "another rule":
-        assert seen[0][1] != seen[2][1]
     state = frame["state"]
     told, ours = reader.told(state), widgets.GuidanceExplorer(**state).frame["data"]
+    (first, before), _, (last, after) = seen
+    assert first < last, told
+    assert kind == "another rule" or before != after, told
     for colour, name in (("blue", "imagined"), ("grey", "real")):
         lines = arena["lines"][colour][-8:]  # the first grey line is the arena's wall
         for line, wanted in zip(lines, ours["paths"][name], strict=True):
@@ -278,9 +278,8 @@ def test_dragged_to_strengths_that_nobody_stored_the_book_draws_what_the_package
             np.testing.assert_allclose(line, [part[:until] for part in wanted], atol=2e-3, err_msg=told)
             assert wanted[0][until:] == [None] * (len(wanted[0]) - until), told
     spread = read_plot(reader.widget, "Standardised")
-    np.testing.assert_allclose(
-        spread["bars"]["blue"], ours["histogram"], atol=0.011, err_msg=told
-    )  # two of 640 actions
+    two = 2 / 640 * len(ours["histogram"]) / 8  # of all actions, in the next bin
+    np.testing.assert_allclose(spread["bars"]["blue"], ours["histogram"], atol=two, err_msg=told)
     title = f"Standardised: std {ours['strength']['std']:.2f}, KS {ours['strength']['ks']:.2f}"
     check_same_words(reader.widget.locator("figcaption", has_text="Standardised").inner_text(), title, told)
     about = read_plot(reader.widget, "Actions about")
