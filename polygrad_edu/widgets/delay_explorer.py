@@ -124,7 +124,7 @@ def sentence(delay: int, visits: int, found: Imagined) -> str:
         order = "One step after the other: autoregressive diffusion"
     last = N_POINTS - 1
     return (
-        f"{order}. {found.calls} calls of the denoiser in a row, {found.seconds:.2f} s here. "
+        f"{order}. {found.calls} call{'s' * (found.calls > 1)} of the denoiser in a row, {found.seconds:.2f} s here. "
         f"Imagined and true states are {found.errors[10]:.2g} of the data's std apart ten steps ahead, "
         f"{found.errors[last]:.2g} after {last}."
     )

@@ -43,6 +43,6 @@ function sentence(delay, visits, calls, errors, seconds) {
   const order = delay === 0 ? "All steps at once, as in the paper" : delay === visits ? "One step after the other: autoregressive diffusion"
     : `Each step begins ${delay} visit${delay > 1 ? "s" : ""} after the one before it`;
   const far = (ahead) => errors[ahead].toPrecision(2), last = errors.length - 1;
-  return `${order}. ${calls} calls of the denoiser in a row, ${seconds.toFixed(2)} s here. `
+  return `${order}. ${calls} ${calls === 1 ? "call" : "calls"} of the denoiser in a row, ${seconds.toFixed(2)} s here. `
     + `Imagined and true states are ${far(10)} of the data's std apart ten steps ahead, ${far(last)} after ${last}.`;
 }

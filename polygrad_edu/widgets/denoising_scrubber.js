@@ -21,7 +21,7 @@ function draw(panels, data) {
   const { label } = data.channel;
   const curves = ({ now, seen, final }, title, y) =>
     panels.plot({
-      title, x: [0, final.length - 1], y, xLabel: "step of the trajectory", yLabel: "",
+      title, x: acrossSteps(0, final.length - 1), y, xLabel: "step of the trajectory", yLabel: "",
       layers: [
         { line: [steps(final), final], colour: "grey", width: 4, opacity: 0.6, label: "in the end" },
         { points: [steps(now), now], colour: "orange", radius: 3.2, label: "now" },
@@ -32,7 +32,7 @@ function draw(panels, data) {
   curves(data.rewards, "Reward", wide(rangeOf(data.rewards.final), 1.2));
   const { now, mean, low, high } = data.actions;
   panels.plot({
-    title: "First action, and the policy there", x: [0, now.length - 1], y: [-2, 2], xLabel: "step of the trajectory",
+    title: "First action, and the policy there", x: acrossSteps(0, now.length - 1), y: [-2, 2], xLabel: "step of the trajectory",
     layers: [
       { line: [steps(low), low], colour: "blue", width: 1, dash: true, label: "policy's mean, 1 std" },
       { line: [steps(high), high], colour: "blue", width: 1, dash: true },

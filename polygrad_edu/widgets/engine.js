@@ -1,6 +1,6 @@
 // The page's own computing: a Worker that answers with frames where the widget brings what is needed, else nothing.
 
-// Returns null, or { ask(state), idle(), close() }; `answered(frame)` hears each frame, `failed(unanswered)` that none can run here.
+// Returns null, or { ask(state), warm(state), idle(), close() }; `answered(frame)` hears each frame, `failed(unanswered)` that none can run here.
 function makeEngine(model, answered, failed) {
   const source = model.get("page_source");
   if (!source || typeof Worker === "undefined") return null;
@@ -9,6 +9,7 @@ function makeEngine(model, answered, failed) {
   worker.onerror = () => failed(last !== asked);
   let asked = 0, last = 0;
   worker.onmessage = ({ data }) => {
+    if (!data.number) return; // nobody asked: it was warming up
     last = data.number;
     answered(data);
   };
@@ -18,6 +19,9 @@ function makeEngine(model, answered, failed) {
     ask(state) {
       asked += 1;
       worker.postMessage({ number: asked, state });
+    },
+    warm(state) { // a first frame takes longer than all others, so it is computed as soon as a hand comes near
+      if (!asked) worker.postMessage({ number: 0, state });
     },
     idle: () => last === asked,
     close() {

@@ -18,20 +18,21 @@ const STYLE = `
 .pg * { box-sizing: border-box; }
 .pg-head { display: flex; justify-content: space-between; gap: 8px; font-weight: 600; margin-bottom: 6px; }
 .pg-busy { flex: 1; font-size: 12px; font-weight: 400; text-align: right; min-width: 0; overflow: hidden; white-space: nowrap; visibility: hidden; }
-.pg-busy.on { visibility: visible; }
+.pg-busy.on { visibility: visible; transition: visibility 0s 0.15s; } /* what comes sooner does not flicker */
 .pg-controls { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 6px 20px; }
 .pg-control { display: flex; flex-wrap: wrap; align-items: center; align-content: start; gap: 0 8px; }
 .pg-control label { flex: 1; }
 .pg-control input, .pg-control select { flex: 0 0 100%; width: 100%; margin: 2px 0; }
 .pg-control input { accent-color: ${COLOURS.blue}; height: 18px; }
+@media (pointer: coarse) { .pg-control input { height: 28px; } }
 .pg-control select { color: var(--ink); background: var(--paper); border: 1px solid var(--faint); border-radius: 4px;
   padding: 3px; font: inherit; }
-.pg-control :focus-visible { outline: 2px solid ${COLOURS.orange}; outline-offset: 2px; }
+.pg-control :focus-visible { outline: 2px solid ${COLOURS.orange}; outline-offset: 0; }
 .pg-control.fixed { opacity: 0.55; }
 .pg-control output { font-variant-numeric: tabular-nums; }
 .pg-panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(250px, 100%), 1fr)); gap: 10px;
   margin-top: 10px; }
-.pg-panels.stale { opacity: 0.35; }
+.pg .stale { opacity: 0.35; }
 .pg .pg-panel { margin: 0; padding: 0; min-width: 0; max-width: 440px; }
 .pg .pg-panel figcaption { color: var(--ink); font: 600 13px/1.5 system-ui, sans-serif; margin: 0; padding: 0; text-align: left; }
 .pg-key { display: flex; flex-wrap: wrap; gap: 0 12px; font-size: 12px; min-height: 17px; }
@@ -50,6 +51,7 @@ const STYLE = `
 .pg-buttons { display: flex; flex-wrap: wrap; gap: 6px; }
 .pg button { font: inherit; font-size: 13px; font-weight: 400; white-space: nowrap; color: var(--ink); background: var(--paper); border: 1px solid var(--ink);
   border-radius: 4px; padding: 2px 10px; cursor: pointer; }
+.pg button:disabled { opacity: 0.45; cursor: default; }
 .pg :is(button, summary):focus-visible { outline: 2px solid ${COLOURS.orange}; outline-offset: 2px; }
 .pg-answer { margin: 8px 0 0; }
 .pg-handle { cursor: grab; touch-action: none; outline: none; }
@@ -101,6 +103,7 @@ function render({ model, el }) {
     : "One stored setting: the notebook brings it to life.";
   if (note) root.append(element("p", { class: "pg-note" }, note));
   root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the arrows
+  for (const near of ["pointerenter", "focusin"]) root.addEventListener(near, () => engine?.warm({ ...state }), { once: true });
   el.replaceChildren(root);
   const grip = engine && makeGrip(root, (name, place) => move(name, place));
   const place = { plot: (spec) => panels.append(plot(spec, grip)), add: (node) => panels.append(node), answer: false };
@@ -134,8 +137,8 @@ function render({ model, el }) {
     shown = frame;
     if (by === "page" && engine.idle()) busy.classList.remove("on");
     error.textContent = frame.error || "";
-    panels.classList.toggle("stale", Boolean(frame.error));
-    if (!frame.data) return; // the old picture stays, pale
+    for (const part of [panels, text]) part.classList.toggle("stale", Boolean(frame.error));
+    if (!frame.data) return; // the old picture and its sentence stay, pale
     const held = panels.querySelector(":focus")?.dataset.handle;
     panels.replaceChildren();
     draw(place, frame.data, state);

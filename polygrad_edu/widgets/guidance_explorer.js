@@ -43,7 +43,7 @@ function draw(panels, data, state) {
   if (data.errors) {
     const ahead = data.errors.map((_, i) => i + 1);
     panels.plot({
-      title: "Dynamics error", x: [1, ahead.length], y: [0.01, 10], yLog: true, xLabel: "steps ahead", yLabel: "in the data's std",
+      title: "Dynamics error", x: acrossSteps(1, ahead.length), y: [0.01, 10], yLog: true, xLabel: "steps ahead", yLabel: "in the data's std",
       layers: [{ line: [ahead, data.errors], colour: "blue" }, { points: [ahead, data.errors], colour: "blue", radius: 3 }],
     });
   }

@@ -27,7 +27,7 @@ from .page_noise import chain_with_page_noise
 N_MEASURED = 32  # trajectories for the numbers
 N_DRAWN = 8  # of them for the picture
 N_ACTIONS = 90
-BINS = 24
+BINS = 28  # so that 3, at which actions are clipped, is the middle of a bin and not its edge
 TURNS = tuple(range(-180, 181, 5))
 
 NOTES = {
@@ -76,50 +76,16 @@ def guidance_frame(
         raise ValueError(f"guidance rule {rule!r} is unknown; choose one of {', '.join(RULES)}")
     if convention not in CONVENTIONS:
         raise ValueError(f"convention {convention!r} is unknown; choose one of {', '.join(CONVENTIONS)}")
-    by_hand = _by_hand(task, turn, goal, starts)
-    if rule == "gradient":
-        return _frame(task, rule, convention, float(strength), sampling_steps, float(policy_std), seed, *by_hand)
-    # the other rules have neither
-    return _frame(task, rule, "polygrad", 0.0, sampling_steps, float(policy_std), seed, *by_hand)
-
-
-def _by_hand(
-    task: str, turn: float, goal: Sequence[float], starts: Places
-) -> tuple[float, tuple[float, ...], tuple[tuple[float, ...], ...]]:
-    """Places and turn that the reader's hand chose, checked, as a key by which a frame can be kept."""
-    check_number("the turn", turn, -360, 360)
-    if len(starts) not in (0, N_DRAWN):
-        raise ValueError(f"starts must be {N_DRAWN} places, or none, not {len(starts)}")
-    for place in (goal, *starts):
-        if len(place) != 2:
-            raise ValueError(f"a place must be x and y, not {place!r}")
-        for value in place:
-            check_number("a place", value, -1, 1)
-    if task != "point-mass" and (turn or any(goal) or len(starts)):
-        raise ValueError("only the point mass has starts and a goal to move, and a policy to turn")
-    return float(turn), tuple(map(float, goal)), tuple(tuple(map(float, place)) for place in starts)
-
-
-@functools.lru_cache(maxsize=256)
-def _frame(
-    task: str,
-    rule: str,
-    convention: str,
-    strength: float,
-    sampling_steps: int,
-    policy_std: float,
-    seed: int,
-    turn: float,
-    goal: tuple[float, ...],
-    starts: tuple[tuple[float, ...], ...],
-) -> dict[str, Any]:
-    playground, settings = load_playground(task), page_settings(task)
+    _check_by_hand(task, turn, goal, starts)
+    if rule != "gradient":  # the other rules have neither
+        convention, strength = "polygrad", 0.0
+    settings = page_settings(task)
     rows, drawn = settings["rows"], settings["drawn"]
     first, states = playground.observations[rows].clone(), playground.simulator_states[rows].copy()
-    if starts:
+    if len(starts):
         first[drawn, :2] = torch.tensor(starts)
         states[drawn, :2] = starts
-    policy = playground.policy_with(policy_std, goal, turn)
+    policy = playground.policy_with(float(policy_std), tuple(goal), turn)
     sampler = ConventionalSampler(playground, GuidanceSettings(rule=rule, scale=strength), convention, sampling_steps)
     *_, end = chain_with_page_noise(sampler, first, policy, playground.horizon, seed)
     imagined = sampler.expected(end)
@@ -146,6 +112,24 @@ def _frame(
         "text": sentence(rule, compact(found.std), compact(found.ks_distance), errors),  # rounded as the titles are
         "answer": answer(strength, tuned) if rule == "gradient" else "",
     }
+
+
+def _check_by_hand(task: str, turn: float, goal: Sequence[float], starts: Places) -> None:
+    """Check the turn and the places that the reader's hand chose.
+
+    Raises:
+        ValueError: a value is out of range, or the task has nothing to move.
+    """
+    check_number("the turn", turn, -360, 360)
+    if len(starts) not in (0, N_DRAWN):
+        raise ValueError(f"starts must be {N_DRAWN} places, or none, not {len(starts)}")
+    for place in (goal, *starts):
+        if len(place) != 2:
+            raise ValueError(f"a place must be x and y, not {place!r}")
+        for value in place:
+            check_number("a place", value, -1, 1)
+    if task != "point-mass" and (turn or any(goal) or len(starts)):
+        raise ValueError("only the point mass has starts and a goal to move, and a policy to turn")
 
 
 @functools.cache

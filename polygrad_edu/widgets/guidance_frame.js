@@ -1,6 +1,6 @@
 // The guidance explorer's frame, computed in the page: the same numbers as guidance_frame in guidance_explorer.py.
 // Settings come from Python: which stored states to begin at (rows), which trajectories (drawn) and actions (shown) to draw.
-const BINS = 24, N_PLAYED = 400, N_STRENGTHS = 60, RUNAWAY = 100;
+const BINS = 28, N_PLAYED = 400, N_STRENGTHS = 60, RUNAWAY = 100;
 
 function* frameOf(model, settings, state) {
   const { observation_size: O, action_size: A, horizon: H } = model, { task } = settings, B = settings.rows.length;
@@ -27,7 +27,7 @@ function* frameOf(model, settings, state) {
     histogram: histogram(standardised),
     errors: errors && errors.slice(1).map((error) => error === null ? null : Math.min(error, 10)),
     expected: curve,
-    strength: { chosen: state.strength, std, tuned, ks },
+    strength: { chosen: guidance.scale, std, tuned, ks },
     text: sentence(state.rule, std, ks, errors),
     answer: answer(state.rule, state.strength, tuned),
   };

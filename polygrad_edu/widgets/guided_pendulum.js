@@ -21,7 +21,7 @@ function draw(panels, data) {
   });
   const across = actions.now.map((_, i) => i);
   panels.plot({
-    title: "Its actions", x: [0, across.length - 1], y: [-2.5, 2.5], xLabel: "step", yLabel: "",
+    title: "Its actions", x: acrossSteps(0, across.length - 1), y: [-2.5, 2.5], xLabel: "step", yLabel: "",
     layers: [
       { line: [across, actions.low], colour: "orange", width: 1, dash: true, label: "policy's mean, 1 std" },
       { line: [across, actions.high], colour: "orange", width: 1, dash: true },

@@ -6,7 +6,7 @@ function draw(panels, data) {
   panels.add(figure);
   const { now, mean, low, high } = data.actions, across = now.map((_, i) => i);
   panels.plot({
-    title: "Torque at the knee", x: [0, now.length - 1], y: [-2, 2], xLabel: "step", yLabel: "",
+    title: "Torque at the knee", x: acrossSteps(0, now.length - 1), y: [-2, 2], xLabel: "step", yLabel: "",
     layers: [
       { line: [across, low], colour: "blue", width: 1, dash: true, label: "policy's mean, 1 std" },
       { line: [across, high], colour: "blue", width: 1, dash: true },

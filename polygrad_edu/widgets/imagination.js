@@ -287,8 +287,9 @@ export function guideActions(actions, mean, std, guidance, noise, trainedStds, u
   // and adds its noise, so k of them are a <- \mu + r^k (a - \mu) + \sqrt{\sum_j v_j r^{2(k-1-j)}} \epsilon
   const byAction = Array.from(std, (sigma, k) => {
     const r = 1 - scale / (precondition ? 1 : sigma ** 2), unit = precondition ? sigma : units[k];
-    const variance = trainedStds.reduce((sum, stepStd) => r ** 2 * sum + stepStd ** 2, 0);
-    return { keep: r ** steps, spread: guidance.action_noise_scale * unit * Math.sqrt(variance) };
+    // numbers overflow where the package's do, which have 32 bits: both tell from where on actions run away
+    const variance = trainedStds.reduce((sum, stepStd) => Math.fround(r ** 2 * sum + stepStd ** 2), 0);
+    return { keep: Math.fround(r ** steps), spread: guidance.action_noise_scale * unit * Math.sqrt(variance) };
   });
   return near.map((action, i) => mean[i] + byAction[i % A].keep * (action - mean[i]) + byAction[i % A].spread * noise[i]);
 }

@@ -3,11 +3,10 @@ function draw(panels, data) {
   const steps = (values) => values.map((_, i) => i);
   const { label, imagined, real } = data.curves;
   const last = imagined.length - 1, noted = (name) => `${name}, ${data.ahead} step${data.ahead === 1 ? "" : "s"} ahead`;
-  const both = element("div", { style: "display: grid; gap: 6px" });
-  both.append(robots(noted("Imagined"), data.robots.imagined), robots(noted("Simulated"), data.robots.real));
-  panels.add(both);
+  panels.add(robots(noted("Imagined"), data.robots.imagined));
+  panels.add(robots(noted("Simulated"), data.robots.real));
   panels.plot({
-    title: label, x: [0, last], y: rangeOf(imagined, real), xLabel: "steps ahead",
+    title: label, x: acrossSteps(0, last), y: rangeOf(imagined, real), xLabel: "steps ahead",
     layers: [
       { vertical: data.ahead, colour: "grey", width: 1 },
       { line: [steps(real), real], colour: "orange", width: 3, opacity: 0.8, label: "simulated" },
@@ -17,7 +16,7 @@ function draw(panels, data) {
     ],
   });
   panels.plot({
-    title: "Squared error, in the data's variance", x: [0, last], y: [1e-4, 10], yLog: true, xLabel: "steps ahead",
+    title: "Squared error, in the data's variance", x: acrossSteps(0, last), y: [1e-4, 10], yLog: true, xLabel: "steps ahead",
     layers: [
       { line: [data.errors.steps, data.errors.typical], colour: "grey", dash: true, label: "median of many" },
       { line: [steps(data.errors.own), data.errors.own], colour: "blue", label: "this one" },

@@ -1,6 +1,6 @@
 // The Worker in which a page computes its frames: one at a time, and the last one asked for wins.
 // A widget's own file defines frameOf(model, settings, state), a generator that yields now and then and returns the data.
-const PATIENCE_MS = 150; // a frame that takes longer is dropped as soon as a newer one is asked for
+const PATIENCE_MS = 150; // a frame that takes longer is dropped as soon as a newer one is asked for; one that nobody sees, at once
 const channel = new MessageChannel();
 let imagined = null, fixed = null, wanted = null, working = false;
 
@@ -25,7 +25,7 @@ async function work() {
       let step = frames.next();
       while (!step.done) {
         await turn();
-        if (wanted && performance.now() - begin > PATIENCE_MS) break;
+        if (wanted && (!number || performance.now() - begin > PATIENCE_MS)) break;
         step = frames.next();
       }
       if (!step.done) continue;

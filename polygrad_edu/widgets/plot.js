@@ -21,7 +21,7 @@ function ticks([low, high], log) {
     for (let p = Math.ceil(Math.log10(low) - 1e-9); p <= Math.floor(Math.log10(high) + 1e-9); p++) powers.push(10 ** p);
     return powers;
   }
-  const rough = (high - low) / 4;
+  const rough = (high - low) / 5;
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = unit * [1, 2, 5, 10].find((factor) => factor * unit >= rough * 0.999);
   const found = [];
@@ -36,6 +36,9 @@ function rangeOf(...arrays) {
   const margin = (high - low || 1) * 0.06;
   return numbers.length ? [low - margin, high + margin] : [0, 1];
 }
+
+// The range from one step to another, a little wider, so that dots at its ends are whole.
+const acrossSteps = (first, last) => [first - 0.3, last + 0.3];
 
 // One picture, `bare` without axes. Layers, drawn in order, each with a colour and perhaps a label:
 //   { line: [xs, ys] }, { lines: [[xs, ys], ...] }, { points: [xs, ys] }, { bars: heights, from, to },

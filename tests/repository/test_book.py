@@ -10,13 +10,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
+from polygrad_edu import widgets
 from polygrad_edu.course.source_view import source
+from polygrad_edu.settings import RULES
 from tests.support.book_scripts import load_book_script
 from tests.support.browser import needs_chromium, offline_page
+from tests.support.reader import Reader, check_same, check_same_words, read_plot
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,9 +184,18 @@ def barriers(page):
     return [(one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")]
 
 
+def stored(page):
+    """Titles of the widgets on a page that move through stored frames, or show one of them."""
+    stored = "all => all.filter((widget) => /stored setting/i.test(widget.querySelector('.pg-note')?.textContent))"
+    return page.locator(".pg").evaluate_all(f"{stored}.map((widget) => widget.getAttribute('aria-label'))")
+
+
 @pytest.fixture(scope="module")
 def visited(pages, served, browser):
-    """Every page as a browser finds it: what it asked for outside, errors, formulas, barriers for some readers."""
+    """Every page as a browser finds it.
+
+    What it asked for outside, errors, formulas, barriers for some readers, and titles of widgets that compute nothing.
+    """
     page, outside, errors = offline_page(browser, served)
     found = {}
     for name in pages[0]:
@@ -195,16 +208,121 @@ def visited(pages, served, browser):
             formulas = len(page.query_selector_all("mjx-container"))
         # thousands of names, all made by one template: one page of them is looked at
         generated = name.startswith(("book/reference/", "genindex")) and name != "book/reference/widgets.html"
-        found[name] = (list(outside), list(errors), formulas, None if generated else barriers(page))
+        found[name] = (list(outside), list(errors), formulas, None if generated else barriers(page), stored(page))
     page.context.close()
     return found
 
 
 @needs_chromium
 def test_every_page_opens_offline_in_a_browser_without_an_error(visited):
-    for name, (outside, errors, _, _) in visited.items():
+    for name, (outside, errors, *_) in visited.items():
         assert (name, outside, errors) == (name, [], [])
-    assert any(name.startswith("notebooks/") and formulas for name, (_, _, formulas, _) in visited.items())
+    assert any(name.startswith("notebooks/") and formulas for name, (_, _, formulas, *_) in visited.items())
+
+
+@needs_chromium
+def test_frames_are_stored_only_where_the_book_says_why(visited):
+    words = (ROOT / "book" / "widgets.md").read_text(encoding="utf-8").split("Three widgets of this book show")[1]
+    told = re.findall(r"^\| ([\w ]+) \| \[.+?\]\(\.\./(notebooks/\w+)\.ipynb\)", words, re.M)
+    found = [(title.lower(), name.removesuffix(".html")) for name, (*_, titles) in visited.items() for title in titles]
+    assert len(told) == 3
+    assert sorted(found) == sorted(told)
+
+
+def opened(browser, served, name, width, height):
+    """A page of the book that can load nothing from outside, and the lists of what it asked for and of its errors."""
+    page, outside, errors = offline_page(
+        browser, served, viewport={"width": width, "height": height}, reduced_motion="reduce"
+    )
+    page.goto(served + name, wait_until="load", timeout=120_000)
+    return page, outside, errors
+
+
+@pytest.fixture(scope="module")
+def on_guidance(browser, served):
+    """The book's page of the lesson on guidance."""
+    page, outside, errors = opened(browser, served, "notebooks/05_score_guidance.html", 1280, 900)
+    yield page
+    assert (outside, errors) == ([], [])
+    page.context.close()
+
+
+@needs_chromium
+@pytest.mark.parametrize("kind", ["polygrad", "another convention", "another rule"])
+def test_dragged_to_strengths_that_nobody_stored_the_book_draws_what_the_package_samples(on_guidance, kind):
+    reader = Reader(on_guidance, "Guidance explorer", kind)
+    for name in ("policy_std", "sampling_steps", "turn", "seed"):
+        reader.move(name)
+    if kind == "another convention":
+        reader.control("convention").select_option(reader.random.choice(["diffuser", "policy-guided"]))
+    if kind == "another rule":
+        reader.control("rule").select_option(reader.random.choice([rule for rule in RULES if rule != "gradient"]))
+    for handle in ("starts 3", "goal 0"):
+        reader.drag_handle(*handle.split(), reader.random.randint(-60, 60), reader.random.randint(-60, 60))
+    # to strengths up to a quarter of the policy's variance: near its whole and beyond it, each step overshoots the mean
+    # and multiplies whatever rounding left
+    reach = np.log(reader.settled()["state"]["policy_std"] ** 2 / 4 / 1e-4) / np.log(3e4)
+    seen = []
+    for frame in reader.drag("strength", *(reach * (third + reader.random.random()) / 3 for third in range(3))):
+        arena = read_plot(reader.widget, "Trajectories in the arena")
+        seen.append((frame["state"]["strength"], arena["lines"]["blue"]))
+    state = frame["state"]
+    told, ours = reader.told(state), widgets.GuidanceExplorer(**state).frame["data"]
+    (first, before), _, (last, after) = seen
+    assert first < last, told
+    assert kind == "another rule" or before != after, told
+    for colour, name in (("blue", "imagined"), ("grey", "real")):
+        lines = arena["lines"][colour][-8:]  # the first grey line is the arena's wall
+        for line, wanted in zip(lines, ours["paths"][name], strict=True):
+            until = len(line[0])  # after its end an episode shows nothing
+            np.testing.assert_allclose(line, [part[:until] for part in wanted], atol=2e-3, err_msg=told)
+            assert wanted[0][until:] == [None] * (len(wanted[0]) - until), told
+    spread = read_plot(reader.widget, "Standardised")
+    two = 2 / 640 * len(ours["histogram"]) / 8  # of all actions, in the next bin
+    np.testing.assert_allclose(spread["bars"]["blue"], ours["histogram"], atol=two, err_msg=told)
+    title = f"Standardised: std {ours['strength']['std']:.2f}, KS {ours['strength']['ks']:.2f}"
+    check_same_words(reader.widget.locator("figcaption", has_text="Standardised").inner_text(), title, told)
+    about = read_plot(reader.widget, "Actions about")
+    np.testing.assert_allclose(np.transpose(about["dots"]["blue"]), ours["actions"], atol=2e-2, err_msg=told)
+    error = read_plot(reader.widget, "Dynamics error")
+    np.testing.assert_allclose(error["lines"]["blue"][0][1], ours["errors"], rtol=1e-2, atol=1e-3, err_msg=told)
+    check_same_words(reader.widget.locator(".pg-text").first.inner_text(), ours["text"], told)
+    if ours["expected"]:
+        reader.widget.get_by_role("button", name="Show the answer").click()
+        curve = read_plot(reader.widget, "Where the right strength lies")
+        np.testing.assert_allclose(curve["lines"]["orange"][0], ours["expected"], rtol=1e-2, err_msg=told)
+        check_same_words(reader.widget.locator(".pg-answer .pg-text").inner_text(), ours["answer"], told)
+        reader.widget.get_by_role("button", name="Hide the answer").click()
+
+
+MOVED = {  # widget, page, and the controls that are moved
+    "HopperFromNoise": ("book/index.html", ["seed", "strength", "visit"]),
+    "ScoreField": ("notebooks/01b_why_diffusion.html", ["seed", "eta", "progress"]),
+    "SchedulePlayground": ("notebooks/02_the_noise_schedule.html", ["tau", "progress", "sampling_steps"]),
+    "DenoisingScrubber": ("notebooks/04_trajectory_diffusion.html", ["seed", "visit"]),
+    "ReturnExplorer": ("notebooks/07_the_actor_critic.html", ["lambda_", "gamma", "terminal"]),
+    "DelayExplorer": ("book/measured/delay.html", ["seed", "visits", "delay", "place"]),
+    "GuidedPendulum": ("book/measured/delay.html", ["seed", "delay", "policy_std", "strength"]),
+}
+
+
+@needs_chromium
+@pytest.mark.parametrize("kind", MOVED)
+def test_at_settings_drawn_at_random_each_widget_of_the_book_shows_the_packages_numbers(served, browser, kind):
+    name, controls = MOVED[kind]
+    page, outside, errors = opened(browser, served, name, 390, 844)
+    made = getattr(widgets, kind)
+    reader = Reader(page, made.title)
+    for _ in range(3):
+        for control in controls:
+            reader.move(control)
+        found = reader.settled()
+        check_same(found["data"], made(**found["state"]).frame["data"], reader.told(found["state"]))
+        assert reader.widget.get_attribute("data-by") == "page"
+        assert reader.widget.locator(".pg-text").first.inner_text() == found["data"]["text"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert (outside, errors) == ([], [])
+    page.context.close()
 
 
 @needs_chromium
@@ -213,7 +331,7 @@ def test_every_page_opens_offline_in_a_browser_without_an_error(visited):
     reason="axe-core looks for barriers (axe-playwright-python, in the extra test)",
 )
 def test_no_page_has_a_barrier_for_readers_with_keyboard_or_screen_reader(visited):
-    assert {name: found for name, (_, _, _, found) in visited.items() if found} == {}
+    assert {name: found for name, (_, _, _, found, _) in visited.items() if found} == {}
 
 
 @needs_chromium

@@ -1,13 +1,11 @@
-"""The delay explorer: the package's staggered sampler beside Gymnasium's pendulum, in Python and in the page."""
+"""The delay explorer: the package's staggered sampler beside Gymnasium's pendulum."""
 
 import re
 
 import numpy as np
 import pytest
 
-from polygrad_edu.widgets import DelayExplorer
 from polygrad_edu.widgets.delay_explorer import N_POINTS, delay_frame
-from tests.support.browser import needs_chromium, offline_page, page_with
 
 
 def test_the_dial_leads_from_all_at_once_to_one_after_the_other_and_the_error_falls():
@@ -43,34 +41,3 @@ def test_half_way_the_first_steps_are_clean_and_the_last_are_noise():
 def test_what_is_no_setting_is_refused(change, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         delay_frame(**({"delay": 0, "visits": 4, "place": 1.0, "seed": 0} | change))
-
-
-def numbers(data, *path):
-    for name in path:
-        data = data[name]
-    return np.array(data, dtype=float)
-
-
-@needs_chromium
-def test_what_the_page_draws_is_what_the_package_computes(browser, tmp_path):
-    page, outside, errors = offline_page(browser, viewport={"width": 390, "height": 844})
-    page.goto(page_with(tmp_path, DelayExplorer()))
-    widget = page.locator(".pg")
-    for keys in ({"delay": 2}, {"visits": -2, "place": -20}, {"delay": 3, "visits": 3}):
-        for control, times in keys.items():
-            widget.locator(f"[data-control={control}] input").focus()
-            for _ in range(abs(times)):
-                page.keyboard.press("ArrowRight" if times > 0 else "ArrowLeft")
-        page.wait_for_function("document.querySelector('.pg-busy:not(.on)')")
-        found = widget.evaluate("root => root.frame")
-        assert widget.get_attribute("data-by") == "page"
-        ours = DelayExplorer(**found["state"]).frame["data"]
-        for name in (("heights", "imagined"), ("heights", "real"), ("rods", "imagined"), ("rods", "real")):
-            np.testing.assert_allclose(numbers(found["data"], *name), numbers(ours, *name), atol=5e-3)
-        np.testing.assert_allclose(numbers(found["data"], "errors"), numbers(ours, "errors"), rtol=2e-2, atol=1e-3)
-        assert found["data"]["levels"]["made"] == ours["levels"]["made"]
-        assert found["data"]["levels"]["calls"] == ours["levels"]["calls"]
-    assert found["state"] == {"delay": 6, "visits": 8, "place": 0.6, "seed": 0}
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert (outside, errors) == ([], [])
-    page.context.close()

@@ -1,13 +1,11 @@
-"""The guided pendulum: the package's staggered sampler beside Gymnasium's pendulum, in Python and in the page."""
+"""The guided pendulum: the package's staggered sampler beside Gymnasium's pendulum."""
 
 import re
 
 import numpy as np
 import pytest
 
-from polygrad_edu.widgets import GuidedPendulum
 from polygrad_edu.widgets.guided_pendulum import RODS_AT, VISITS, expected_curve, page_settings, pendulum_frame
-from tests.support.browser import needs_chromium, offline_page, page_with
 
 START = {"strength": 0.004, "delay": 0, "policy_std": 0.5, "seed": 0}
 
@@ -58,38 +56,3 @@ def test_what_is_drawn_is_one_trajectory_from_a_real_state():
 def test_what_is_no_setting_is_refused(change, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         pendulum_frame(**(START | change))
-
-
-@needs_chromium
-@pytest.mark.parametrize(
-    "state",
-    [
-        {"strength": 0.0123, "delay": 0, "policy_std": 0.8, "seed": 7},
-        {"strength": 0.00171, "delay": 4, "policy_std": 0.2, "seed": 31},
-        {"strength": 0.0004, "delay": 8, "policy_std": 0.3, "seed": 0},
-    ],
-)
-def test_what_the_page_draws_is_what_the_package_computes(browser, tmp_path, state):
-    wanted = GuidedPendulum(**state)
-    page, outside, errors = offline_page(browser, viewport={"width": 390, "height": 844})
-    page.goto(page_with(tmp_path, wanted))
-    widget = page.locator(".pg")
-    stored = widget.evaluate("root => root.frame.data.rods.imagined")
-    widget.locator("[data-control=policy_std] input").focus()
-    for key in ("ArrowRight", "ArrowLeft") if state["policy_std"] < 0.8 else ("ArrowLeft", "ArrowRight"):
-        page.keyboard.press(key)  # away and back again: the page computes both
-    page.wait_for_function("document.querySelector('.pg-busy:not(.on)')")
-    found = widget.evaluate("root => root.frame")
-    assert widget.get_attribute("data-by") == "page"
-    assert found["state"] == state
-    theirs, ours = found["data"], wanted.frame["data"]
-    assert theirs["rods"]["imagined"] != stored  # more digits than a stored frame has
-    for name in ("imagined", "real"):
-        np.testing.assert_allclose(theirs["rods"][name], ours["rods"][name], atol=5e-3)
-    for name in ("now", "mean", "low", "high"):
-        np.testing.assert_allclose(theirs["actions"][name], ours["actions"][name], atol=1e-2)
-    assert theirs["spread"]["std"] == pytest.approx(ours["spread"]["std"], rel=5e-3)
-    assert theirs["error"] == pytest.approx(ours["error"], rel=2e-2)
-    assert (outside, errors) == ([], [])
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.context.close()
