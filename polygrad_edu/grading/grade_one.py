@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.safe_files import write_json
+from .names import encodable
 from .question_cells import required_calls
 from .run_notebook import Cell, NotebookRunner
 from .student_process import CELL_SECONDS
@@ -149,8 +150,8 @@ def _marks(cell: Cell) -> dict[str, Any]:
 
 
 def without_places(text: str) -> str:
-    """Text without the folders of this machine: of a path only its last part is left."""
-    return re.sub(r"(?:/[\w.@+~-]+)+/(?=[\w.@+~-])", "", text)
+    """Text for a student's page, without the folders of this machine: of a path only its last part is left."""
+    return re.sub(r"(?:/[\w.@+~-]+)+/(?=[\w.@+~-])", "", encodable(text))
 
 
 def main() -> None:
