@@ -61,24 +61,24 @@ def step_policy(policy, optimiser, loss, observations, actions, target, rounds):
             fraction = min(1.0, fraction * target / change)
     return fraction, change
 """
-HABITS = [
-    pytest.param(2, "trained", NETWORK, id="annotations, typing and eval"),
-    pytest.param(4, "lambda_returns", RETURNS, id="a matrix called F"),
-    pytest.param(4, "step_policy", DEEP, id="deepcopy"),
-    pytest.param(1, "betas", "vars = 1\n" + solution(1, "betas"), id="a variable called vars"),
-]
+VARIABLE = "vars = 1\n" + solution(4, "standardise")
 
 
-@pytest.mark.parametrize(("number", "function", "answer"), HABITS)
-def test_an_honest_habit_keeps_its_points(number, function, answer):
-    result = grade_answers(number, {function: answer})
-    assert messages(result) == {function: "Right."}
+def test_annotations_typing_and_eval_keep_their_points():
+    assert messages(grade_answers(2, {"trained": NETWORK})) == {"trained": "Right."}
 
 
-def test_scipy_may_be_used_where_the_assignment_says_so():
+def test_a_matrix_called_f_a_variable_called_vars_and_a_deep_copy_keep_their_points():
+    answers = {"lambda_returns": RETURNS, "standardise": VARIABLE, "step_policy": DEEP}
+    assert messages(grade_answers(4, answers)) == dict.fromkeys(answers, "Right.")
+
+
+def test_scipy_may_be_used_where_the_assignment_says_so_and_arguments_may_be_named():
     answer = solution(3, "verdict")
-    result = grade_answers(3, {"verdict": f"from scipy import stats\n{answer}\nstats.norm.cdf(0.0)\n"})
-    assert messages(result) == {"verdict": "Right."}
+    answers = {"verdict": f"from scipy import stats\n{answer}\nstats.norm.cdf(0.0)\n"}
+    answers["tune"] = solution(3, "tune").replace("spread_of(scales[-1])", "spread_of(scale=scales[-1])")
+    assert "scale=" in answers["tune"]
+    assert messages(grade_answers(3, answers)) == dict.fromkeys(answers, "Right.")
 
 
 def test_a_helper_in_a_cell_of_ones_own_is_run_before_the_answer_that_uses_it():
