@@ -26,6 +26,7 @@ from .distributions import made_of, parts_of
 from .remote import Linked, Remote, RemoteCallable, RemoteModule
 from .shared import Shared
 
+MAX_RANGE = 1_000_000  # numbers of a range that crosses
 # named tuples of the package; others come out as tuples with the same names
 NAMED_TUPLES = {
     "Plan": "polygrad_edu.course.loop_parts",
@@ -297,7 +298,10 @@ class Crossing(abc.ABC):
         return set(self.decode(told["set"], tensors))
 
     def _decode_range(self, told: Any, tensors: Any) -> Any:
-        return range(*told["range"])
+        whole = range(*told["range"])
+        if len(whole) > MAX_RANGE:  # a few letters that would fill the memory of whoever goes through them
+            raise ValueError(f"a range of more than {MAX_RANGE:,} numbers")
+        return whole
 
     def _decode_slice(self, told: Any, tensors: Any) -> Any:
         return slice(*told["slice"])

@@ -34,6 +34,7 @@ td.points { white-space: nowrap; text-align: right; }
 .missed td:first-child { border-left: 4px solid #b3400a; }
 .right td:first-child { border-left: 4px solid #00694e; }
 .message { overflow-wrap: anywhere; white-space: pre-wrap; }
+.message ul { white-space: normal; margin: .3rem 0; }
 img { max-width: 100%; }
 </style>
 </head>
@@ -57,7 +58,7 @@ img { max-width: 100%; }
 <li>{{ number(part.points) }} of {{ number(part.max_points) }}: {{ part.words }}</li>
 {% endfor %}
 </ul>
-{% endif %}
+{%- endif %}
 </td></tr>
 {% endfor %}
 </table>
@@ -104,7 +105,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid #00
 </head>
 <body>
 <h1>{{ title }}</h1>
-<p>{{ answers | length }} answers, {{ number(max_points) }} points each. They go into <code>{{ table }}</code>; then
+<p>{{ answers | length }} answers, {{ number(max_points) }} points each. Points go into <code>{{ table }}</code>; then
 <code>polygrad-edu course report --by-hand {{ table }}</code>.</p>
 {% if model %}
 <h2>The course's own answer</h2>

@@ -19,7 +19,7 @@ from tests.support.assignments import SOURCES
 from tests.support.processes import are_gone, descendants
 from tests.support.synthetic_submissions import A1, CASES, Class, many
 
-SECONDS = 8  # that a cell may compute
+SECONDS = 5  # that a cell may compute
 ONLY_BETAS = ("setup", "betas", "test_betas")
 
 
