@@ -17,7 +17,7 @@ DISTRIBUTIONS = {
 
 
 def parts_of(value: Any) -> list[Any] | None:
-    """What a distribution is made of; ``None`` for one that does not cross by value, and for anything else."""
+    """Parts that a distribution is made of; ``None`` for one that does not cross by value, and for anything else."""
     if not isinstance(value, Distribution) or type(value).__name__ not in DISTRIBUTIONS:
         return None
     return [getattr(value, name) for name in DISTRIBUTIONS[type(value).__name__][1]]
