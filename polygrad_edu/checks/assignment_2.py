@@ -133,6 +133,11 @@ def check_Denoiser(make: Callable[..., nn.Module], seed: int = 0) -> None:
             _check_precision(denoiser, inputs)
 
 
+def _ask(denoiser: nn.Module, *inputs: Tensor) -> Tensor:
+    """Answer of a denoiser; one that is no number would differ from every other, and so pass for one that listens."""
+    return a_tensor(denoiser(*inputs), tuple(inputs[0].shape), "forward", f"for {len(inputs[0])} trajectories")
+
+
 def _check_rows(denoiser: nn.Module, inputs: tuple[Tensor, ...], seen: Tensor) -> None:
     noisy, actions, step, first = inputs
     assert close(denoiser(*inputs), seen), (
@@ -175,20 +180,20 @@ def _check_listens(denoiser: nn.Module, inputs: tuple[Tensor, ...], seen: Tensor
     for t in range(noisy.shape[1]):
         changed = actions.clone()
         changed[:, t] += 1
-        assert not close(denoiser(noisy, changed, step, first), seen, 1e-6), (
+        assert not close(_ask(denoiser, noisy, changed, step, first), seen, 1e-6), (
             f"another action at time point {t} changes nothing: what happens depends on all actions."
         )
         changed = noisy.clone()
         changed[:, t, obs:] += 1
-        assert not close(denoiser(changed, actions, step, first), seen, 1e-6), (
+        assert not close(_ask(denoiser, changed, actions, step, first), seen, 1e-6), (
             f"another noisy reward and terminal at time point {t} change nothing; only the first *observation* is "
             "known."
         )
-    later = denoiser(noisy, actions, step, first + 1)[:, 1:]
+    later = _ask(denoiser, noisy, actions, step, first + 1)[:, 1:]
     assert not close(later, seen[:, 1:], 1e-6), (
         "another first observation changes nothing of what comes later: the network is not told where it starts."
     )
-    assert not close(denoiser(noisy, actions, step - 1, first), seen, 1e-6), (
+    assert not close(_ask(denoiser, noisy, actions, step - 1, first), seen, 1e-6), (
         "another step changes nothing: the network cannot know how far to trust what it is shown."
     )
 
@@ -200,12 +205,12 @@ def _check_order_of_blocks(denoiser: nn.Module, blocks: nn.Module, inputs: tuple
     if len(parts) != 2 or shapes[0] != shapes[1]:
         return  # another way to build them, in which they cannot be told apart from outside
     with torch.no_grad():
-        before = denoiser(*inputs)
+        before = _ask(denoiser, *inputs)
         for one, other in zip(*parts, strict=True):
             kept = one.clone()
             one.copy_(other)
             other.copy_(kept)
-        after = denoiser(*inputs)
+        after = _ask(denoiser, *inputs)
     assert not close(before, after, 1e-6), (
         "with the two blocks in the other order the answer is the same, so both read the same input. A block should "
         "read what the one before it has passed on."

@@ -203,7 +203,8 @@ def check_trained(denoiser: nn.Module, seed: int = 0) -> None:
     """Check a trained denoiser on new point masses: most of the variance must be explained, at two diffusion steps."""
     given(denoiser, "trained")
     data = point_mass_windows(400, 500 + seed)
-    for step, max_left in ((len(ALPHAS) // 2, 0.03), (len(ALPHAS) - 2, 0.12)):
+    bars = ((len(ALPHAS) // 2, 0.03), (len(ALPHAS) - 2, 0.12))
+    for step, max_left in bars:
         left = left_unexplained(denoiser, data, step, seed)
         assert left < max_left, (
             f"on 400 trajectories of {HORIZON} time points that it never saw, with {ALPHAS[step]:.1%} of the signal "
@@ -211,3 +212,15 @@ def check_trained(denoiser: nn.Module, seed: int = 0) -> None:
             "is asked for. Does the loss still fall when training ends? Lesson 3 shows how to ask whether it listens "
             "to the actions."
         )
+    weights = [parameter.detach().clone() for parameter in denoiser.parameters()]
+    with torch.no_grad():
+        for parameter in denoiser.parameters():
+            parameter.zero_()
+    empty = [left_unexplained(denoiser, data, step, seed) < max_left for step, max_left in bars]
+    with torch.no_grad():
+        for parameter, value in zip(denoiser.parameters(), weights, strict=True):
+            parameter.copy_(value)
+    assert not any(empty), (
+        "with all its weights at 0 your denoiser explains as much as before: what it knows is not in its weights, so "
+        "it did not learn it."
+    )

@@ -175,9 +175,9 @@ def check_tune(tune: Callable[..., list[float]], seed: int = 0) -> None:
     def run(spread: Callable[[float], float], rate: float, rounds: int) -> tuple[list[float], list[float]]:
         asked: list[float] = []
 
-        def spread_of(value: Any) -> float:
-            asked.append(float(value))
-            return spread(float(value))
+        def spread_of(scale: Any) -> float:
+            asked.append(float(scale))
+            return spread(float(scale))
 
         scales = [float(value) for value in given(tune(spread_of, scale, rate, rounds), "tune")]
         assert len(scales) == rounds + 1, (

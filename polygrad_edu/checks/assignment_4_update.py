@@ -44,6 +44,9 @@ def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
         with torch.no_grad():
             mean = policy.mean(observations)
         actions = (mean + 0.5 * draw.normal(*mean.shape)).requires_grad_()
+        # what is due is worked out first, of the networks as they are before an answer has had them in its hands
+        chances = _log_prob(policy, observations, actions)
+        entropy = policy(observations).entropy().mean().item() * weights.mean().item()
         loss = given(actor_loss(policy, observations, actions, advantages, weights, 0.0), "actor_loss")
         told = a_number(loss.detach() if torch.is_tensor(loss) else loss, "actor_loss")
         assert torch.as_tensor(loss).requires_grad, "no gradient leads back from the loss to the policy."
@@ -57,7 +60,6 @@ def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
                 "the loss has a gradient with respect to the *actions*; they were taken, and only their probability "
                 "can still change."
             )
-        chances = _log_prob(policy, observations, actions)
         size = f"for {act}-dimensional actions and {batch} x {steps} steps"
         with part("reinforce"):
             assert all(g is not None for g in gradients[:-2]), "some of the policy's parameters get no gradient."
@@ -77,7 +79,6 @@ def check_actor_loss(actor_loss: Callable[..., Tensor], seed: int = 0) -> None:
         nothing = torch.zeros_like(advantages)
         with part("entropy"):
             bonus = actor_loss(policy, observations, actions, nothing, weights, 0.1)
-            entropy = policy(observations).entropy().mean().item() * weights.mean().item()
             # torch's types do not know that an unused one has None
             (slope,) = cast(tuple[Tensor | None], torch.autograd.grad(bonus, policy.log_std, allow_unused=True))
             slope = torch.zeros_like(policy.log_std) if slope is None else slope
@@ -132,6 +133,13 @@ def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None
             answer = reference(rewards, terminals, values, 0.9, by, last_step_counts=True)
             return answer.value_targets, answer.reality_weight
 
+        # what is due is worked out first, of the networks as they are before an answer has had them in its hands
+        with torch.no_grad():
+            aims, weights = returns_of(rewards, terminals, slow(observations)[..., 0])
+        wanted = 0.5 * ((critic(observations[:, :-1])[..., 0] - aims).square() * weights).mean()
+        own, _ = returns_of(rewards, terminals, critic(observations)[..., 0])
+        chasing = 0.5 * ((critic(observations[:, :-1])[..., 0] - own).square() * weights).mean()
+        slopes = torch.autograd.grad(wanted, list(critic.parameters()))
         arguments = (critic, slow, returns_of, observations, rewards, terminals)
         loss = given(critic_loss(*arguments), "critic_loss")
         told = a_number(loss.detach() if torch.is_tensor(loss) else loss, "critic_loss")
@@ -140,11 +148,6 @@ def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None
             loss, [*slow.parameters(), *critic.parameters()], allow_unused=True, retain_graph=True
         )
         n_slow = len(list(slow.parameters()))
-        with torch.no_grad():
-            aims, weights = returns_of(rewards, terminals, slow(observations)[..., 0])
-        wanted = 0.5 * ((critic(observations[:, :-1])[..., 0] - aims).square() * weights).mean()
-        own, _ = returns_of(rewards, terminals, critic(observations)[..., 0])
-        chasing = 0.5 * ((critic(observations[:, :-1])[..., 0] - own).square() * weights).mean()
         with part("slow"):
             assert all(g is None or not g.any() for g in gradients[:n_slow]), (
                 "the slow critic gets a gradient: what the critic should learn is given, and nothing is learned "
@@ -159,7 +162,6 @@ def check_critic_loss(critic_loss: Callable[..., Tensor], seed: int = 0) -> None
                 f"{told:.4f}. Do values of the shape [B, H-1, 1] meet returns of the shape [B, H-1]; do steps after an "
                 "end count; is it half the square?"
             )
-        slopes = torch.autograd.grad(wanted, list(critic.parameters()))
         with part("gradient"):
             assert all(close(a, b, 1e-3) for a, b in zip(gradients[n_slow:], slopes, strict=True)), (
                 "the loss has the right value but another gradient: something that should be given is learned through, "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class _Script:
     """Environment whose episodes follow a script, and which records its calls."""
 
     def __init__(self, action_size: int, ends: str):
-        self.action_space = SimpleNamespace(shape=(action_size,))
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (action_size,))
         self.ends = ends
         self.step_number = 0
         self.actions = []

@@ -16,6 +16,7 @@ from .asserting import Draw, own_randomness
 from .parts import Property, part, worth
 from .properties import close
 
+LEARNED_FROM = ("observations", "actions", "rewards", "terminals")
 LESSONS = {"improve": "lesson 8, 'The loop, in plain code'"}
 
 
@@ -77,21 +78,23 @@ def _fakes(
 ) -> tuple[Parts, list[tuple[str, Any]]]:
     log: list[tuple[str, Any]] = []
 
+    # arguments have the names that they have in the package: answers may use them
     def imagine(
-        first: Tensor, policy: Any, asked: int, generator: torch.Generator | None = None
+        first_observations: Tensor, policy: Any, horizon: int, generator: torch.Generator | None = None
     ) -> ImaginedTrajectories:
+        count = len(first_observations)
         imagined = ImaginedTrajectories(
-            draw.normal(len(first), asked, first.shape[-1]),
-            draw.normal(len(first), asked, action_size),
-            draw.normal(len(first), asked),
-            (draw.uniform(len(first), asked) < 0.2).float(),
+            draw.normal(count, horizon, first_observations.shape[-1]),
+            draw.normal(count, horizon, action_size),
+            draw.normal(count, horizon),
+            (draw.uniform(count, horizon) < 0.2).float(),
         )
-        log.append(("imagine", (first.clone(), policy, asked, generator)))
+        log.append(("imagine", (first_observations.clone(), policy, horizon, generator)))
         log.append(("imagined", imagined))
         return imagined
 
-    def update(*batch: Any) -> dict[str, Tensor]:
-        log.append(("update", batch))
+    def update(*batch: Any, **named: Any) -> dict[str, Tensor]:
+        log.append(("update", (*batch, *(named[name] for name in LEARNED_FROM if name in named))))
         return {"action_std": torch.tensor(1.3), "actor_loss": torch.tensor(0.1)}
 
     replay = SimpleNamespace(
@@ -102,7 +105,9 @@ def _fakes(
         draw=lambda n, generator: allowed[torch.randint(len(allowed), (n,), generator=generator)],
     )
     world_model = SimpleNamespace(
-        window=horizon, imagine=imagine, adapt_guidance=lambda std: log.append(("adapt_guidance", std)) or {}
+        window=horizon,
+        imagine=imagine,
+        adapt_guidance=lambda action_std: log.append(("adapt_guidance", action_std)) or {},
     )
     actor_critic = SimpleNamespace(policy=lambda observations: None)
     return Parts(*cast(Any, (replay, world_model, actor_critic, SimpleNamespace(update=update)))), log
@@ -116,8 +121,7 @@ def _check_update(log: list[tuple[str, Any]], metrics: Any) -> None:
             "the optimiser learns from observations, actions, rewards and terminals; yours was given "
             f"{len(batch)} things."
         )
-        names = ("observations", "actions", "rewards", "terminals")
-        for name, ours, wanted in zip(names, batch, imagined, strict=False):
+        for name, ours, wanted in zip(LEARNED_FROM, batch, imagined, strict=False):
             same = ours.shape == wanted.shape and close(ours, wanted)
             assert same, f"the {name} that the optimiser learns from are not the ones that were imagined."
     with part("tuned"):

@@ -71,7 +71,7 @@ def check_imagination_loop(imagination_loop: Loop, seed: int = 0) -> None:
 def _check_order(imagination_loop: Loop, plan: Plan, seed: int) -> None:
     log: list[tuple[str, Any]] = []
     replay = SimpleNamespace(n_starts=1, refresh_normaliser=lambda: log.append(("refresh", None)))
-    world_model = SimpleNamespace(fit=lambda given: log.append(("fit", given)), window=5)
+    world_model = SimpleNamespace(fit=lambda replay: log.append(("fit", replay)), window=5)
     actor_critic = SimpleNamespace(policy=object())
     parts = Parts(*cast(Any, (replay, world_model, actor_critic, SimpleNamespace())))
     env = SimpleNamespace(reset=lambda seed=None: (log.append(("reset", seed)), (-1, {}))[1])

@@ -45,6 +45,7 @@ def call(answer: Callable[..., Any], *arguments: Any, what: str) -> Any:
 
 def close(left: Tensor | float, right: Tensor | float, tolerance: float = 1e-4) -> bool:
     """True if two tensors or numbers agree within ``tolerance``, relative to the larger of 1 and ``right``."""
+    left = torch.as_tensor(left, dtype=torch.float64)  # flags, too: of True and False there are no differences
     right = torch.as_tensor(right, dtype=torch.float64)
     return bool(((left - right).abs() <= tolerance * right.abs().clamp(min=1)).all())
 

@@ -219,10 +219,11 @@ def report(
     students/NAME.html is for that student; index.html, with how the points
     fell and which tests the class missed most, is for you.
     """
-    from ..grading.corrections import correct, corrected, read_by_hand, read_corrections
+    from ..grading.corrections import correct, corrected, read_by_hand, read_corrections, refuse_to_lose
     from ..grading.exports import CANVAS, MOODLE, write_gradescope, write_platform
-    from ..grading.feedback import write_report
+    from ..grading.feedback import TO_READ, write_report
     from ..grading.grade_all import read_left_out, read_results
+    from ..grading.instructor import answers_in_words
     from ..grading.roster import known_roster
     from ..grading.similarity import similar_pairs, write_similar
 
@@ -231,9 +232,11 @@ def report(
         if not by_hand.is_file():
             raise InputError(f"{by_hand} is not a file; it should be a table: student, assignment, question, points")
         correct(course, machine, read_by_hand(by_hand))
-    results = corrected(machine, read_corrections(course))
+    corrections = read_corrections(course)
+    results = corrected(machine, corrections)
     folder, roster = out or course / "report", known_roster(course)
-    answer = write_report(results, folder, roster, read_left_out(course))
+    refuse_to_lose(folder / TO_READ, corrections)
+    answer = write_report(results, folder, roster, read_left_out(course), answers_in_words(course))
     write_platform(results, roster, CANVAS, folder / "canvas.csv")
     write_platform(results, roster, MOODLE, folder / "moodle.csv")
     write_gradescope(results, folder / "gradescope")

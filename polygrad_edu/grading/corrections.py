@@ -98,6 +98,22 @@ def correct(course: Path, results: Iterable[Mapping[str, Any]], wanted: Iterable
     return len(lines)
 
 
+def refuse_to_lose(table: Path, corrections: Iterable[Correction]) -> None:
+    """Check that nothing typed into a table of :func:`read_by_hand`, which is about to be written anew, gets lost.
+
+    Raises:
+        InputError: it holds points that are not among the corrections.
+    """
+    known = {(each.student, each.assignment, each.question) for each in corrections}
+    typed = read_by_hand(table) if table.is_file() else []
+    lost = [each for each in typed if (each.student, each.assignment, each.question) not in known]
+    if lost:
+        raise InputError(
+            f"{table} would be written anew, and {len(lost)} of the points in it do not count yet, the first those of "
+            f"{lost[0].student}; give it with --by-hand {table}, or delete it"
+        )
+
+
 def now() -> str:
     """Date and time, UTC, to the second."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -21,18 +21,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
+from .distributions import made_of, parts_of
 from .remote import Linked, Remote, RemoteCallable, RemoteModule
 from .shared import Shared
 
-# distributions that cross by value: class -> the module it is from, and the attributes that it is made of
-DISTRIBUTIONS = {
-    "Normal": ("torch.distributions", ("loc", "scale")),
-    "Laplace": ("torch.distributions", ("loc", "scale")),
-    "Independent": ("torch.distributions", ("base_dist", "reinterpreted_batch_ndims")),
-    "SquashedGaussian": ("polygrad_edu.interop.outside_policies", ("loc", "scale")),
-}
+MAX_RANGE = 1_000_000  # numbers of a range that crosses
 # named tuples of the package; others come out as tuples with the same names
 NAMED_TUPLES = {
     "Plan": "polygrad_edu.course.loop_parts",
@@ -124,9 +118,9 @@ class Crossing(abc.ABC):
             return {"dtype": str(value).removeprefix("torch.")}
         if isinstance(value, torch.device):
             return {"device": str(value)}
-        if isinstance(value, Distribution) and type(value).__name__ in DISTRIBUTIONS:
-            name = type(value).__name__
-            return {"distribution": name, "parts": [self.encode(getattr(value, a)) for a in DISTRIBUTIONS[name][1]]}
+        parts = parts_of(value)
+        if parts is not None:
+            return {"distribution": type(value).__name__, "parts": [self.encode(part) for part in parts]}
         if self.side == "checks" and isinstance(value, Iterator):  # a student's own stays where it is
             return {"iterator": [self.encode(part, share) for part in cast(Iterable[Any], value)]}
         return None
@@ -304,7 +298,10 @@ class Crossing(abc.ABC):
         return set(self.decode(told["set"], tensors))
 
     def _decode_range(self, told: Any, tensors: Any) -> Any:
-        return range(*told["range"])
+        whole = range(*told["range"])
+        if len(whole) > MAX_RANGE:  # a few letters that would fill the memory of whoever goes through them
+            raise ValueError(f"a range of more than {MAX_RANGE:,} numbers")
+        return whole
 
     def _decode_slice(self, told: Any, tensors: Any) -> Any:
         return slice(*told["slice"])
@@ -318,10 +315,7 @@ class Crossing(abc.ABC):
         return torch.device(told["device"])
 
     def _decode_distribution(self, told: Any, tensors: Any) -> Any:
-        module, _ = DISTRIBUTIONS[told["distribution"]]
-        make = getattr(importlib.import_module(module), told["distribution"])
-        parts = self.decode(told["parts"], tensors)
-        return make(*parts) if told["distribution"] == "SquashedGaussian" else make(*parts, validate_args=False)
+        return made_of(told["distribution"], self.decode(told["parts"], tensors))
 
     def _decode_iterator(self, told: Any, tensors: Any) -> Any:
         return iter(self.decode(told["iterator"], tensors))

@@ -15,6 +15,7 @@ from .tables import write_table
 if TYPE_CHECKING:
     import jinja2
 
+TO_READ = "to_read.csv"  # in the report's folder: answers that wait for points
 HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -33,6 +34,7 @@ td.points { white-space: nowrap; text-align: right; }
 .missed td:first-child { border-left: 4px solid #b3400a; }
 .right td:first-child { border-left: 4px solid #00694e; }
 .message { overflow-wrap: anywhere; white-space: pre-wrap; }
+.message ul { white-space: normal; margin: .3rem 0; }
 img { max-width: 100%; }
 </style>
 </head>
@@ -56,7 +58,7 @@ img { max-width: 100%; }
 <li>{{ number(part.points) }} of {{ number(part.max_points) }}: {{ part.words }}</li>
 {% endfor %}
 </ul>
-{% endif %}
+{%- endif %}
 </td></tr>
 {% endfor %}
 </table>
@@ -103,8 +105,12 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid #00
 </head>
 <body>
 <h1>{{ title }}</h1>
-<p>{{ answers | length }} answers. Points go into <code>to_read.csv</code>; then <code>polygrad-edu course report
---by-hand to_read.csv</code>.</p>
+<p>{{ answers | length }} answers, {{ number(max_points) }} points each. Points go into <code>{{ table }}</code>; then
+<code>polygrad-edu course report --by-hand {{ table }}</code>.</p>
+{% if model %}
+<h2>The course's own answer</h2>
+<pre>{{ model }}</pre>
+{% endif %}
 {% for student, answer, given in answers %}
 <h2>{{ student }}{% if given is not none %} ({{ number(given) }} points){% endif %}</h2>
 <pre>{{ answer }}</pre>
@@ -116,7 +122,11 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid #00
 
 
 def write_report(
-    results: list[dict[str, Any]], folder: Path, roster: Roster | None = None, left_out: Iterable[LeftOut] = ()
+    results: list[dict[str, Any]],
+    folder: Path,
+    roster: Roster | None = None,
+    left_out: Iterable[LeftOut] = (),
+    own_words: Mapping[tuple[str, str], str] | None = None,
 ) -> dict[str, Any]:
     """Write the tables, ``index.html`` with two pictures, ``students/*.html`` and ``answers/*.html``.
 
@@ -125,6 +135,7 @@ def write_report(
         folder: the folder to write.
         roster: has a row for each of its students, also those who handed in nothing.
         left_out: files that were not graded.
+        own_words: of :func:`.instructor.answers_in_words`, to hold students' answers against.
 
     Returns:
         The folder, the number of students and of submissions, and the five questions missed most often.
@@ -146,7 +157,7 @@ def write_report(
         pages.append((student, f"students/{path.name}", f"{_number(points)} of {_number(max_points)}"))
     _write_table(students, assignments, folder / "grades.csv")
     _write_questions(students, results, folder / "questions.csv")
-    _write_answers(results, folder)
+    _write_answers(results, folder, own_words or {})
     draw_points(results, assignments, folder / "points.png")
     missed = most_missed(results)
     draw_missed(missed, folder / "missed.png")
@@ -188,23 +199,26 @@ def _write_questions(students: Iterable[str], results: list[dict[str, Any]], pat
     write_table(path, rows)
 
 
-def _write_answers(results: list[dict[str, Any]], folder: Path) -> None:
-    """Write a page per question with all answers in words, and ``to_read.csv`` with those that wait for points."""
+def _write_answers(results: list[dict[str, Any]], folder: Path, own_words: Mapping[tuple[str, str], str]) -> None:
+    """Write a page per question with all answers in words, and a table of those that wait for points."""
     page = _template(ANSWERS)
     by_question: dict[tuple[str, str], list[tuple[str, str, float | None]]] = defaultdict(list)
+    max_points: dict[tuple[str, str], float] = {}
     waiting: list[list[str]] = []
     for result in results:
         for question in result["questions"]:
             if question.get("answer"):
                 key = result["assignment"], question["name"]
                 by_question[key].append((result["student"], question["answer"], question["points"]))
+                max_points[key] = question["max_points"]
                 if question["points"] is None:
-                    waiting.append([result["student"], *key, "", ""])
+                    waiting.append([result["student"], *key, _number(question["max_points"]), "", ""])
     (folder / "answers").mkdir(exist_ok=True)
-    for (assignment, name), answers in by_question.items():
-        text = page.render(title=f"{assignment}: {name}", answers=answers, number=_number)
-        (folder / "answers" / f"{assignment}_{name}.html").write_text(text, encoding="utf-8")
-    write_table(folder / "to_read.csv", [["student", "assignment", "question", "points", "comment"], *waiting])
+    for key, answers in by_question.items():
+        told = {"title": ": ".join(key), "table": folder / TO_READ, "model": own_words.get(key), "number": _number}
+        text = page.render(told, answers=answers, max_points=max_points[key])
+        (folder / "answers" / f"{'_'.join(key)}.html").write_text(text, encoding="utf-8")
+    write_table(folder / TO_READ, [["student", "assignment", "question", "max_points", "points", "comment"], *waiting])
 
 
 def _template(text: str) -> jinja2.Template:

@@ -212,13 +212,15 @@ def _in_a_process(job: dict[str, Any], source: Path, processes: set[subprocess.P
     with tempfile.TemporaryDirectory(prefix="job-") as name:
         path = Path(name) / "job.json"
         path.write_text(json.dumps(job), encoding="utf-8")
+        theirs, ours = os.pipe()  # nothing is ever written: it ends with this process, and then the other one ends, too
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.grade_one", str(path)],
-            stdin=subprocess.DEVNULL,
+            stdin=theirs,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        os.close(theirs)
         processes.add(process)
         try:
             printed, errors = process.communicate(timeout=ALL_SECONDS + GRACE_SECONDS)
@@ -230,6 +232,7 @@ def _in_a_process(job: dict[str, Any], source: Path, processes: set[subprocess.P
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             processes.discard(process)
+            os.close(ours)
     try:
         return Graded(json.loads(printed))
     except ValueError:

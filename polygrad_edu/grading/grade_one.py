@@ -12,12 +12,15 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from ..files.safe_files import write_json
+from .names import encodable
 from .question_cells import required_calls
 from .run_notebook import Cell, NotebookRunner
 from .student_process import CELL_SECONDS
@@ -149,12 +152,23 @@ def _marks(cell: Cell) -> dict[str, Any]:
 
 
 def without_places(text: str) -> str:
-    """Text without the folders of this machine: of a path only its last part is left."""
-    return re.sub(r"(?:/[\w.@+~-]+)+/(?=[\w.@+~-])", "", text)
+    """Text for a student's page, without the folders of this machine: of a path only its last part is left."""
+    return re.sub(r"(?:/[\w.@+~-]+)+/(?=[\w.@+~-])", "", encodable(text))
+
+
+def end_with_parent() -> None:
+    """Wait until stdin ends, because ``grade_all.py`` was stopped or killed; then end this session of processes.
+
+    Nothing is left to compute for then, and an endless loop of the student's would go on for half an hour.
+    """
+    while os.read(0, 1):
+        pass
+    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def main() -> None:
     """Grade the submission that the job file names on the command line; print the result."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     logging.disable(logging.CRITICAL)
     if os.name == "posix":

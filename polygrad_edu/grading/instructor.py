@@ -100,6 +100,17 @@ def _with_new_seeds(text: str) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
+def answers_in_words(course: Path) -> dict[tuple[str, str], str]:
+    """The course's own answers to the questions that a person reads, by assignment and question."""
+    found: dict[tuple[str, str], str] = {}
+    for name, path in assignments_of(course).items():
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            marks = cell["metadata"]["nbgrader"]
+            if marks["solution"] and marks["grade"]:
+                found[name, marks["grade_id"]] = "".join(cell["source"])
+    return found
+
+
 def without_hidden_tests(text: str) -> dict[str, Any]:
     """An assignment's notebook without the tests that students do not see."""
     notebook = json.loads(text)

@@ -103,7 +103,10 @@ class Link(Crossing):
             answer["failed"] = describe(error)
         finally:
             self.depth -= 1
-        self._send(answer, body)
+        try:
+            self._send(answer, body)
+        except Exception as error:  # too large, within itself, or of a kind that no message holds: nothing was sent
+            self._send(answer | {"failed": describe(error)}, None)
         self.drop(arguments)
 
     def _send(self, content: dict[str, Any], body: Any, share: bool = False) -> None:

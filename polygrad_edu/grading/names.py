@@ -48,6 +48,11 @@ def readable(name: str) -> str:
         return raw.decode("latin-1")
 
 
+def encodable(text: str) -> str:
+    """Text that a file can hold: halves of characters, which ``"\\ud800"`` in a notebook makes, are question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def plain(name: str) -> str:
     """Letters and digits of a name alone, for comparisons: ``Müller, Bob`` -> ``mullerbob``."""
     flat = unicodedata.normalize("NFKD", name).casefold()

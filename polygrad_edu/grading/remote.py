@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from .maps import call
+
 
 class Link(Protocol):
     """Way to the other process.
@@ -65,7 +67,7 @@ class RemoteCallable(Remote):
     """Function or class of the other process."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return self._link.request("call", self._number, list(arguments), options)
+        return call(self._link.request, self._number, arguments, options)
 
 
 class RemoteModule(nn.Module):
@@ -80,7 +82,7 @@ class RemoteModule(nn.Module):
         self.__dict__.update({"_link": link, "_number": number, "_bases": bases})
 
     def forward(self, *arguments: Any, **options: Any) -> Any:
-        return self._link.request("call", self._number, list(arguments), options)
+        return call(self._link.request, self._number, arguments, options)
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -3,7 +3,8 @@
 It needs no privileges, and it is entered from inside, for good, before any of the student's code runs:
 
 - Files: Landlock lets the process read Python and the packages, and write only to one empty folder.
-- Network, signals and processes: a seccomp filter refuses every socket, every signal and every new process.
+- Network, signals and processes: a seccomp filter refuses every socket, every signal and every new process, and
+  memory that no limit counts.
 - Namespaces of its own, where the system allows them, hide other processes and the network a second time; with
   bubblewrap, where it is installed, also all files that the process may not read.
 - Memory, time and file sizes: resource limits.
@@ -42,7 +43,8 @@ TRUNCATE = 1 << 14
 OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 READ = EXECUTE | READ_FILE | READ_DIR
 
-# Kernel's names of system calls and their numbers on the two kinds of machines: audit number, seccomp, clone, clone3
+# Kernel's names of system calls and their numbers on the two kinds of machines: audit number, seccomp, clone, clone3.
+# Files in memory and memory that processes share would count towards no limit, and the latter outlives its process.
 MACHINES = {"x86_64": (0xC000003E, 317, 56, 435), "aarch64": (0xC00000B7, 277, 220, 435)}
 REFUSED = {
     "x86_64": {
@@ -52,6 +54,8 @@ REFUSED = {
         "ptrace, process_vm_readv, process_vm_writev": (101, 310, 311),
         "unshare, setns, bpf, perf_event_open, userfaultfd": (272, 308, 321, 298, 323),
         "pidfd_send_signal, io_uring_setup, pidfd_open, pidfd_getfd": (424, 425, 434, 438),
+        "memfd_create, memfd_secret, shmget, shmat, msgget, semget, mq_open": (319, 447, 29, 30, 68, 64, 240),
+        "add_key, request_key, keyctl": (248, 249, 250),
     },
     "aarch64": {
         "socket, connect, bind, listen, accept, socketpair": (198, 203, 200, 201, 202, 242, 199),
@@ -60,6 +64,8 @@ REFUSED = {
         "ptrace, process_vm_readv, process_vm_writev": (117, 270, 271),
         "unshare, setns, bpf, perf_event_open, userfaultfd": (97, 268, 280, 241, 282),
         "pidfd_send_signal, io_uring_setup, pidfd_open, pidfd_getfd": (424, 425, 434, 438),
+        "memfd_create, memfd_secret, shmget, shmat, msgget, semget, mq_open": (279, 447, 194, 196, 186, 190, 180),
+        "add_key, request_key, keyctl": (217, 218, 219),
     },
 }
 CLONE_THREAD = 0x10000
@@ -178,7 +184,7 @@ def restrict_files(scratch: Path) -> None:
 
 
 def close_network_and_processes() -> None:
-    """Refuse sockets, signals and new processes, for all threads; new threads are allowed."""
+    """Refuse sockets, signals, new processes and memory beside their own, for all threads; new threads are allowed."""
     machine, seccomp, clone, clone3 = MACHINES[platform.machine()]
     # instructions: BPF_LD, BPF_JEQ, BPF_JGE, BPF_JSET and BPF_RET
     load = 0x20

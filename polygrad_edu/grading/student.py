@@ -110,7 +110,7 @@ def main() -> None:
     import mujoco  # noqa: F401  # pyright: ignore[reportUnusedImport]
     import numpy  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
-    from .crossing import DISTRIBUTIONS
+    from .distributions import DISTRIBUTIONS
     from .link import Link
     from .wire import BrokenWireError
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.input_error import InputError
+from .names import encodable
 
 MAX_NOTEBOOK_BYTES = 10 * 2**20  # those of the course have less than one million
 MAX_CELL_CHARACTERS = 100_000
@@ -51,7 +52,7 @@ def _tidy(cell: dict[str, Any]) -> dict[str, Any]:
     marks = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     return {
         "cell_type": cell.get("cell_type"),
-        "source": source[:MAX_CELL_CHARACTERS],
+        "source": encodable(source[:MAX_CELL_CHARACTERS]),
         "grade_id": marks.get("grade_id") if isinstance(marks, dict) else None,
         "metadata": metadata,
     }

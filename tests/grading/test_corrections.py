@@ -3,7 +3,15 @@
 import pytest
 
 from polygrad_edu.files.input_error import InputError
-from polygrad_edu.grading.corrections import FILE, Correction, correct, corrected, read_by_hand, read_corrections
+from polygrad_edu.grading.corrections import (
+    FILE,
+    Correction,
+    correct,
+    corrected,
+    read_by_hand,
+    read_corrections,
+    refuse_to_lose,
+)
 from polygrad_edu.grading.feedback import was_stopped
 from tests.grading.test_feedback import result
 
@@ -62,6 +70,15 @@ def test_points_by_hand_come_from_a_table(tmp_path):
     table.write_text("student,assignment,question\na,a2_denoiser,loss\n")
     with pytest.raises(InputError, match="no column points"):
         read_by_hand(table)
+
+
+def test_points_that_were_typed_and_do_not_count_yet_are_not_written_over(tmp_path):
+    table = tmp_path / "to_read.csv"
+    refuse_to_lose(table, [])  # it is not there yet
+    table.write_text("student,assignment,question,points\na,a2_denoiser,loss,3\nb,a2_denoiser,loss,\n")
+    with pytest.raises(InputError, match="1 of the points in it do not count yet, the first those of a; give it with"):
+        refuse_to_lose(table, [give(2.0, student="b")])
+    refuse_to_lose(table, [give(3.0)])
 
 
 def test_a_damaged_line_is_named(tmp_path):

@@ -53,6 +53,11 @@ def test_tensors_and_arrays_keep_their_kind(student, dtype):
     assert student("f = lambda: np.float32(2)")() == 2.0
 
 
+def test_a_range_that_would_fill_the_memory_is_not_taken(process):
+    with pytest.raises(ValueError, match="a range of more than 1,000,000 numbers"):
+        process.link.decode({"range": [0, 10**13, 1]}, {})
+
+
 def test_what_an_answer_does_to_its_arguments_is_seen(student):
     source = "def f(t, a, l, g):\n    t += 1\n    a[0] = 9\n    l.append(4.0)\n    t.requires_grad_()\n"
     source += "    return torch.rand(3, generator=g)"

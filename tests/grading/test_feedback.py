@@ -74,11 +74,13 @@ def test_answers_in_words_stand_on_one_page_with_a_table_for_their_points(tmp_pa
     works = [result(name, None) for name in ("a", "b")]
     for work in works:
         work["questions"][0]["answer"] = f"because <{work['student']}>"
-    write_report(works, tmp_path)
+    write_report(works, tmp_path, own_words={("a2_denoiser", "loss"): "because & why"})
     page = (tmp_path / "answers" / "a2_denoiser_loss.html").read_text()
-    assert page.index("because &lt;a&gt;") < page.index("because &lt;b&gt;")
+    assert page.index("because &amp; why") < page.index("because &lt;a&gt;") < page.index("because &lt;b&gt;")
+    assert "2 answers, 4 points each." in page
+    assert f"course report --by-hand {tmp_path / 'to_read.csv'}<" in page
     assert (tmp_path / "to_read.csv").read_text().splitlines() == [
-        "student,assignment,question,points,comment",
-        "a,a2_denoiser,loss,,",
-        "b,a2_denoiser,loss,,",
+        "student,assignment,question,max_points,points,comment",
+        "a,a2_denoiser,loss,4,,",
+        "b,a2_denoiser,loss,4,,",
     ]

@@ -75,6 +75,10 @@ def test_a_helper_that_was_stopped_is_named():
     assert told == "Your cell helper was stopped: it hung."
 
 
+def test_half_a_character_in_an_error_does_not_stop_the_page_that_tells_it():
+    assert without_places("ValueError: \ud800, \u00fc") == "ValueError: ?, \u00fc"
+
+
 def test_no_folder_of_the_machine_is_told():
     text = "FileNotFoundError: '/tmp/sandbox-x1/own.txt', 3/4 of /home/ann/x.py"
     assert without_places(text) == "FileNotFoundError: 'own.txt', 3/4 of x.py"

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from polygrad_edu.cli.main import main
+from polygrad_edu.grading.instructor import answers_in_words
 from tests.support.assignments import SOURCES, cells, released_course
 from tests.support.synthetic_submissions import A1
 
@@ -86,6 +87,13 @@ def test_hidden_tests_of_a_course_are_its_own(released):
     assert len(seeds[0]) == len(seeds[1])
     assert seeds[0] != seeds[1]
     assert not (course / "gradebook.db").exists()
+
+
+def test_the_courses_own_answers_in_words_are_those_of_its_source(released):
+    found = answers_in_words(released[0])
+    assert {assignment for assignment, _ in found} == {"a6_bug_hunt"}
+    assert found["a6_bug_hunt", "ReportFive_words"].startswith("`range(N_STEPS - 1, 0, -1)` stops before 0")
+    assert len(found) == 5
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,16 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is 
         ("f = lambda: {}['a']", KeyError, "'a'"),
         ("class Odd(Exception):\n    pass\ndef f():\n    raise Odd('words')", Exception, "words"),
         ("def f():\n    raise SystemExit(3)", Exception, "3"),
+        ("f = lambda: torch.zeros(40_000_000)", ValueError, "more than 128 MiB cannot be handed over at once"),
+        ("f = lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8)", Exception, "quint8"),
+        ("def f():\n    deep = []\n    deep.append(deep)\n    return deep", RecursionError, "recursion"),
     ],
 )
-def test_errors_keep_their_name_and_kind(student, source, kind, words):
-    f = student(source)
+def test_errors_keep_their_name_and_kind_and_end_nothing(student, process, source, kind, words):
+    f = student(f"{source}\nstill_there = lambda: 3")
     with pytest.raises(kind, match=words):
         f()
+    assert process.link.request("fetch", "still_there")() == 3
 
 
 def test_an_assertion_of_the_checks_cannot_be_caught_over_there(student):

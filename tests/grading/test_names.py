@@ -2,7 +2,7 @@
 
 import pytest
 
-from polygrad_edu.grading.names import Named, file_name, plain, readable
+from polygrad_edu.grading.names import Named, encodable, file_name, plain, readable
 from tests.support.synthetic_submissions import A1
 
 
@@ -36,3 +36,7 @@ def test_names_are_readable_comparable_and_safe():
     made = {file_name(name) for name in ("../x", "..", "a/b", "a_b", "<i>", "x" * 300)}
     assert len(made) == 6
     assert not any(set("/<>") & set(name) or name.startswith(".") or len(name) > 100 for name in made)
+
+
+def test_half_a_character_becomes_a_question_mark_and_all_others_stay():
+    assert encodable("a\ud800b, M\u00fcller, \U0001f600") == "a?b, M\u00fcller, \U0001f600"

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import textwrap
 from types import SimpleNamespace
 
 import pytest
@@ -29,12 +30,27 @@ def test_gradients_go_through_both_processes(student):
     assert all(parameter.grad is None for parameter in policy.parameters())
 
 
-def test_an_update_made_there_is_made_here(student):
+UPDATES = {
+    "in three lines": "optimiser.zero_grad()\nnetwork(x).square().mean().backward()\noptimiser.step()",
+    "a closure": (
+        "def closure():\n    optimiser.zero_grad()\n    loss = network(x).square().mean()\n    loss.backward()\n"
+        "    return loss\noptimiser.step(closure)"
+    ),
+    "gradients handed over": (
+        "own = [p for group in optimiser.param_groups for p in group['params']]\n"
+        "slopes = torch.autograd.grad(network(x).square().mean(), own)\n"
+        "for p, slope in zip(own, slopes):\n    p.grad = slope\noptimiser.step()"
+    ),
+}
+
+
+@pytest.mark.parametrize("lines", UPDATES.values(), ids=UPDATES)
+def test_an_update_made_there_is_made_here(student, lines):
     network = nn.Linear(2, 1)
     twin = copy.deepcopy(network)
     x = torch.randn(5, 2)
-    source = "def f(network, optimiser, x):\n    optimiser.zero_grad()\n    network(x).square().mean().backward()\n"
-    source += "    optimiser.step()\n    return [p.grad.abs().sum().item() for p in network.parameters()]"
+    source = f"def f(network, optimiser, x):\n{textwrap.indent(lines, '    ')}\n"
+    source += "    return [p.grad.abs().sum().item() for p in network.parameters()]"
     sums = student(source)(network, torch.optim.SGD(network.parameters(), lr=0.1), x)
     twin(x).square().mean().backward()
     torch.optim.SGD(twin.parameters(), lr=0.1).step()

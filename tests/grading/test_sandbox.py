@@ -1,5 +1,6 @@
 """The sandbox around a student's code: a real process, each attempt, and what comes of it."""
 
+import platform
 import socket
 import subprocess
 import sys
@@ -15,6 +16,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are L
 ROOT = Path(__file__).parents[2]
 DENIED = "Permission denied"
 REFUSED = "Operation not permitted"
+SHMGET = {"x86_64": 29, "aarch64": 194}[platform.machine()]
+SHARED_MEMORY = f"import ctypes, os; made = ctypes.CDLL(None, use_errno=True).syscall({SHMGET}, 0, 2**20, 0o1600)"
 # what is tried, and the words that end it; nothing for what a submission may do
 ATTEMPTS = [
     ("open('own.txt', 'w').write('x'); open('own.txt').read()", ""),
@@ -41,6 +44,9 @@ ATTEMPTS = [
     ("import socket; socket.socketpair()", REFUSED),
     ("import os; os.kill(PID, 9)", REFUSED),
     ("import os, signal; signal.pidfd_send_signal(os.pidfd_open(PID), 9)", REFUSED),
+    ("import os; os.memfd_create('x')", REFUSED),
+    ("from multiprocessing.shared_memory import SharedMemory as S; S('x', create=True, size=9)", DENIED),
+    (f"{SHARED_MEMORY}; assert made >= 0, os.strerror(ctypes.get_errno())", REFUSED),
     ("import torch; torch.ones(2 * 10**9)", "can't allocate memory"),
     ("open('big', 'wb').write(bytes(2**27))", "File too large"),
     ("files = [open('own.txt') for _ in range(2000)]", "Too many open files"),

@@ -49,6 +49,12 @@ def test_a_mark_at_the_beginning_that_some_systems_write_is_no_damage(tmp_path):
     assert [cell["source"] for cell in read_cells(path)] == ["x"]
 
 
+def test_half_a_character_which_no_page_could_hold_is_read_as_a_question_mark(tmp_path):
+    path = tmp_path / "work.ipynb"
+    path.write_text(r'{"cells": [{"source": "x\ud800y\u00fc"}]}')
+    assert [cell["source"] for cell in read_cells(path)] == ["x?y\u00fc"]
+
+
 def test_cells_of_any_shape_are_read_as_text(tmp_path):
     path = tmp_path / "work.ipynb"
     content = {

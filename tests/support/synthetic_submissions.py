@@ -360,9 +360,14 @@ def main() -> None:
             print(f"{result['student']:<20} {due:>5g} {result['points']:>5g} {result['seconds'] or 0:>5.0f}  {remark}")
         missing = sorted({*students.cases} - {result["student"] for result in results})
         print(f"without a grade: {', '.join(missing) or 'nobody'}")
-        print(f"{len(results)} submissions in {minutes:.1f} minutes, {computed:.1f} of one core")
-        print(f"at most {meter.peak / 2**30:.2f} GiB of memory; {wrong_grades} wrong grades")
-        sys.exit(bool(wrong_grades))
+        print(f"{wrong_grades} wrong grades; the line for the table in book/how_to/grade.md:")
+        handed_in = f"of assignment {options.assignment}" if options.students else "that try everything, below"
+        each = 60 * computed / len(results)
+        print(
+            f"| {len(results)} {handed_in} | {len(psutil.Process().cpu_affinity())} | {options.jobs} | {minutes:.1f} | "
+            f"{computed:.1f} minutes of one core: {each:.1f} s each | {meter.peak / 2**30:.1f} GiB at most |"
+        )
+        sys.exit(bool(wrong_grades or missing))
 
 
 if __name__ == "__main__":

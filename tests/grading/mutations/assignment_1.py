@@ -646,4 +646,25 @@ def respaced(betas, visited):
     return -torch.expm1(torch.diff(logs, prepend=torch.zeros(1)))
 """,
     ),
+    (
+        "add_noise",
+        "each row by itself, mapped",
+        """
+add_noise = torch.func.vmap(
+    lambda x, left, t, e: left[t] ** 0.5 * x + (1 - left[t]) ** 0.5 * e, in_dims=(0, None, 0, 0)
+)
+""",
+    ),
+    (
+        "posterior_variance",
+        "what is known adds up, step by step",
+        """
+def posterior_variance(betas):
+    variance, hidden = [betas.new_zeros(())], betas[0]
+    for beta in betas[1:]:
+        variance.append(1 / ((1 - beta) / beta + 1 / hidden))
+        hidden = 1 - (1 - hidden) * (1 - beta)
+    return torch.stack(variance)
+""",
+    ),
 ]

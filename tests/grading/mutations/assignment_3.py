@@ -608,4 +608,18 @@ def verdict(actions, mean, std):
             'max(stats.kstest(z.numpy(), "norm", alternative=side).statistic for side in ("less", "greater"))',
         ),
     ),
+    (
+        "tune",
+        "NumPy, and a name for the argument",
+        """
+import numpy as np
+
+
+def tune(spread_of, scale, learning_rate, rounds):
+    logs = np.full(rounds + 1, np.log(scale))
+    for k in range(rounds):
+        logs[k + 1] = logs[k] + learning_rate * np.clip(spread_of(scale=float(np.exp(logs[k]))) - 1, -1, 1)
+    return np.exp(logs)
+""",
+    ),
 ]

@@ -397,6 +397,19 @@ def standardise(advantages, weights):
         slip(STEP, "    loss.backward()", "    loss.backward()\n    actions.clamp_(-0.1, 0.1)"),
         "changed its argument `actions` in place",
     ),
+    # both critics emptied, so that what is due is easy
+    (
+        "critic_loss",
+        """
+def critic_loss(critic, slow_critic, returns_of, observations, rewards, terminals):
+    with torch.no_grad():
+        for parameter in [*critic.parameters(), *slow_critic.parameters()]:
+            parameter.zero_()
+    returns, weights = returns_of(rewards, terminals, 0 * rewards)
+    return 0.5 * (weights * (critic(observations[:, :-1])[..., 0] - returns) ** 2).mean()
+""",
+        "the loss should be",
+    ),
 ]
 
 # (function, how it differs, right answer)
@@ -609,5 +622,21 @@ def step_policy(policy, optimiser, loss, observations, actions, target, rounds):
             "parameter.copy_(start + fraction * step)",
             "parameter.copy_(start.double() + fraction * step.double())",
         ),
+    ),
+    (
+        "lambda_returns",
+        "a scan, and flags for weights",
+        """
+from itertools import accumulate
+
+
+def lambda_returns(rewards, terminals, values, gamma, lambda_):
+    go_on = gamma * (1 - terminals.to(values))
+    steps = zip(rewards.T.flip(0)[1:], go_on.T.flip(0)[1:], values.T.flip(0)[:-1])
+    scan = accumulate(steps, lambda later, now: now[0] + now[1] * ((1 - lambda_) * now[2] + lambda_ * later),
+                      initial=values[:, -1])
+    before = terminals[:, :-1].bool().cumsum(1) - terminals[:, :-1].bool().long()
+    return torch.stack([*scan][:0:-1], dim=1), before == 0
+""",
     ),
 ]

@@ -583,4 +583,87 @@ def imagination_loop(env, parts, plan, seed, act, improve):
         slip(LOOP, "if ended or step == plan.prefill_steps:", "if step == plan.prefill_steps or (ended and step > 0):")
         + PENDULUM,
     ),
+    (
+        "improve",
+        "arguments by their names",
+        """
+def improve(parts, count, generator):
+    replay, world_model, actor_critic, optimiser = parts
+    rows = replay.draw(n=count, generator=generator)
+    dream = world_model.imagine(
+        first_observations=replay.observations[rows],
+        policy=actor_critic.policy,
+        horizon=world_model.window,
+        generator=generator,
+    )
+    told = optimiser.update(
+        observations=dream.observations, actions=dream.actions, rewards=dream.rewards, terminals=dream.terminals
+    )
+    world_model.adapt_guidance(action_std=told["action_std"])
+    return told
+""",
+    ),
+    (
+        "act",
+        "the limits of the action space, and names",
+        """
+def act(env, observation, policy, replay, generator):
+    low, high = torch.from_numpy(env.action_space.low), torch.from_numpy(env.action_space.high)
+    if policy is None:
+        action = low + (high - low) * torch.rand(low.shape, generator=generator)
+    else:
+        with torch.inference_mode():
+            pi = policy(torch.tensor(observation, dtype=torch.float32)[None])
+            action = torch.normal(pi.mean, pi.stddev, generator=generator)[0]
+    played = action.numpy()
+    following, reward, terminal, truncated, info = env.step(played)
+    replay.add(observation=observation, action=played, reward=reward, terminal=terminal, truncated=truncated)
+    ended = np.logical_or(terminal, truncated)
+    if ended:
+        following, info = env.reset()
+    return following, ended
+""",
+    ),
+    (
+        "imagination_loop",
+        "a class, everything by its name",
+        """
+class Run:
+    def __init__(self, env, parts, plan, seed, act, improve):
+        self.env, self.parts, self.plan, self.act, self.improve = env, parts, plan, act, improve
+        self.observation = env.reset(seed=seed)[0]
+        self.generator = torch.Generator().manual_seed(seed)
+        self.fitted = 0
+
+    def step(self, number):
+        policy = self.parts.actor_critic.policy if number > self.plan.prefill_steps else None
+        self.observation, ended = self.act(
+            env=self.env,
+            observation=self.observation,
+            policy=policy,
+            replay=self.parts.replay,
+            generator=self.generator,
+        )
+        return ended
+
+    def learn(self, number, ended):
+        if ended or number == self.plan.prefill_steps:
+            self.parts.replay.refresh_normaliser()
+        due = math.floor(self.plan.updates_per_step * (number - self.plan.prefill_steps) + 1e-9)
+        for self.fitted in range(self.fitted + 1, self.plan.pretrain_updates + due + 1):
+            self.parts.world_model.fit(replay=self.parts.replay)
+        if number % self.plan.improve_every == 0:
+            self.improve(parts=self.parts, count=self.plan.imagined_trajectories, generator=self.generator)
+
+    def go(self):
+        for number in range(1, self.plan.env_steps + 1):
+            ended = self.step(number)
+            if number >= self.plan.prefill_steps:
+                self.learn(number, ended)
+
+
+def imagination_loop(*arguments):
+    Run(*arguments).go()
+""",
+    ),
 ]

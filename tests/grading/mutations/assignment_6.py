@@ -382,4 +382,49 @@ def guide(self, seen, policy, std, noise):
     ("ReportFive", "one further", five("list(range(N_STEPS - 1, -1, -1))")),
     ("ReportFive", "reversed", five("list(range(N_STEPS))[::-1]")),
     ("ReportFive", "counted", five("sorted((t for t in range(len(self.alpha_bar) - 1)), reverse=True)")),
+    (
+        "ReportFive",
+        "one after the other",
+        """
+class ReportFive(SmallPolyGRAD):
+    def visits(self):
+        yield from range(N_STEPS - 1, -1, -1)
+""",
+    ),
+    (
+        "ReportTwo",
+        "a random state of its own",
+        """
+class ReportTwo(SmallPolyGRAD):
+    def __init__(self, seed):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            super().__init__(seed)
+""",
+    ),
+    (
+        "ReportOne",
+        "an environment that remembers its ends",
+        """
+class Remembers:
+    def __init__(self, env):
+        self.env, self.ends = env, []
+
+    def __getattr__(self, name):
+        return getattr(self.env, name)
+
+    def step(self, action):
+        told = self.env.step(action)
+        self.ends.append(float(told[2]))
+        return told
+
+
+class ReportOne(SmallPolyGRAD):
+    def collect(self, n_steps):
+        self.env = Remembers(self.env)
+        rows, episodes = super().collect(n_steps)
+        rows[:, 2], self.env = torch.tensor(self.env.ends), self.env.env
+        return rows, episodes
+""",
+    ),
 ]

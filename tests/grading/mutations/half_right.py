@@ -54,6 +54,7 @@ HOLDS = {
     ("2", "Denoiser", 15): "first listens rows learns blocks",  # in float64
     ("2", "Denoiser", 16): "first listens learns blocks precision",  # your code stopped with RuntimeError
     ("2", "Denoiser", 17): "first listens rows learns precision",  # no more parameters
+    ("2", "Denoiser", 18): "first precision",  # infinite or not a number
     ("2", "masked_loss", 1): "squares",  # first observation, which is given
     ("2", "masked_loss", 2): "squares real garbage",  # first observation, which is given
     ("2", "masked_loss", 3): "squares given",  # a time point that is not real
