@@ -58,3 +58,25 @@ def test_errors_agree_with_the_page():
         assert entry["seconds_per_1000"] == float(rows["seconds"][i])
         assert entry["training_minutes"] == float(rows["minutes"][i])
     assert set(errors["models"]) == set(models)
+
+
+TASKS = {"Hopper-v5": "hopper", "Walker2d-v5": "walker2d", "HalfCheetah-v5": "half-cheetah"}
+
+
+def test_errors_after_the_same_minutes_agree_with_the_page():
+    (_, *columns), *rows = table_of("world_model_error.md", "The same minutes for each model, on three tasks")
+    cells = {name: dict(zip(columns, values, strict=True)) for name, *values in rows}
+    for env_id, name in TASKS.items():
+        path = ROOT / "results" / "world_models" / f"{name}.json"
+        report = json.loads(path.read_text(encoding="utf-8"))
+        assert report["env_id"] == env_id
+        assert set(report["models"]) == set(cells)
+        for model, measured in report["models"].items():
+            row = cells[model]
+            for ahead in (10, 50):
+                i = measured["steps_ahead"].index(ahead)
+                enough = measured["trajectories"][i] >= measured["trajectories"][0] / 25
+                value = measured["observation"][i]["value"]
+                assert row[f"{env_id}, {ahead}"].strip("*") == (f"{value:.2g}" if enough else "–"), (model, env_id)
+            if env_id == "Hopper-v5":
+                assert row["seconds"] == f"{measured['seconds_per_1000']:.2g}", model
