@@ -254,9 +254,9 @@ def test_dragged_to_strengths_that_nobody_stored_the_book_draws_what_the_package
     for name in ("policy_std", "sampling_steps", "turn", "seed"):
         reader.move(name)
     if kind == "another convention":
-        reader.control("convention").select_option(reader.random.choice(["diffuser", "policy-guided"]))
+        reader.choose("convention", "diffuser", "policy-guided")
     if kind == "another rule":
-        reader.control("rule").select_option(reader.random.choice([rule for rule in RULES if rule != "gradient"]))
+        reader.choose("rule", *(rule for rule in RULES if rule != "gradient"))
     for handle in ("starts 3", "goal 0"):
         reader.drag_handle(*handle.split(), reader.random.randint(-60, 60), reader.random.randint(-60, 60))
     # to strengths up to a quarter of the policy's variance: near its whole and beyond it, each step overshoots the mean

@@ -109,6 +109,11 @@ class Reader:
                 pass
         self.settled()
 
+    def choose(self, name, *options):
+        """Choose one of some words from a menu."""
+        self.control(name).select_option(self.random.choice(options))
+        self.settled()
+
     def settled(self):
         """The frame that is shown when the page has answered the last move."""
         self.widget.locator(".pg-busy:not(.on)").wait_for(state="attached")
