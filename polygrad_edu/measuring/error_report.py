@@ -220,7 +220,7 @@ class Report(NamedTuple):
 
 
 def _enough_run(errors: Errors) -> np.ndarray:
-    """Whether enough trajectories still run in the simulator, at each number of steps ahead: [K] of bool."""
+    """Mark the numbers of steps ahead at which enough trajectories still run in the simulator: [K] of bool."""
     counts = np.array(errors.trajectories)
     return counts >= max(1, FEWEST * counts[0])
 

@@ -87,7 +87,9 @@ class ConditionedSampler(GuidedSampler):
         own = _positive(self.condition.read(cross))  # [B, K, K] A C A^T
         missing = self.condition.wanted - reading.detach()  # [B, K]
         before = reconstruction.detach().flatten(1)  # [B, H * (O+2)]
-        after = kalman_update(before, cross.flatten(2), own, missing, self.condition.std)
+        # in float64: float32 cannot hold a variance of no use beside a small one, and the matrix may become singular
+        exact = (part.double() for part in (before, cross.flatten(2), own, missing))
+        after = kalman_update(*exact, self.condition.std).to(before.dtype)
         # a learned gradient's small variance beside a large covariance would throw a trajectory out of the data
         seen = before + (after - before).clamp(-FARTHEST, FARTHEST)
         return with_first(seen.reshape_as(reconstruction), normed_first)
@@ -115,6 +117,7 @@ def _positive(covariance: Tensor) -> Tensor:
     Under nearly pure noise a denoiser's gradient is mostly its own error. A variance below 0 there must not move
     anything, and a large one does not.
     """
+    covariance = covariance.double()
     values, vectors = torch.linalg.eigh((covariance + covariance.mT) / 2)
     values = torch.where(values > SURE, values, NO_USE)
     return vectors @ (values[..., None] * vectors.mT)
