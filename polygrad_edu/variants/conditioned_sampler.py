@@ -88,8 +88,9 @@ class ConditionedSampler(GuidedSampler):
         missing = self.condition.wanted - reading.detach()  # [B, K]
         before = reconstruction.detach().flatten(1)  # [B, H * (O+2)]
         # in float64: float32 cannot hold a variance of no use beside a small one, and the matrix may become singular
-        exact = (part.double() for part in (before, cross.flatten(2), own, missing))
-        after = kalman_update(*exact, self.condition.std).to(before.dtype)
+        seen_together = cross.flatten(2).double()  # [B, K, H * (O+2)]
+        after = kalman_update(before.double(), seen_together, own, missing.double(), self.condition.std)
+        after = after.to(before.dtype)
         # a learned gradient's small variance beside a large covariance would throw a trajectory out of the data
         seen = before + (after - before).clamp(-FARTHEST, FARTHEST)
         return with_first(seen.reshape_as(reconstruction), normed_first)
