@@ -22,7 +22,7 @@ from .denoiser import ResidualMLPDenoiser, TransformerDenoiser
 from .files.input_error import InputError
 from .guided_sampler import Advantage, GuidedSampler
 from .imagined_trajectories import ImaginedTrajectories
-from .noise_schedule import NoiseSchedule
+from .noise_schedule import NoiseSchedule, Walk
 from .replay import Normaliser, SequenceReplay, Sequences
 from .score_guidance import GuidanceScaleTuner, Policy
 from .settings import GuidanceSettings, Preset
@@ -157,10 +157,8 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
         """The untrained denoiser, with its noise schedule, that a preset asks for."""
         return make_diffusion(preset, cls.window_for(preset), observation_size, action_size)
 
-    def make_sampler(self, guidance: GuidanceSettings) -> GuidedSampler:
-        """The sampler that :attr:`preset` asks for, with this ``guidance``."""
-        settings = self.preset.sampler
-        walk = self.averaged_network.schedule.walk(settings.sampling_steps, settings.eta)
+    def make_sampler(self, walk: Walk, guidance: GuidanceSettings) -> GuidedSampler:
+        """The sampler that makes the visits of this ``walk``, with this ``guidance``."""
         return GuidedSampler(self.averaged_network, walk, guidance, self.normaliser)
 
     @property
@@ -174,7 +172,8 @@ class PolyGRAD(WorldModel[TrajectoryDiffusion]):
     def reconfigure(self, preset: Preset) -> None:
         self.preset = preset
         self.averaged_network.precision = preset.acceleration.precision
-        self.sampler = self.make_sampler(replace(preset.guidance, scale=self.guidance_tuner.scale))
+        walk = self.averaged_network.schedule.walk(preset.sampler.sampling_steps, preset.sampler.eta)
+        self.sampler = self.make_sampler(walk, replace(preset.guidance, scale=self.guidance_tuner.scale))
 
     def with_advantage(self, advantage: Advantage) -> PolyGRAD:
         guided = copy.copy(self)

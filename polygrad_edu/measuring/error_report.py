@@ -109,12 +109,12 @@ class Report(NamedTuple):
         """Lines of the table: a name and a cell for each world model, with the interval in brackets."""
         errors = [result.errors for result in self.results]
         furthest = self.furthest_running()
-        lines = []
-        for i, h in enumerate(errors[0].steps_ahead):
-            cells = [shown(e.observation[i]) if _enough_run(e)[i] else "–" for e in errors]
-            lines.append([f"{h} ahead", *cells])
+        columns = [
+            [shown(interval) if enough else "–" for interval, enough in zip(e.observation, _enough_run(e), strict=True)]
+            for e in errors
+        ]
         return [
-            *lines,
+            *([f"{h} ahead", *cells] for h, *cells in zip(errors[0].steps_ahead, *columns, strict=True)),
             ["reward", *(shown(e.reward[furthest]) for e in errors)],
             ["end", *(f"{100 * e.termination[-1].value:.0f}%" for e in errors)],
             ["mean a", *(f"{e.on_policyness.mean:.2f}" for e in errors)],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import cast
 
 from ..guided_sampler import GuidedSampler
+from ..noise_schedule import Walk
 from ..settings import GuidanceSettings, Preset
 from ..world_model import PolyGRAD, make_schedule
 from .diffusion_forcing import ForcedDiffusion
@@ -36,7 +37,6 @@ class ForcedPolyGRAD(PolyGRAD):
         prediction, precision = preset.diffusion.prediction, preset.acceleration.precision
         return ForcedDiffusion(denoiser, schedule, observation_size, prediction, precision, ending)
 
-    def make_sampler(self, guidance: GuidanceSettings) -> GuidedSampler:
-        settings, diffusion = self.preset.sampler, cast(ForcedDiffusion, self.averaged_network)
-        walk = diffusion.schedule.walk(settings.sampling_steps, settings.eta)
-        return StaggeredSampler(diffusion, walk, guidance, self.normaliser, self.points_at_once, settings.delay)
+    def make_sampler(self, walk: Walk, guidance: GuidanceSettings) -> GuidedSampler:
+        diffusion, delay = cast(ForcedDiffusion, self.averaged_network), self.preset.sampler.delay
+        return StaggeredSampler(diffusion, walk, guidance, self.normaliser, self.points_at_once, delay)
