@@ -11,9 +11,11 @@ from polygrad_edu.tasks import benchmark_tasks
 
 EARLY = {f"polygrad_edu/{name}-ET-v0": size for name, size in (("Walker2d", 17), ("Ant", 27), ("Humanoid", 45))}
 PENDULUM = "polygrad_edu/PendulumNoVelocity-v0"
+HANGING = "polygrad_edu/HangingPendulumNoVelocity-v0"
 REPLAYED_EXACTLY = [
     *EARLY,
     PENDULUM,
+    HANGING,
     "Hopper-v5",
     "Walker2d-v5",
     "HalfCheetah-v5",
@@ -110,6 +112,29 @@ def test_episodes_are_cut_off_after_their_time(env_id, steps):
         env.reset(seed=0)
         ends = [env.step(np.zeros(1))[2:4] for _ in range(steps)]
         assert ends == [(False, False)] * (steps - 1) + [(False, True)]
+
+
+@pytest.mark.parametrize(("angle", "velocity", "torque"), [(np.pi, 0, 0), (0, 0, 0), (2.0, 0.7, 0.5), (-1.0, 3.0, 1)])
+def test_the_hanging_pendulum_has_the_benchmarks_reward(angle, velocity, torque):
+    env = environments.make(HANGING)
+    env.reset(seed=0)
+    env.unwrapped.state = np.array([angle, velocity], dtype=float)
+    _, reward, _, _, _ = env.step(np.array([torque], np.float32))  # -1 to 1 span the motor's range of -2 to 2
+    x, y = np.sin(angle), np.cos(angle)
+    assert reward == pytest.approx(-y - 0.1 * abs(x) - 0.1 * velocity**2 - 0.001 * (2 * torque) ** 2, abs=1e-6)
+
+
+def test_hanging_still_earns_one_a_step():
+    env = environments.make(HANGING)
+    env.reset(seed=0)
+    env.unwrapped.state = np.array([np.pi, 0.0])
+    rewards = []
+    over = False
+    while not over:
+        _, reward, _, over, _ = env.step(np.zeros(1, np.float32))
+        rewards.append(reward)
+    assert len(rewards) == 200
+    assert sum(rewards) == pytest.approx(200, abs=1e-6)
 
 
 def test_the_pendulum_shows_its_last_three_angles():
