@@ -10,6 +10,18 @@ from tests.support.tiny_runs import imagine, loop_of, tiny
 
 pytestmark = pytest.mark.gpu
 
+# A step after the other, endings read, and a gradient through it all: what the pathwise presets change.
+PATHWISE = {
+    "policy_gradient": "pathwise",
+    "denoiser": "step-mlp",
+    "prediction": "change",
+    "endings": "read",
+    "sampling_steps": 1,
+    "delay": 1,
+    "action_limit": 1.0,
+    "target_std": 0.2,
+    "policy_average": 0.99,
+}
 # Every way to guide, to denoise and to walk that changes which operations a recording holds.
 SETTINGS = [
     *({"guidance": rule} for rule in RULES),
@@ -24,6 +36,7 @@ SETTINGS = [
     {"denoiser": "causal-mlp"},
     {"denoiser": "step-mlp"},
     {"denoiser": "step-mlp", "delay": 2},
+    PATHWISE,
     {"prediction": "x0", "schedule": "linear"},
     {"sampling_steps": 1},
     {"sampling_steps": 128},
