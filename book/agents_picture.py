@@ -1,6 +1,8 @@
 """Keep runs' evaluations in a table, draw them beside published curves: ``python book/agents_picture.py [RUN ...]``.
 
-Each run named adds its evaluations to ``results/agents/evaluations.csv``, or replaces those it has there. Then
+Each run named adds its evaluations to ``results/agents/evaluations.csv``, or replaces those it has there. A run that
+came to its end also has a line in ``results/agents/runs.csv``: its minutes, its device, what its best policy earned in
+new episodes, and the command that repeats it. Then
 ``book/images/agents.png`` is drawn from the whole table: the return by real steps, a panel for each task, a line for
 each seed. Grey are published curves (:mod:`polygrad_edu.tasks.published_curves`).
 """
@@ -16,16 +18,23 @@ from matplotlib.figure import Figure
 
 from polygrad_edu.course.agent_curves import agent_evaluations, draw_agents, panel_grid
 from polygrad_edu.files.metrics_log import read_metrics
+from polygrad_edu.files.safe_files import read_json
+from polygrad_edu.presets import get_preset
 from polygrad_edu.runs.checkpoint import read_config
+from polygrad_edu.settings import Preset
 
 BOOK = Path(__file__).parent
-TABLE = BOOK.parent / "results" / "agents" / "evaluations.csv"
+RESULTS = BOOK.parent / "results" / "agents"
+TABLE = RESULTS / "evaluations.csv"
+RUNS = RESULTS / "runs.csv"
 PICTURE = BOOK / "images" / "agents.png"
-COLUMNS = ("preset", "env_id", "seed", "env_step", "minutes", "eval_return")
+IDENTITY = ("preset", "env_id", "seed")  # of a run, in both tables
+COLUMNS = (*IDENTITY, "env_step", "minutes", "eval_return")
+RUN_COLUMNS = (*IDENTITY, "env_steps", "minutes", "device", "best_return", "best_std", "episodes", "command")
 
 
 def evaluations_of(run: Path) -> list[dict[str, str]]:
-    """Rows of the table for one run directory."""
+    """Rows of the table of evaluations for one run directory."""
     name, preset, seed = read_config(run)
     return [
         {
@@ -40,17 +49,58 @@ def evaluations_of(run: Path) -> list[dict[str, str]]:
     ]
 
 
-def add_runs(runs: list[Path], path: Path = TABLE) -> None:
-    """Put the evaluations of ``runs`` into the table, in the place of any that it has of the same seeds."""
-    new = [row for run in runs for row in evaluations_of(run)]
-    replaced = {(row["preset"], row["seed"]) for row in new}
-    kept = [row for row in agent_evaluations(path) if (row["preset"], row["seed"]) not in replaced]
-    rows = sorted(kept + new, key=lambda row: (row["preset"], int(row["seed"]), int(row["env_step"])))
+def ends_of(run: Path) -> list[dict[str, str]]:
+    """The row of the table of runs for one run directory; none if the run has not come to an end."""
+    if not (run / "result.json").exists():
+        return []
+    name, preset, seed = read_config(run)
+    result = read_json(run / "result.json")
+    return [
+        {
+            "preset": name,
+            "env_id": preset.task.env_id,
+            "seed": str(seed),
+            "env_steps": str(result["env_steps"]),
+            "minutes": f"{result['wall_seconds'] / 60:.1f}",
+            "device": result["device"],
+            "best_return": f"{result['return_mean']:.1f}",
+            "best_std": f"{result['return_std']:.1f}",
+            "episodes": str(result["episodes"]),
+            "command": command_of(name, preset.with_overrides({"env_steps": result["env_steps"]}), seed),
+        }
+    ]
+
+
+def command_of(name: str, preset: Preset, seed: int) -> str:
+    """The command that makes such a run again, whatever the device."""
+    usual = get_preset(name).to_json()
+    changed = {key: value for key, value in preset.to_json().items() if value != usual[key] and key != "compile"}
+    options = [f"--{key.replace('_', '-')} {value}" for key, value in changed.items()]
+    return " ".join(["polygrad-edu train", name, *options, f"--seed {seed}"])
+
+
+def add_rows(new: list[dict[str, str]], path: Path, columns: tuple[str, ...]) -> None:
+    """Put rows into a table, in the place of all that it has of the same runs."""
+    replaced = {run_of(row) for row in new}
+    kept = [row for row in agent_evaluations(path) if run_of(row) not in replaced]
+    order = "env_step" if "env_step" in columns else "env_steps"
+    rows = sorted(kept + new, key=lambda row: (row["preset"], row["env_id"], int(row["seed"]), int(row[order])))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def run_of(row: dict[str, str]) -> tuple[str, ...]:
+    """What tells a row's run from all others."""
+    return tuple(row[column] for column in IDENTITY)
+
+
+def add_runs(runs: list[Path], folder: Path = RESULTS) -> None:
+    """Put ``runs`` into both tables of ``folder``."""
+    add_rows([row for run in runs for row in evaluations_of(run)], folder / TABLE.name, COLUMNS)
+    add_rows([row for run in runs for row in ends_of(run)], folder / RUNS.name, RUN_COLUMNS)
 
 
 def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:

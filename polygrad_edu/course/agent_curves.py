@@ -34,8 +34,11 @@ def agent_evaluations(path: Path | None = None) -> list[dict[str, str]]:
 
 
 def draw_agents(rows: list[dict[str, str]], figure: Figure) -> None:
-    """Draw returns by real steps: a panel for each task, a line for each seed; grey are published curves."""
-    tasks = list(dict.fromkeys(row["env_id"] for row in rows))
+    """Draw returns by real steps: a panel for each task, a line for each seed; grey are published curves.
+
+    Tasks that others have published curves of stand first.
+    """
+    tasks = sorted(dict.fromkeys(row["env_id"] for row in rows), key=lambda task: not published_curves(task))
     panels = list(figure.subplots(*panel_grid(len(tasks)), squeeze=False).flat)
     for empty in panels[len(tasks) :]:
         empty.set_axis_off()
@@ -53,7 +56,7 @@ def draw_agents(rows: list[dict[str, str]], figure: Figure) -> None:
             name = preset.partition(", ")[2] if one_preset else preset  # the task's title says it already
             label = f"{name}, seed {seed}" if name else f"seed {seed}"
             axes.plot(steps, returns, style, color=colour, linewidth=1.8, label=label)
-        axes.set(title=task, xlabel="real steps")
+        axes.set(title=task.removeprefix("polygrad_edu/"), xlabel="real steps")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.yaxis.set_major_formatter("{x:,.0f}")
@@ -69,19 +72,24 @@ def panel_grid(n_tasks: int) -> tuple[int, int]:
     return math.ceil(n_tasks / PANELS_ABREAST), min(n_tasks, PANELS_ABREAST)
 
 
-def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (5_000, 10_000, 20_000)) -> None:
-    """Print mean returns at equal real steps: ours over the seeds that got so far, and the best published mean."""
-    print(f"{'':<24}{'real steps':>12}{'ours':>8}{'seeds':>7}{'best published':>17}")
+def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (10_000, 20_000, 30_000)) -> None:
+    """Print returns at equal real steps: ours over the seeds that got so far, and the best published mean.
+
+    Few seeds are shown whole, from the lowest to the highest: an interval for their mean would promise too much.
+    """
+    print(f"{'':<24}{'real steps':>12}{'our mean':>10}{'seeds':>7}{'lowest':>9}{'highest':>9}{'best published':>17}")
     for preset, task in dict.fromkeys((row["preset"], row["env_id"]) for row in rows):
         published = [point for points in published_curves(task).values() for point in points]
         for step in steps:
+            asked = preset, task, str(step)
             ours = [
-                float(row["eval_return"]) for row in rows if (row["preset"], row["env_step"]) == (preset, str(step))
+                float(row["eval_return"]) for row in rows if (row["preset"], row["env_id"], row["env_step"]) == asked
             ]
             theirs = max((point for point in published if point.env_steps == step), key=_mean, default=None)
             if ours:
                 best = f"{theirs.mean:,.0f} {theirs.method}" if theirs else "-"
-                print(f"{preset:<24}{step:>12,}{mean(ours):>8,.0f}{len(ours):>7}{best:>17}")
+                numbers = f"{mean(ours):>10,.0f}{len(ours):>7}{min(ours):>9,.0f}{max(ours):>9,.0f}"
+                print(f"{preset:<24}{step:>12,}{numbers}{best:>17}")
 
 
 def _mean(point: PublishedPoint) -> float:

@@ -19,13 +19,22 @@ HOPPERS = rows("hopper-pathwise", "Hopper-v5", [(100, 1000), (300,)])
 def test_the_shipped_table_is_drawn_a_line_for_each_seed():
     shipped, figure = agent_evaluations(), Figure()
     draw_agents(shipped, figure)
-    for axes in figure.axes:
+    shown = {axes.get_title(): axes for axes in figure.axes if axes.axison}
+    assert set(shown) == {row["env_id"].removeprefix("polygrad_edu/") for row in shipped}
+    for task, axes in shown.items():
         names = [text.get_text() for text in axes.get_legend().get_texts()]
         runs = {
-            (row["preset"].endswith(", before"), row["seed"]) for row in shipped if row["env_id"] == axes.get_title()
+            (row["preset"].endswith(", before"), row["seed"])
+            for row in shipped
+            if row["env_id"].removeprefix("polygrad_edu/") == task
         }
         assert sorted(names) == sorted(f"{'before, ' if before else ''}seed {seed}" for before, seed in runs)
-    assert [axes.get_title() for axes in figure.axes] == list(dict.fromkeys(row["env_id"] for row in shipped))
+
+
+def test_tasks_that_others_published_stand_first():
+    figure = Figure()
+    draw_agents([row for task in ("Reacher-v5", "Hopper-v5") for row in rows("some-preset", task, [(1, 2)])], figure)
+    assert [axes.get_title() for axes in figure.axes] == ["Hopper-v5", "Reacher-v5"]
 
 
 def test_presets_of_one_task_are_named():
@@ -47,15 +56,20 @@ def test_a_fourth_task_begins_a_second_row():
 
 
 def test_more_seeds_are_averaged_and_counted(capsys):
-    print_agents(HOPPERS)
+    print_agents(HOPPERS, steps=(5_000, 10_000))
     first, second = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
-    assert first == ["hopper-pathwise", "5,000", "200", "2", "449", "MACURA"]  # over two seeds
-    assert second == ["hopper-pathwise", "10,000", "1,000", "1", "623", "MACURA"]  # one has got so far
+    assert first == ["hopper-pathwise", "5,000", "200", "2", "100", "300", "449", "MACURA"]  # over two seeds
+    assert second == ["hopper-pathwise", "10,000", "1,000", "1", "1,000", "1,000", "623", "MACURA"]  # one got so far
 
 
 def test_a_task_without_published_returns_is_told_so(capsys):
-    print_agents(rows("humanoid-pathwise", "Nothing-v5", [(7,)]))
-    assert capsys.readouterr().out.splitlines()[1].split() == ["humanoid-pathwise", "5,000", "7", "1", "-"]
+    print_agents(rows("humanoid-pathwise", "Nothing-v5", [(7,)]), steps=(5_000,))
+    assert capsys.readouterr().out.splitlines()[1].split() == ["humanoid-pathwise", "5,000", "7", "1", "7", "7", "-"]
+
+
+def test_one_preset_on_two_tasks_is_not_averaged(capsys):
+    print_agents(rows("ant-pathwise", "Ant-v5", [(5,)]) + rows("ant-pathwise", "Nothing-v5", [(7,)]), steps=(5_000,))
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()[1:]] == ["5", "7"]
 
 
 def test_a_table_that_is_not_there_has_no_rows(tmp_path):
