@@ -19,6 +19,7 @@ from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.measuring.comparison import replay_data
 from polygrad_edu.measuring.trained_models import Effort, make_candidate, train
 from polygrad_edu.runs import training
+from polygrad_edu.presets import get_preset
 from polygrad_edu.runs.checkpoint import (
     list_checkpoints,
     load_checkpoint,
@@ -177,6 +178,12 @@ def test_settings_that_a_measurement_decides_are_settled():
     assert preset.acceleration.precision in ("float32", "bfloat16")
     assert sentence.startswith(f"Measured here: precision {preset.acceleration.precision}, compile none")
     assert settle(tiny(), 0, "cpu") == (tiny(), "")
+
+
+def test_the_pathwise_presets_record_nothing_on_a_processor_and_measure_nothing():
+    asked = get_preset("hopper-pathwise")
+    assert asked.acceleration.compile == "auto"
+    assert settle(asked, 0, "cpu") == (asked.with_overrides(compile="none"), "")
 
 
 @pytest.fixture
