@@ -4,12 +4,14 @@ Each run named adds its evaluations to ``results/agents/evaluations.csv``, or re
 came to its end also has a line in ``results/agents/runs.csv``: its minutes, its device, what its best policy earned in
 new episodes, and the command that repeats it. Then
 ``book/images/agents.png`` is drawn from the whole table: the return by real steps, a panel for each task, a line for
-each seed. Grey are published curves (:mod:`polygrad_edu.tasks.published_curves`).
+each seed. Grey are published curves (:mod:`polygrad_edu.tasks.published_curves`). What is printed is the table "Every
+task" of ``book/measured/agents.md``.
 """
 
 from __future__ import annotations
 
 import csv
+import statistics
 import sys
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from polygrad_edu.files.safe_files import read_json
 from polygrad_edu.presets import get_preset
 from polygrad_edu.runs.checkpoint import read_config
 from polygrad_edu.settings import Preset
+from polygrad_edu.tasks.published_curves import published_curves
 
 BOOK = Path(__file__).parent
 RESULTS = BOOK.parent / "results" / "agents"
@@ -30,6 +33,7 @@ RUNS = RESULTS / "runs.csv"
 PICTURE = BOOK / "images" / "agents.png"
 IDENTITY = ("preset", "env_id", "seed")  # of a run, in both tables
 COLUMNS = (*IDENTITY, "env_step", "minutes", "eval_return")
+STEPS = (10_000, 20_000, 30_000)  # of the page's table
 RUN_COLUMNS = (*IDENTITY, "env_steps", "minutes", "device", "best_return", "best_std", "episodes", "command")
 
 
@@ -111,9 +115,47 @@ def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
     FigureCanvasAgg(figure).print_png(path)
 
 
+def summary(rows: list[dict[str, str]], runs: list[dict[str, str]]) -> list[list[str]]:
+    """Cells of the page's table: a row for each task and preset of today, means over seeds with lowest and highest.
+
+    Args:
+        rows: of the table of evaluations.
+        runs: of the table of runs.
+    """
+    table = []
+    for preset, task in dict.fromkeys((row["preset"], row["env_id"]) for row in rows):
+        if preset.endswith(", before"):
+            continue
+        of_task = [row for row in rows if (row["preset"], row["env_id"]) == (preset, task)]
+        best = [float(row["best_return"]) for row in runs if (row["preset"], row["env_id"]) == (preset, task)]
+        cells = [
+            spread([float(row["eval_return"]) for row in of_task if row["env_step"] == str(step)]) for step in STEPS
+        ]
+        name = task.removeprefix("polygrad_edu/")
+        table.append([name, f"`{preset}`", *cells, best_published(task, STEPS[-1]), spread(best)])
+    return table
+
+
+def spread(values: list[float]) -> str:
+    """A mean with the lowest and the highest value, and how many there are."""
+    if not values:
+        return ""
+    mean = f"{statistics.mean(values):,.0f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):,.0f} to {max(values):,.0f}, {len(values)} seeds)"
+
+
+def best_published(task: str, step: int) -> str:
+    """The best published mean at a step, and whose it is."""
+    points = [point for points in published_curves(task).values() for point in points if point.env_steps == step]
+    best = max(points, key=lambda point: point.mean, default=None)
+    return f"{best.mean:,.0f} {best.method}" if best else ""
+
+
 def main(runs: list[Path]) -> None:
     add_runs(runs)
     draw(agent_evaluations(TABLE))
+    for cells in summary(agent_evaluations(TABLE), agent_evaluations(RUNS)):
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

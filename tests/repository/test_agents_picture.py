@@ -87,6 +87,13 @@ def test_one_preset_on_two_tasks_is_two_runs_with_their_commands(agents_picture,
     ]
 
 
+def test_the_pages_table_says_what_the_tables_say(agents_picture):
+    page = (agents_picture.BOOK / "measured" / "agents.md").read_text(encoding="utf-8")
+    table = page.split("## Every task\n")[1].split("\n\n|")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    assert cells == agents_picture.summary(agent_evaluations(), agent_evaluations(agents_picture.RUNS))
+
+
 def test_the_picture_can_be_made_again(agents_picture, tmp_path):
     agents_picture.draw(agent_evaluations(), tmp_path / "agents.png")
     again, stored = (tmp_path / "agents.png").read_bytes(), agents_picture.PICTURE.read_bytes()

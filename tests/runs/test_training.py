@@ -18,8 +18,8 @@ from polygrad_edu.files.input_error import InputError
 from polygrad_edu.imagination_loop import ImaginationLoop, NotFiniteError
 from polygrad_edu.measuring.comparison import replay_data
 from polygrad_edu.measuring.trained_models import Effort, make_candidate, train
-from polygrad_edu.runs import training
 from polygrad_edu.presets import get_preset
+from polygrad_edu.runs import training
 from polygrad_edu.runs.checkpoint import (
     list_checkpoints,
     load_checkpoint,
