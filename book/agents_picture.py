@@ -140,8 +140,11 @@ def spread(values: list[float]) -> str:
     """A mean with the lowest and the highest value, and how many there are."""
     if not values:
         return ""
-    mean = f"{statistics.mean(values):,.0f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):,.0f} to {max(values):,.0f}, {len(values)} seeds)"
+    mean, lowest, highest = (f"{value:,.0f}" for value in (statistics.mean(values), min(values), max(values)))
+    if len(values) == 1:
+        return mean
+    ends = f"{lowest} to {highest}, " if lowest != highest else ""
+    return f"{mean} ({ends}{len(values)} seeds)"
 
 
 def best_published(task: str, step: int) -> str:
