@@ -77,7 +77,7 @@ def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (10_000, 2
 
     Few seeds are shown whole, from the lowest to the highest: an interval for their mean would promise too much.
     """
-    print(f"{'':<24}{'real steps':>12}{'our mean':>10}{'seeds':>7}{'lowest':>9}{'highest':>9}{'best published':>17}")
+    print(f"{'after so many real steps':<24}{'':>7}{'mean':>7}{'seeds':>6}{'from':>7}{'to':>7}{'published':>15}")
     for preset, task in dict.fromkeys((row["preset"], row["env_id"]) for row in rows):
         published = [point for points in published_curves(task).values() for point in points]
         for step in steps:
@@ -88,8 +88,8 @@ def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (10_000, 2
             theirs = max((point for point in published if point.env_steps == step), key=_mean, default=None)
             if ours:
                 best = f"{theirs.mean:,.0f} {theirs.method}" if theirs else "-"
-                numbers = f"{mean(ours):>10,.0f}{len(ours):>7}{min(ours):>9,.0f}{max(ours):>9,.0f}"
-                print(f"{preset:<24}{step:>12,}{numbers}{best:>17}")
+                numbers = f"{mean(ours):>7,.0f}{len(ours):>6}{min(ours):>7,.0f}{max(ours):>7,.0f}"
+                print(f"{preset:<24}{step:>7,}{numbers}{best:>15}")
 
 
 def _mean(point: PublishedPoint) -> float:
