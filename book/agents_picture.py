@@ -11,12 +11,14 @@ task" of ``book/measured/agents.md``.
 from __future__ import annotations
 
 import csv
+import io
 import statistics
 import sys
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from polygrad_edu.course.agent_curves import agent_evaluations, draw_agents, panel_grid
 from polygrad_edu.files.metrics_log import read_metrics
@@ -34,6 +36,7 @@ PICTURE = BOOK / "images" / "agents.png"
 IDENTITY = ("preset", "env_id", "seed")  # of a run, in both tables
 COLUMNS = (*IDENTITY, "env_step", "minutes", "eval_return")
 STEPS = (10_000, 20_000, 30_000)  # of the page's table
+N_COLOURS = 64  # of the picture
 RUN_COLUMNS = (*IDENTITY, "env_steps", "minutes", "device", "best_return", "best_std", "episodes", "command")
 
 
@@ -112,7 +115,10 @@ def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
     n_rows, n_columns = panel_grid(len({row["env_id"] for row in rows}))
     figure = Figure(figsize=(4.8 * n_columns, 4.4 * n_rows), layout="constrained")
     draw_agents(rows, figure)
-    FigureCanvasAgg(figure).print_png(path)
+    drawn = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(drawn)
+    # thin lines on white need few colours, and a page of thirteen panels should load fast
+    Image.open(drawn).convert("RGB").quantize(N_COLOURS).save(path, optimize=True)
 
 
 def summary(rows: list[dict[str, str]], runs: list[dict[str, str]]) -> list[list[str]]:
