@@ -36,7 +36,7 @@ PICTURE = BOOK / "images" / "agents.png"
 IDENTITY = ("preset", "env_id", "seed")  # of a run, in both tables
 COLUMNS = (*IDENTITY, "env_step", "minutes", "eval_return")
 STEPS = (10_000, 20_000, 30_000)  # of the page's table
-N_COLOURS = 64  # of the picture
+N_COLOURS = 128  # of the picture
 RUN_COLUMNS = (*IDENTITY, "env_steps", "minutes", "device", "best_return", "best_std", "episodes", "command")
 
 
@@ -118,7 +118,9 @@ def draw(rows: list[dict[str, str]], path: Path = PICTURE) -> None:
     drawn = io.BytesIO()
     FigureCanvasAgg(figure).print_png(drawn)
     # thin lines on white need few colours, and a page of thirteen panels should load fast
-    Image.open(drawn).convert("RGB").quantize(N_COLOURS).save(path, optimize=True)
+    picture = Image.open(drawn).convert("RGB")
+    few = picture.quantize(N_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 def summary(rows: list[dict[str, str]], runs: list[dict[str, str]]) -> list[list[str]]:
