@@ -2,10 +2,9 @@
 
 Each run named adds its evaluations to ``results/agents/evaluations.csv``, or replaces those it has there. A run that
 came to its end also has a line in ``results/agents/runs.csv``: its minutes, its device, what its best policy earned in
-new episodes, and the command that repeats it. Then
-``book/images/agents.png`` is drawn from the whole table: the return by real steps, a panel for each task, a line for
-each seed. Grey are published curves (:mod:`polygrad_edu.tasks.published_curves`). What is printed is the table "Every
-task" of ``book/measured/agents.md``.
+new episodes, and the command that repeats it. Then ``book/images/agents.png`` is drawn from the whole table: the return
+by real steps, a panel for each task, a line for each seed. Grey are published curves
+(:mod:`polygrad_edu.tasks.published_curves`). What is printed is the table "Every task" of ``book/measured/agents.md``.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from polygrad_edu.course.agent_curves import agent_evaluations, draw_agents, panel_grid
+from polygrad_edu.course.agent_curves import STEPS, agent_evaluations, draw_agents, panel_grid
 from polygrad_edu.files.metrics_log import read_metrics
 from polygrad_edu.files.safe_files import read_json
 from polygrad_edu.presets import get_preset
 from polygrad_edu.runs.checkpoint import read_config
 from polygrad_edu.settings import Preset
-from polygrad_edu.tasks.published_curves import published_curves
+from polygrad_edu.tasks.published_curves import best_published
 
 BOOK = Path(__file__).parent
 RESULTS = BOOK.parent / "results" / "agents"
@@ -35,19 +34,21 @@ RUNS = RESULTS / "runs.csv"
 PICTURE = BOOK / "images" / "agents.png"
 IDENTITY = ("preset", "env_id", "seed")  # of a run, in both tables
 COLUMNS = (*IDENTITY, "env_step", "minutes", "eval_return")
-STEPS = (10_000, 20_000, 30_000)  # of the page's table
-N_COLOURS = 128  # of the picture
 RUN_COLUMNS = (*IDENTITY, "env_steps", "minutes", "device", "best_return", "best_std", "episodes", "command")
+N_COLOURS = 128  # of the picture
+
+
+def identity(name: str, preset: Preset, seed: int) -> dict[str, str]:
+    """The columns that tell a run from all others."""
+    return dict(zip(IDENTITY, (name, preset.task.env_id, str(seed)), strict=True))
 
 
 def evaluations_of(run: Path) -> list[dict[str, str]]:
     """Rows of the table of evaluations for one run directory."""
     name, preset, seed = read_config(run)
     return [
-        {
-            "preset": name,
-            "env_id": preset.task.env_id,
-            "seed": str(seed),
+        identity(name, preset, seed)
+        | {
             "env_step": str(line["env_step"]),
             "minutes": f"{line['wall_seconds'] / 60:.1f}",
             "eval_return": f"{line['eval_return']:.1f}",
@@ -63,10 +64,8 @@ def ends_of(run: Path) -> list[dict[str, str]]:
     name, preset, seed = read_config(run)
     result = read_json(run / "result.json")
     return [
-        {
-            "preset": name,
-            "env_id": preset.task.env_id,
-            "seed": str(seed),
+        identity(name, preset, seed)
+        | {
             "env_steps": str(result["env_steps"]),
             "minutes": f"{result['wall_seconds'] / 60:.1f}",
             "device": result["device"],
@@ -90,8 +89,8 @@ def add_rows(new: list[dict[str, str]], path: Path, columns: tuple[str, ...]) ->
     """Put rows into a table, in the place of all that it has of the same runs."""
     replaced = {run_of(row) for row in new}
     kept = [row for row in agent_evaluations(path) if run_of(row) not in replaced]
-    order = "env_step" if "env_step" in columns else "env_steps"
-    rows = sorted(kept + new, key=lambda row: (row["preset"], row["env_id"], int(row["seed"]), int(row[order])))
+    steps = columns[len(IDENTITY)]
+    rows = sorted(kept + new, key=lambda row: (row["preset"], row["env_id"], int(row["seed"]), int(row[steps])))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
@@ -140,7 +139,9 @@ def summary(rows: list[dict[str, str]], runs: list[dict[str, str]]) -> list[list
             spread([float(row["eval_return"]) for row in of_task if row["env_step"] == str(step)]) for step in STEPS
         ]
         name = task.removeprefix("polygrad_edu/")
-        table.append([name, f"`{preset}`", *cells, best_published(task, STEPS[-1]), spread(best)])
+        theirs = best_published(task, STEPS[-1])
+        published = f"{theirs.mean:,.0f} {theirs.method}" if theirs else ""
+        table.append([name, f"`{preset}`", *cells, published, spread(best)])
     return table
 
 
@@ -155,17 +156,11 @@ def spread(values: list[float]) -> str:
     return f"{mean} ({ends}{len(values)} seeds)"
 
 
-def best_published(task: str, step: int) -> str:
-    """The best published mean at a step, and whose it is."""
-    points = [point for points in published_curves(task).values() for point in points if point.env_steps == step]
-    best = max(points, key=lambda point: point.mean, default=None)
-    return f"{best.mean:,.0f} {best.method}" if best else ""
-
-
 def main(runs: list[Path]) -> None:
     add_runs(runs)
-    draw(agent_evaluations(TABLE))
-    for cells in summary(agent_evaluations(TABLE), agent_evaluations(RUNS)):
+    rows = agent_evaluations(TABLE)
+    draw(rows)
+    for cells in summary(rows, agent_evaluations(RUNS)):
         print(f"| {' | '.join(cells)} |")
 
 

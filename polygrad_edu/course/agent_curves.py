@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..studies.figures import COLOURS, draw_published
-from ..tasks.published_curves import PublishedPoint, published_curves
+from ..tasks.published_curves import best_published, published_curves
 from .paths import find_shared
 
 LINE_STYLES = ("-", "--", ":")  # of a task's presets
 PANELS_ABREAST = 3
+STEPS = (10_000, 20_000, 30_000)  # real steps at which tables compare
 
 
 def agent_evaluations(path: Path | None = None) -> list[dict[str, str]]:
@@ -72,25 +73,20 @@ def panel_grid(n_tasks: int) -> tuple[int, int]:
     return math.ceil(n_tasks / PANELS_ABREAST), min(n_tasks, PANELS_ABREAST)
 
 
-def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = (10_000, 20_000, 30_000)) -> None:
+def print_agents(rows: list[dict[str, str]], steps: tuple[int, ...] = STEPS) -> None:
     """Print returns at equal real steps: ours over the seeds that got so far, and the best published mean.
 
     Few seeds are shown whole, from the lowest to the highest: an interval for their mean would promise too much.
     """
     print(f"{'after so many real steps':<24}{'':>7}{'mean':>7}{'seeds':>6}{'from':>7}{'to':>7}{'published':>15}")
     for preset, task in dict.fromkeys((row["preset"], row["env_id"]) for row in rows):
-        published = [point for points in published_curves(task).values() for point in points]
         for step in steps:
             asked = preset, task, str(step)
             ours = [
                 float(row["eval_return"]) for row in rows if (row["preset"], row["env_id"], row["env_step"]) == asked
             ]
-            theirs = max((point for point in published if point.env_steps == step), key=_mean, default=None)
+            theirs = best_published(task, step)
             if ours:
                 best = f"{theirs.mean:,.0f} {theirs.method}" if theirs else "-"
                 numbers = f"{mean(ours):>7,.0f}{len(ours):>6}{min(ours):>7,.0f}{max(ours):>7,.0f}"
                 print(f"{preset:<24}{step:>7,}{numbers}{best:>15}")
-
-
-def _mean(point: PublishedPoint) -> float:
-    return point.mean

@@ -56,3 +56,9 @@ def published_curves(env_id: str, longest: int | None = None) -> dict[str, list[
         if point.task == task and (longest is None or point.env_steps <= longest):
             found.setdefault(point.method, []).append(point)
     return {method: sorted(points, key=lambda point: point.env_steps) for method, points in found.items()}
+
+
+def best_published(env_id: str, env_steps: int) -> PublishedPoint | None:
+    """The highest published mean after exactly so many real steps; None where nobody has published one."""
+    points = [point for points in published_curves(env_id).values() for point in points]
+    return max((point for point in points if point.env_steps == env_steps), key=lambda point: point.mean, default=None)

@@ -1,6 +1,5 @@
 """The table of agents' evaluations, and the picture that is drawn from it."""
 
-import csv
 import json
 
 import pytest
@@ -30,8 +29,7 @@ def test_the_table_holds_each_evaluation_once(agents_picture):
 
 
 def test_the_runs_are_those_that_were_evaluated_to_their_end(agents_picture):
-    with agents_picture.RUNS.open(newline="", encoding="utf-8") as file:
-        runs = list(csv.DictReader(file))
+    runs = agent_evaluations(agents_picture.RUNS)
     ends = {}
     for row in agent_evaluations():
         ends.setdefault(agents_picture.run_of(row), []).append(int(row["env_step"]))
